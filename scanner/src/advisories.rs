@@ -1,0 +1,1 @@
+//! Advisories: OSV dumps → one immutable database file → findings.

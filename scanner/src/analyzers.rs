@@ -1,0 +1,180 @@
+//! Analyzers: one file of an image in, packages and facts out. Each format is one file and one line in [`ALL`].
+//!
+//! An analyzer is context free: it sees one file and nothing of other files, layers, the distribution or
+//! advisories. That makes its result cacheable by layer, and lets the squash decide what is still visible.
+
+use serde::{Deserialize, Serialize};
+use shared::model::package::Package;
+use shared::model::problem::Problem;
+use shared::model::report::{Distribution, Revision};
+
+use crate::limits::Limits;
+
+/// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
+pub const ALL: &[&dyn Analyzer] = &[];
+
+/// Reads one package format.
+pub trait Analyzer: Send + Sync {
+    /// A stable name for metrics, problems and the analyzer revision: `dpkg`.
+    fn name(&self) -> &'static str;
+
+    /// Raised whenever the same bytes could give another result (I6).
+    fn version(&self) -> u32;
+
+    /// Which files it might want. Cheap and static: all analyzers' triggers become one matcher.
+    fn triggers(&self) -> &'static [Trigger];
+
+    /// Whether it really wants a file that a trigger chose; for what a trigger cannot say.
+    fn wants(&self, _file: &Candidate<'_>) -> bool {
+        true
+    }
+
+    /// Which limit bounds the file's size.
+    fn class(&self) -> FileClass;
+
+    /// Reads the file. Never panics, never recurses on input depth, never allocates by a number that the
+    /// input states. What it cannot read becomes a [`Problem`]; reading goes on after it (I4).
+    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found;
+}
+
+/// How a file catches an analyzer's eye. Paths have no leading slash and are compared byte by byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Exactly this path.
+    Path(&'static str),
+    /// Any file of this name, anywhere.
+    Name(&'static str),
+    /// Any file whose name ends so: `.jar`.
+    Extension(&'static str),
+    /// Any file directly in a directory whose path ends so: `var/lib/dpkg/status.d`, `.dist-info`.
+    Parent(&'static str),
+    /// Any regular file whose content begins so.
+    Magic(&'static [u8]),
+}
+
+/// Which of the [`Limits`] bounds a file that an analyzer wants whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileClass {
+    /// `text_bytes`.
+    Text,
+    /// `database_bytes`.
+    Database,
+    /// `binary_bytes`.
+    Binary,
+}
+
+impl FileClass {
+    /// The limit in bytes.
+    pub fn limit(self, limits: &Limits) -> u64 {
+        match self {
+            Self::Text => limits.text_bytes,
+            Self::Database => limits.database_bytes,
+            Self::Binary => limits.binary_bytes,
+        }
+    }
+}
+
+/// A regular file before anybody decided to read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Path from the root of the image, no leading slash; bytes, because nobody promises UTF-8.
+    pub path: &'a [u8],
+    /// Size in bytes.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// The first bytes of the content, at most 64.
+    pub head: &'a [u8],
+}
+
+/// A regular file in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct CapturedFile<'a> {
+    /// Path from the root of the image, no leading slash.
+    pub path: &'a str,
+    /// Permission bits.
+    pub mode: u32,
+    /// All of its content.
+    pub content: &'a [u8],
+}
+
+/// What one analyzer found in one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Packages that this file is the evidence of.
+    pub packages: Vec<FoundPackage>,
+    /// Files that OS packages own.
+    pub owned: Vec<OwnedFiles>,
+    /// Which distribution this is.
+    pub distribution: Option<Distribution>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// A package and where inside the file it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundPackage {
+    /// The package.
+    pub package: Package,
+    /// The path of a nested archive inside the file, `BOOT-INF/lib/x.jar`; parts joined by `!/`.
+    pub inner_path: Option<String>,
+}
+
+/// The files that one OS package says it installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedFiles {
+    /// Name of the owning binary package.
+    pub package: String,
+    /// Its architecture, where the database is per architecture.
+    pub architecture: Option<String>,
+    /// The files; directories may be among them.
+    pub files: Vec<OwnedFile>,
+}
+
+/// One owned file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedFile {
+    /// Path without leading slash, as the database writes it (it may be a pre-usr-merge path).
+    pub path: String,
+    /// What its content should hash to, where the database says.
+    pub checksum: Option<Checksum>,
+}
+
+/// A content checksum of the kinds that package databases use, as raw bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Checksum {
+    /// dpkg, old rpm.
+    Md5([u8; 16]),
+    /// apk.
+    Sha1([u8; 20]),
+    /// rpm, newer apk.
+    Sha256([u8; 32]),
+}
+
+impl Found {
+    /// Nothing but a problem.
+    pub fn problem(problem: Problem) -> Self {
+        Self {
+            problems: vec![problem],
+            ..Self::default()
+        }
+    }
+
+    /// Adds a package that the file itself is evidence of.
+    pub fn push(&mut self, package: Package) {
+        self.packages.push(FoundPackage {
+            package,
+            inner_path: None,
+        });
+    }
+}
+
+/// The revision of everything that decides what analyzers find (I6).
+pub fn revision(limits: &Limits) -> Revision {
+    let mut text = format!("engine {}\n", crate::image::ENGINE_VERSION);
+    for analyzer in ALL {
+        text.push_str(&format!("{} {}\n", analyzer.name(), analyzer.version()));
+    }
+    text.push_str(&format!("{limits:?}"));
+    Revision::of(text.as_bytes())
+}

@@ -1,0 +1,10 @@
+//! Image bytes in, [`shared::model::report::Report`] out. Knows no queue, no store and no HTTP server.
+//!
+//! Reading order: [`source`] (where bytes come from), [`image`] (manifest → layers → inventory),
+//! [`analyzers`] (one file a package format), [`advisories`] (database and matching), [`limits`].
+
+pub mod advisories;
+pub mod analyzers;
+pub mod image;
+pub mod limits;
+pub mod source;

@@ -1,0 +1,9 @@
+//! Tidewaiter's vocabulary and seams. Depends on nothing else of ours.
+//!
+//! Reading order: [`model`] (what travels), [`policy`] (what is thought of it), then the seams, each
+//! one trait with two real implementations: [`queue`] and [`store`]; [`registry`] (where images come
+//! from), [`output`] (what leaves), and [`config`] and [`telemetry`], which every process begins with.
+
+pub mod model;
+pub mod queue;
+pub mod store;

@@ -1,0 +1,256 @@
+//! Durable intents: what waits in the queue.
+//!
+//! The bytes on the wire are JSON with a `version`, so that people can read a dead letter and an older
+//! worker can hand back what it does not understand.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::digest::Digest;
+use super::image::{ImageName, Tag};
+
+/// Identity of one job; time-ordered, and the `message_id` on the broker.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(transparent)]
+pub struct JobId(Uuid);
+
+/// How urgent a job is. Each lane has its own queue, so that none can starve another.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// A deployment is waiting for the answer.
+    Urgent,
+    /// Somebody pushed.
+    Push,
+    /// Sweeps and rescans: whenever there is time.
+    Background,
+}
+
+/// One thing to do, durable from the moment that the queue confirmed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Identity, stable over retries.
+    pub id: JobId,
+    /// Which queue it waits in.
+    pub lane: Lane,
+    /// Where the image lives.
+    pub image: ImageName,
+    /// What is to be done.
+    pub task: Task,
+    /// When it was accepted.
+    pub enqueued_at: Timestamp,
+}
+
+/// What a [`Job`] asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Scan one digest. Idempotent: the same digest twice costs one scan (I2).
+    Scan {
+        /// The manifest or index.
+        digest: Digest,
+        /// A tag under which it was seen, if the event named one.
+        tag: Option<Tag>,
+    },
+    /// Ask the registry once what a tag points at, then scan that digest (I12).
+    Resolve {
+        /// The tag to resolve.
+        tag: Tag,
+    },
+}
+
+/// Why stored bytes are not a job that this build can do.
+#[derive(Debug, thiserror::Error)]
+pub enum JobDecodeError {
+    /// Not our JSON at all.
+    #[error("message is not a job")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by a newer build.
+    #[error("job has version {0}, this build understands 1")]
+    Version(u32),
+}
+
+impl JobId {
+    /// A fresh identity.
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for JobId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl Lane {
+    /// Every lane, most urgent first.
+    pub const ALL: [Self; 3] = [Self::Urgent, Self::Push, Self::Background];
+
+    /// The name as it appears in queues, metrics and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::Push => "push",
+            Self::Background => "background",
+        }
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Job {
+    /// A new job to scan one digest.
+    pub fn scan(image: ImageName, digest: Digest, tag: Option<Tag>, lane: Lane, now: Timestamp) -> Self {
+        Self {
+            id: JobId::new(),
+            lane,
+            image,
+            task: Task::Scan { digest, tag },
+            enqueued_at: now,
+        }
+    }
+
+    /// A new job to resolve one tag and scan what it points at.
+    pub fn resolve(image: ImageName, tag: Tag, lane: Lane, now: Timestamp) -> Self {
+        Self {
+            id: JobId::new(),
+            lane,
+            image,
+            task: Task::Resolve { tag },
+            enqueued_at: now,
+        }
+    }
+
+    /// What the job is about, for people: `registry/repo@digest` or `registry/repo:tag`.
+    pub fn subject(&self) -> String {
+        match &self.task {
+            Task::Scan { digest, .. } => self.image.at(digest),
+            Task::Resolve { tag } => format!("{}:{tag}", self.image),
+        }
+    }
+
+    /// The job as JSON, version 1.
+    pub fn to_json(&self) -> Vec<u8> {
+        let wire = WireJob {
+            version: VERSION,
+            id: self.id,
+            lane: self.lane,
+            image: self.image.clone(),
+            task: match &self.task {
+                Task::Scan { digest, tag } => WireTask::Scan {
+                    digest: digest.clone(),
+                    tag: tag.clone(),
+                },
+                Task::Resolve { tag } => WireTask::Resolve { tag: tag.clone() },
+            },
+            enqueued_at: self.enqueued_at,
+        };
+        serde_json::to_vec(&wire).expect("a job has only strings and numbers")
+    }
+
+    /// Reads what [`Job::to_json`] wrote.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, JobDecodeError> {
+        let WireVersion { version } = serde_json::from_slice(bytes)?;
+        if version != VERSION {
+            return Err(JobDecodeError::Version(version));
+        }
+        let wire: WireJob = serde_json::from_slice(bytes)?;
+        Ok(Self {
+            id: wire.id,
+            lane: wire.lane,
+            image: wire.image,
+            task: match wire.task {
+                WireTask::Scan { digest, tag } => Task::Scan { digest, tag },
+                WireTask::Resolve { tag } => Task::Resolve { tag },
+            },
+            enqueued_at: wire.enqueued_at,
+        })
+    }
+}
+
+const VERSION: u32 = 1;
+
+#[derive(Deserialize)]
+struct WireVersion {
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireJob {
+    version: u32,
+    id: JobId,
+    lane: Lane,
+    image: ImageName,
+    task: WireTask,
+    enqueued_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum WireTask {
+    Scan {
+        digest: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
+    },
+    Resolve {
+        tag: Tag,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_version_1_messages_still_decode() {
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000001","lane":"push",
+            "image":{"registry":"registry.example.com:5000","repository":"team/app"},
+            "task":{"kind":"scan","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","tag":"1.4.2"},
+            "enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        let job = Job::from_json(recorded).unwrap();
+        assert_eq!(
+            job.subject(),
+            "registry.example.com:5000/team/app@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+        );
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+    }
+
+    #[test]
+    fn a_newer_version_is_named_not_guessed() {
+        assert!(matches!(
+            Job::from_json(br#"{"version":2,"other":"shape"}"#),
+            Err(JobDecodeError::Version(2))
+        ));
+        assert!(matches!(
+            Job::from_json(b"\xff"),
+            Err(JobDecodeError::Malformed(_))
+        ));
+    }
+}

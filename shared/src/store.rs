@@ -1,0 +1,177 @@
+//! What is known: reports, verdicts, pending markers, sightings and leases, all by digest.
+//!
+//! The store is a cache (I13): losing it loses no push and no truth. The doc comments of
+//! [`VerdictStore`] and [`Leases`] are the contract; `contract` is the same as tests, and both backends
+//! run all of it. [`redis`] is for many processes, [`embedded`] for one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::digest::Digest;
+use crate::model::image::{ImageName, Tag};
+use crate::model::report::Report;
+use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
+
+pub mod embedded;
+pub mod redis;
+
+mod record;
+
+#[cfg(test)]
+mod contract;
+
+/// Reports and verdicts by digest.
+#[async_trait]
+pub trait VerdictStore: Send + Sync {
+    /// What is known about each digest under one policy, in the order asked. One round trip.
+    async fn lookup(&self, digests: &[Digest], policy: &PolicyName) -> Result<Vec<Lookup>, StoreError>;
+
+    /// Stores a report and the verdicts derived from it, removes the pending marker and wakes everybody
+    /// who watches the digest: all of it or nothing.
+    ///
+    /// `lease` fences: a holder whose lease was taken over gets [`StoreError::LeaseLost`] and changes nothing.
+    async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError>;
+
+    /// Stores verdicts derived again from the stored report: a policy changed, an exception expired.
+    ///
+    /// A verdict whose `revisions` differ from those of the stored report is left out: it is older news.
+    async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError>;
+
+    /// The stored report.
+    async fn report(&self, digest: &Digest) -> Result<Option<Report>, StoreError>;
+
+    /// Marks a digest as waiting for its first verdict. Keeps an earlier marker's `since` and extends its
+    /// `until`; changes nothing that [`VerdictStore::lookup`] says about a digest that has a verdict (I10).
+    async fn mark_pending(&self, digest: &Digest, pending: Pending) -> Result<(), StoreError>;
+
+    /// Notes where an image was seen. Bounded: the oldest sightings of a digest make room.
+    async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError>;
+
+    /// Where an image was seen, newest first.
+    async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError>;
+
+    /// Completes when something is stored about the digest after the call returned, however it was
+    /// stored: by this process or another. May complete for nothing; look again. Never blocks a store.
+    async fn watch(&self, digest: &Digest) -> Result<Watch, StoreError>;
+
+    /// Whether the store answers now, within a second or two; for readiness.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Single-flight: at most one holder a digest at a time, until the lease runs out.
+#[async_trait]
+pub trait Leases: Send + Sync {
+    /// Takes the lease of a digest for `ttl`, or says that somebody else holds it.
+    async fn acquire(&self, digest: &Digest, ttl: Duration) -> Result<Acquired, StoreError>;
+
+    /// Holds it for another `ttl` from now. [`StoreError::LeaseLost`] if it ran out and was taken over,
+    /// or ran out and vanished.
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), StoreError>;
+
+    /// Gives it back; nothing happens if it was lost already.
+    async fn release(&self, lease: Lease) -> Result<(), StoreError>;
+}
+
+/// The answer to somebody who wants a lease.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Acquired {
+    /// It is yours.
+    Held(Lease),
+    /// Somebody else has it, for at most this long.
+    Busy {
+        /// Until it runs out, if its holder does not renew it.
+        remaining: Duration,
+    },
+}
+
+/// The right to scan one digest, for a while.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// What it is for.
+    pub digest: Digest,
+    /// Grows with every new holder of the same digest: later holders win over earlier ones.
+    pub(crate) fence: u64,
+    /// Distinguishes this holder from every other.
+    pub(crate) owner: uuid::Uuid,
+}
+
+/// Where and under which name an image was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Sighting {
+    /// Registry and repository.
+    pub image: ImageName,
+    /// The tag, if one was named.
+    #[serde(default)]
+    pub tag: Option<Tag>,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub seen_at: Timestamp,
+}
+
+/// A wait for news about one digest; see [`VerdictStore::watch`].
+pub struct Watch(tokio::sync::watch::Receiver<u64>);
+
+impl Watch {
+    /// Made by the backends; the sender's value changes whenever there is news.
+    pub(crate) fn new(receiver: tokio::sync::watch::Receiver<u64>) -> Self {
+        Self(receiver)
+    }
+
+    /// Waits for news, at most `limit`. Returns at once if news came since the watch began.
+    pub async fn changed(&mut self, limit: Duration) {
+        // A closed sender means that the backend restarts its subscription: looking again is right then too.
+        let _ = tokio::time::timeout(limit, self.0.changed()).await;
+    }
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The server cannot be reached, or did not answer in time.
+    #[error("the store at {place} is unavailable")]
+    Unavailable {
+        /// Host and port, or file; never credentials.
+        place: String,
+        /// What happened.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server answered and refused: out of memory, read-only replica.
+    #[error("the store at {place} refused: {reason}")]
+    Refused {
+        /// Host and port, or file.
+        place: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// A stored value cannot be read by this build: treated as absent by readers that can scan again.
+    #[error("the stored {what} of {digest} cannot be read: {reason}")]
+    Unreadable {
+        /// `report`, `verdict` …
+        what: &'static str,
+        /// Whose.
+        digest: Digest,
+        /// Why not.
+        reason: String,
+    },
+    /// Another holder has taken over; nothing was changed.
+    #[error("the lease of {0} was lost to another worker")]
+    LeaseLost(Digest),
+    /// The file cannot be used.
+    #[error("the store at {place} cannot be used: {reason}")]
+    Unusable {
+        /// The file.
+        place: String,
+        /// What is wrong and how to repair it.
+        reason: String,
+    },
+}
+
+/// A store that several parts of a process share.
+pub type SharedStore = Arc<dyn VerdictStore>;
+/// Leases that several parts of a process share.
+pub type SharedLeases = Arc<dyn Leases>;
