@@ -154,18 +154,12 @@ pub enum Checksum {
 impl Found {
     /// Nothing but a problem.
     pub fn problem(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-            ..Self::default()
-        }
+        Self { problems: vec![problem], ..Self::default() }
     }
 
     /// Adds a package that the file itself is evidence of.
     pub fn push(&mut self, package: Package) {
-        self.packages.push(FoundPackage {
-            package,
-            inner_path: None,
-        });
+        self.packages.push(FoundPackage { package, inner_path: None });
     }
 }
 

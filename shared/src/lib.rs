@@ -5,5 +5,6 @@
 //! from), [`output`] (what leaves), and [`config`] and [`telemetry`], which every process begins with.
 
 pub mod model;
+pub mod policy;
 pub mod queue;
 pub mod store;

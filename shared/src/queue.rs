@@ -73,11 +73,7 @@ pub struct Delivery {
 impl Delivery {
     /// Made by the backends.
     pub(crate) fn new(job: Job, attempt: u32, receipt: Box<dyn Receipt>) -> Self {
-        Self {
-            job,
-            attempt,
-            receipt,
-        }
+        Self { job, attempt, receipt }
     }
 
     /// Says what became of the job; it can be said only once.
@@ -193,10 +189,7 @@ impl RetryRules {
 
 impl Default for RetryRules {
     fn default() -> Self {
-        Self {
-            tiers: [2, 15, 60, 300].map(Duration::from_secs).to_vec(),
-            attempts: 5,
-        }
+        Self { tiers: [2, 15, 60, 300].map(Duration::from_secs).to_vec(), attempts: 5 }
     }
 }
 
@@ -240,13 +233,8 @@ mod tests {
 
     #[test]
     fn the_last_tier_repeats_until_the_attempts_are_used_up() {
-        let rules = RetryRules {
-            tiers: [1, 5].map(Duration::from_secs).to_vec(),
-            attempts: 4,
-        };
-        let waits: Vec<_> = (1..=5)
-            .map(|attempt| rules.after(attempt).map(|wait| wait.as_secs()))
-            .collect();
+        let rules = RetryRules { tiers: [1, 5].map(Duration::from_secs).to_vec(), attempts: 4 };
+        let waits: Vec<_> = (1..=5).map(|attempt| rules.after(attempt).map(|wait| wait.as_secs())).collect();
         assert_eq!(waits, [Some(1), Some(5), Some(5), None, None]);
     }
 }

@@ -75,11 +75,7 @@ impl Digest {
 
     /// Which hash function the value was made with.
     pub fn algorithm(&self) -> Algorithm {
-        if self.0.starts_with("sha512:") {
-            Algorithm::Sha512
-        } else {
-            Algorithm::Sha256
-        }
+        if self.0.starts_with("sha512:") { Algorithm::Sha512 } else { Algorithm::Sha256 }
     }
 
     /// The hex digits after the colon.
@@ -110,25 +106,17 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let shown = || text.chars().take(160).collect::<String>();
-        let (algorithm, encoded) = text
-            .split_once(':')
-            .ok_or_else(|| DigestError::NoAlgorithm(shown()))?;
+        let (algorithm, encoded) = text.split_once(':').ok_or_else(|| DigestError::NoAlgorithm(shown()))?;
         let algorithm = match algorithm {
             "sha256" => Algorithm::Sha256,
             "sha512" => Algorithm::Sha512,
             other => {
-                return Err(DigestError::UnsupportedAlgorithm(
-                    other.chars().take(40).collect(),
-                ));
+                return Err(DigestError::UnsupportedAlgorithm(other.chars().take(40).collect()));
             }
         };
         let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if encoded.len() != algorithm.hex_len() || !encoded.bytes().all(lower_hex) {
-            return Err(DigestError::Malformed {
-                text: shown(),
-                algorithm,
-                expected: algorithm.hex_len(),
-            });
+            return Err(DigestError::Malformed { text: shown(), algorithm, expected: algorithm.hex_len() });
         }
         Ok(Self(text.to_owned()))
     }

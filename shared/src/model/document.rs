@@ -11,22 +11,16 @@ use super::digest::Digest;
 use super::image::Platform;
 
 /// Media types of manifests.
-pub const MANIFEST_TYPES: [&str; 2] = [
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
+pub const MANIFEST_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
 
 /// Media types of indexes.
-pub const INDEX_TYPES: [&str; 2] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
+pub const INDEX_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 
 /// Media types of the configs that make a manifest a container image.
-pub const IMAGE_CONFIG_TYPES: [&str; 2] = [
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-];
+pub const IMAGE_CONFIG_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// Points at content: its type, digest and exact size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,11 +33,7 @@ pub struct Descriptor {
     /// How many bytes it has, exactly.
     pub size: u64,
     /// Free annotations.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// What an artifact says that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,11 +92,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free annotations.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -129,11 +115,7 @@ pub struct Index {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free annotations.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -238,21 +220,12 @@ impl Document {
 }
 
 fn within(count: usize, limit: usize) -> Result<(), DocumentError> {
-    if count > limit {
-        Err(DocumentError::TooMany { count, limit })
-    } else {
-        Ok(())
-    }
+    if count > limit { Err(DocumentError::TooMany { count, limit }) } else { Ok(()) }
 }
 
 /// A media type without its parameters, lower case.
 pub fn essence(media_type: &str) -> String {
-    media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// An image config: what a runtime would start, and the diff IDs of the layers.
@@ -336,11 +309,7 @@ mod tests {
     const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
     fn config() -> String {
-        format!(
-            r#"{{"mediaType":"{}","digest":"{}","size":2}}"#,
-            IMAGE_CONFIG_TYPES[0],
-            Digest::of(b"{}")
-        )
+        format!(r#"{{"mediaType":"{}","digest":"{}","size":2}}"#, IMAGE_CONFIG_TYPES[0], Digest::of(b"{}"))
     }
 
     fn kind(body: &str, content_type: Option<&str>) -> &'static str {
@@ -361,10 +330,7 @@ mod tests {
         let manifest = format!(r#"{{"schemaVersion":2,"config":{},"layers":null}}"#, config());
         assert_eq!(kind(&manifest, Some(MANIFEST)), "manifest");
         assert_eq!(
-            kind(
-                &manifest,
-                Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")
-            ),
+            kind(&manifest, Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")),
             "manifest"
         );
         assert_eq!(kind(&manifest, None), "media type");
@@ -376,30 +342,21 @@ mod tests {
         let index = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[]}}"#);
         assert_eq!(kind(&index, Some(INDEX)), "index");
         assert_eq!(kind(&index, Some(MANIFEST)), "contradiction");
-        let both = format!(
-            r#"{{"schemaVersion":2,"manifests":[],"config":{},"layers":[]}}"#,
-            config()
-        );
+        let both = format!(r#"{{"schemaVersion":2,"manifests":[],"config":{},"layers":[]}}"#, config());
         assert_eq!(kind(&both, Some(MANIFEST)), "ambiguous");
         assert_eq!(kind(r#"{"schemaVersion":1,"fsLayers":[]}"#, None), "schema1");
     }
 
     #[test]
     fn a_descriptor_with_a_negative_size_is_refused() {
-        let body = format!(
-            r#"{{"schemaVersion":2,"config":{}}}"#,
-            config().replace(":2}", ":-2}")
-        );
+        let body = format!(r#"{{"schemaVersion":2,"config":{}}}"#, config().replace(":2}", ":-2}"));
         assert_eq!(kind(&body, Some(MANIFEST)), "json");
     }
 
     #[test]
     fn too_many_layers_are_refused() {
         let layers = vec![config(); MOST_LAYERS + 1].join(",");
-        let body = format!(
-            r#"{{"schemaVersion":2,"config":{},"layers":[{layers}]}}"#,
-            config()
-        );
+        let body = format!(r#"{{"schemaVersion":2,"config":{},"layers":[{layers}]}}"#, config());
         assert_eq!(kind(&body, Some(MANIFEST)), "too many");
     }
 

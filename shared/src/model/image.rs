@@ -122,17 +122,11 @@ impl FromStr for RegistryHost {
                     !label.is_empty()
                         && !label.starts_with('-')
                         && !label.ends_with('-')
-                        && label
-                            .bytes()
-                            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
                 })
         };
         let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number != 0));
-        if host_ok && port_ok {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(refused())
-        }
+        if host_ok && port_ok { Ok(Self(text.to_ascii_lowercase())) } else { Err(refused()) }
     }
 }
 
@@ -204,14 +198,8 @@ impl FromStr for Tag {
         let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let ok = text.len() <= LONGEST_TAG
             && text.bytes().next().is_some_and(word)
-            && text
-                .bytes()
-                .all(|byte| word(byte) || byte == b'.' || byte == b'-');
-        if ok {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ReferenceError::Tag(shown(text)))
-        }
+            && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-');
+        if ok { Ok(Self(text.to_owned())) } else { Err(ReferenceError::Tag(shown(text))) }
     }
 }
 
@@ -229,10 +217,7 @@ impl ImageName {
             "index.docker.io" | "registry-1.docker.io" => "docker.io",
             other => other,
         };
-        Ok(Self {
-            registry: registry.parse()?,
-            repository: repository.parse()?,
-        })
+        Ok(Self { registry: registry.parse()?, repository: repository.parse()? })
     }
 
     /// `registry/repository@digest`, the name that nothing can move.
@@ -271,21 +256,14 @@ impl FromStr for Reference {
             (None, Some(tag)) => Target::Tag(tag),
             (None, None) => Target::Tag(Tag::latest()),
         };
-        Ok(Self {
-            name: ImageName::parse(name)?,
-            target,
-        })
+        Ok(Self { name: ImageName::parse(name)?, target })
     }
 }
 
 impl Platform {
     /// `linux/amd64`, what is meant when nobody says.
     pub fn linux_amd64() -> Self {
-        Self {
-            os: "linux".to_owned(),
-            architecture: "amd64".to_owned(),
-            variant: None,
-        }
+        Self { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
     }
 
     /// Whether an image built for `self` is what somebody means who asks for `wanted`: the variant
@@ -304,9 +282,7 @@ impl FromStr for Platform {
         let word = |part: &&str| {
             !part.is_empty()
                 && part.len() <= 64
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         };
         let parts: Vec<&str> = text.split('/').filter(word).collect();
         let variant = match (text.split('/').count(), parts.as_slice()) {
@@ -314,21 +290,14 @@ impl FromStr for Platform {
             (3, [_, _, variant]) => Some((*variant).to_owned()),
             _ => return Err(ReferenceError::Platform(shown(text))),
         };
-        Ok(Self {
-            os: parts[0].to_owned(),
-            architecture: parts[1].to_owned(),
-            variant,
-        })
+        Ok(Self { os: parts[0].to_owned(), architecture: parts[1].to_owned(), variant })
     }
 }
 
 impl utoipa::PartialSchema for Platform {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, Type};
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .examples(["linux/amd64"])
-            .into()
+        ObjectBuilder::new().schema_type(Type::String).examples(["linux/amd64"]).into()
     }
 }
 
@@ -389,9 +358,7 @@ impl fmt::Display for Reference {
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant
-            .as_ref()
-            .map_or(Ok(()), |variant| write!(f, "/{variant}"))
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
     }
 }
 
@@ -403,10 +370,7 @@ mod tests {
     const HEX: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
     fn check(text: &str, expected: Option<&str>) {
-        let parsed = text
-            .parse::<Reference>()
-            .ok()
-            .map(|reference| reference.to_string());
+        let parsed = text.parse::<Reference>().ok().map(|reference| reference.to_string());
         assert_eq!(parsed.as_deref(), expected, "{text:?}");
     }
 
@@ -417,19 +381,10 @@ mod tests {
         check("team/app", Some("docker.io/team/app:latest"));
         check("localhost/app", Some("localhost/app:latest"));
         check("localhost:5000/team/app:1.2", Some("localhost:5000/team/app:1.2"));
-        check(
-            "Registry.Example.com/app",
-            Some("registry.example.com/app:latest"),
-        );
+        check("Registry.Example.com/app", Some("registry.example.com/app:latest"));
         check("[::1]:5000/app:x", Some("[::1]:5000/app:x"));
-        check(
-            &format!("r.io/a@sha256:{HEX}"),
-            Some(&format!("r.io/a@sha256:{HEX}")),
-        );
-        check(
-            &format!("r.io/a:tag@sha256:{HEX}"),
-            Some(&format!("r.io/a@sha256:{HEX}")),
-        );
+        check(&format!("r.io/a@sha256:{HEX}"), Some(&format!("r.io/a@sha256:{HEX}")));
+        check(&format!("r.io/a:tag@sha256:{HEX}"), Some(&format!("r.io/a@sha256:{HEX}")));
     }
 
     #[test]

@@ -127,24 +127,12 @@ impl fmt::Display for Lane {
 impl Job {
     /// A new job to scan one digest.
     pub fn scan(image: ImageName, digest: Digest, tag: Option<Tag>, lane: Lane, now: Timestamp) -> Self {
-        Self {
-            id: JobId::new(),
-            lane,
-            image,
-            task: Task::Scan { digest, tag },
-            enqueued_at: now,
-        }
+        Self { id: JobId::new(), lane, image, task: Task::Scan { digest, tag }, enqueued_at: now }
     }
 
     /// A new job to resolve one tag and scan what it points at.
     pub fn resolve(image: ImageName, tag: Tag, lane: Lane, now: Timestamp) -> Self {
-        Self {
-            id: JobId::new(),
-            lane,
-            image,
-            task: Task::Resolve { tag },
-            enqueued_at: now,
-        }
+        Self { id: JobId::new(), lane, image, task: Task::Resolve { tag }, enqueued_at: now }
     }
 
     /// What the job is about, for people: `registry/repo@digest` or `registry/repo:tag`.
@@ -163,10 +151,7 @@ impl Job {
             lane: self.lane,
             image: self.image.clone(),
             task: match &self.task {
-                Task::Scan { digest, tag } => WireTask::Scan {
-                    digest: digest.clone(),
-                    tag: tag.clone(),
-                },
+                Task::Scan { digest, tag } => WireTask::Scan { digest: digest.clone(), tag: tag.clone() },
                 Task::Resolve { tag } => WireTask::Resolve { tag: tag.clone() },
             },
             enqueued_at: self.enqueued_at,
@@ -248,9 +233,6 @@ mod tests {
             Job::from_json(br#"{"version":2,"other":"shape"}"#),
             Err(JobDecodeError::Version(2))
         ));
-        assert!(matches!(
-            Job::from_json(b"\xff"),
-            Err(JobDecodeError::Malformed(_))
-        ));
+        assert!(matches!(Job::from_json(b"\xff"), Err(JobDecodeError::Malformed(_))));
     }
 }

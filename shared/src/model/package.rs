@@ -129,9 +129,7 @@ impl FromStr for PackageKind {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = Self::ALL.iter().find(|kind| kind.purl_type() == text);
-        known
-            .copied()
-            .ok_or_else(|| UnknownPackageKind(text.chars().take(80).collect()))
+        known.copied().ok_or_else(|| UnknownPackageKind(text.chars().take(80).collect()))
     }
 }
 
@@ -173,10 +171,7 @@ impl Purl {
             (Level::Os, Some((id, version))) if !version.is_empty() => Some(format!("{id}-{version}")),
             _ => None,
         };
-        let qualifiers = [
-            ("arch", package.architecture.as_deref()),
-            ("distro", distro.as_deref()),
-        ];
+        let qualifiers = [("arch", package.architecture.as_deref()), ("distro", distro.as_deref())];
         let mut separator = '?';
         for (key, value) in qualifiers {
             let Some(value) = value.filter(|value| !value.is_empty()) else {
@@ -243,40 +238,16 @@ mod tests {
         let mut libc = package(PackageKind::Deb, None, "libc6", "2.36-9+deb12u1");
         libc.architecture = Some("amd64".to_owned());
         let purl = Purl::new(&libc, Some(("debian", "12")));
-        assert_eq!(
-            purl.as_str(),
-            "pkg:deb/debian/libc6@2.36-9%2Bdeb12u1?arch=amd64&distro=debian-12"
-        );
+        assert_eq!(purl.as_str(), "pkg:deb/debian/libc6@2.36-9%2Bdeb12u1?arch=amd64&distro=debian-12");
         assert_eq!(purl.without_version(), "pkg:deb/debian/libc6");
 
         for (kind, namespace, name, version, expected) in [
-            (
-                PackageKind::Npm,
-                Some("@babel"),
-                "core",
-                "7.0.0",
-                "pkg:npm/%40babel/core@7.0.0",
-            ),
-            (
-                PackageKind::Golang,
-                None,
-                "github.com/a/b",
-                "v1.0.0",
-                "pkg:golang/github.com/a/b@v1.0.0",
-            ),
+            (PackageKind::Npm, Some("@babel"), "core", "7.0.0", "pkg:npm/%40babel/core@7.0.0"),
+            (PackageKind::Golang, None, "github.com/a/b", "v1.0.0", "pkg:golang/github.com/a/b@v1.0.0"),
             (PackageKind::Maven, Some("org.x"), "y", "1", "pkg:maven/org.x/y@1"),
-            (
-                PackageKind::PyPi,
-                None,
-                "jinja2",
-                "2.11.2",
-                "pkg:pypi/jinja2@2.11.2",
-            ),
+            (PackageKind::PyPi, None, "jinja2", "2.11.2", "pkg:pypi/jinja2@2.11.2"),
         ] {
-            assert_eq!(
-                Purl::new(&package(kind, namespace, name, version), None).as_str(),
-                expected
-            );
+            assert_eq!(Purl::new(&package(kind, namespace, name, version), None).as_str(), expected);
         }
     }
 }

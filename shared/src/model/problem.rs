@@ -30,12 +30,7 @@ const LONGEST_TEXT: usize = 400;
 impl Problem {
     /// A problem of the image as a whole.
     pub fn new(kind: ProblemKind, detail: impl AsRef<str>) -> Self {
-        Self {
-            kind,
-            detail: shown(detail.as_ref()),
-            layer: None,
-            path: None,
-        }
+        Self { kind, detail: shown(detail.as_ref()), layer: None, path: None }
     }
 
     /// The same problem, saying which file it is about.
@@ -118,6 +113,10 @@ problem_kinds! {
     EncryptedLayer = "encrypted-layer", Blocking;
     /// A nondistributable layer that the registry does not hold.
     ForeignLayerNotScanned = "foreign-layer-not-scanned", Blocking;
+    /// The registry does not have the manifest.
+    ImageMissing = "image-missing", Blocking;
+    /// The registry could not be asked, or refused, until the attempts were used up.
+    RegistryUnavailable = "registry-unavailable", Blocking;
     /// Bytes are not what their descriptor says.
     DigestMismatch = "digest-mismatch", Blocking;
     /// Uncompressed bytes are not what the config's `diff_ids` say.

@@ -54,6 +54,8 @@ pub enum Subject {
         /// Its artifact type, or the media type of its config.
         artifact_type: String,
     },
+    /// It could not be examined at all; the report's problems say why.
+    Unreadable,
 }
 
 /// A runnable child of an index.
@@ -239,14 +241,8 @@ pub enum Severity {
 
 impl Severity {
     /// Worst first, `unknown` after the rated ones.
-    pub const WORST_FIRST: [Self; 6] = [
-        Self::Critical,
-        Self::High,
-        Self::Medium,
-        Self::Low,
-        Self::Negligible,
-        Self::Unknown,
-    ];
+    pub const WORST_FIRST: [Self; 6] =
+        [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Negligible, Self::Unknown];
 
     /// The name as it is written.
     pub const fn name(self) -> &'static str {
@@ -452,7 +448,7 @@ impl Report {
     pub fn inventory(&self) -> Option<&Inventory> {
         match &self.subject {
             Subject::Image(inventory) => Some(inventory),
-            Subject::Index { .. } | Subject::Artifact { .. } => None,
+            Subject::Index { .. } | Subject::Artifact { .. } | Subject::Unreadable => None,
         }
     }
 

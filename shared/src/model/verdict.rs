@@ -299,13 +299,9 @@ mod tests {
 
     #[test]
     fn policy_names_are_fit_for_urls_and_keys() {
-        for (text, accepted) in [
-            ("default", true),
-            ("prod-2", true),
-            ("", false),
-            ("Prod", false),
-            ("a/b", false),
-        ] {
+        for (text, accepted) in
+            [("default", true), ("prod-2", true), ("", false), ("Prod", false), ("a/b", false)]
+        {
             assert_eq!(text.parse::<PolicyName>().is_ok(), accepted, "{text:?}");
         }
     }

@@ -1,0 +1,102 @@
+//! The verdict of an index: the worst of its children decides, unless the policy names platforms.
+
+use jiff::Timestamp;
+
+use super::Policy;
+use super::judge::{Horizon, problem_reason, state_reasons};
+use crate::model::problem::Weight;
+use crate::model::report::{IndexChild, Report};
+use crate::model::verdict::{ChildVerdict, Effect, Outcome, Reason, Verdict};
+
+impl Policy {
+    /// Folds the verdicts of the children that matter. A child that has none counts as an error: an
+    /// aggregate never passes by emptiness.
+    pub(super) fn fold(
+        &self,
+        report: &Report,
+        listed: &[IndexChild],
+        judged: &[Verdict],
+        now: Timestamp,
+    ) -> Verdict {
+        let mut verdict = self.verdict(report, Outcome::Pass, now);
+        let mut horizon = Horizon::new(now);
+        let mut reasons = Vec::new();
+        for problem in report.problems.iter().filter(|problem| problem.kind.weight() == Weight::Blocking) {
+            verdict.problems.push(problem.clone());
+            if let Some(effect) = self.effect_of(problem.kind) {
+                reasons.push(problem_reason(problem, effect));
+            }
+        }
+        let mut worst = Outcome::Pass;
+        let mut searched = 0_u32;
+        for child in listed.iter().filter(|child| self.cares_about(child)) {
+            searched += 1;
+            let found = judged.iter().find(|verdict| verdict.digest == child.digest);
+            let outcome = found.map_or(Outcome::Error, |verdict| verdict.outcome);
+            worst = worst.max(outcome);
+            verdict.children.push(ChildVerdict {
+                digest: child.digest.clone(),
+                platform: child.platform.clone(),
+                outcome,
+            });
+            match found {
+                Some(found) => {
+                    verdict.counts = verdict.counts.plus(found.counts);
+                    verdict.further_reasons += found.further_reasons;
+                    verdict.problems.extend(found.problems.iter().cloned());
+                    reasons.extend(found.reasons.iter().map(|reason| of_child(reason, child)));
+                    if let Some(moment) = found.valid_until {
+                        horizon.note(moment);
+                    }
+                }
+                None => reasons.push(unjudged(child)),
+            }
+        }
+        if searched == 0 {
+            reasons.push(Reason {
+                rule: "platforms".to_owned(),
+                effect: Effect::Deny,
+                message: "the index has no image for any platform that the policy names".to_owned(),
+                advisory: None,
+                severity: None,
+                purl: None,
+                fixed_version: None,
+                problem: None,
+            });
+        }
+        verdict.outcome = worst;
+        let further = verdict.further_reasons;
+        state_reasons(&mut verdict, reasons);
+        verdict.further_reasons = verdict.further_reasons.saturating_add(further);
+        verdict.valid_until = horizon.next_change;
+        verdict
+    }
+
+    fn cares_about(&self, child: &IndexChild) -> bool {
+        let Some(platform) = &child.platform else {
+            return true;
+        };
+        self.platforms.is_empty() || self.platforms.iter().any(|wanted| platform.satisfies(wanted))
+    }
+}
+
+fn of_child(reason: &Reason, child: &IndexChild) -> Reason {
+    Reason { message: format!("{}: {}", called(child), reason.message), ..reason.clone() }
+}
+
+fn unjudged(child: &IndexChild) -> Reason {
+    Reason {
+        rule: "children".to_owned(),
+        effect: Effect::Deny,
+        message: format!("{}: this image of the index could not be judged", called(child)),
+        advisory: None,
+        severity: None,
+        purl: None,
+        fixed_version: None,
+        problem: None,
+    }
+}
+
+fn called(child: &IndexChild) -> String {
+    child.platform.as_ref().map_or_else(|| child.digest.short().to_owned(), ToString::to_string)
+}
