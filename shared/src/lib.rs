@@ -4,7 +4,9 @@
 //! one trait with two real implementations: [`queue`] and [`store`]; [`registry`] (where images come
 //! from), [`output`] (what leaves), and [`config`] and [`telemetry`], which every process begins with.
 
+pub mod config;
 pub mod model;
 pub mod policy;
 pub mod queue;
 pub mod store;
+pub mod telemetry;

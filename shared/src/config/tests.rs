@@ -1,0 +1,95 @@
+//! What a configuration file promises: a setting is used or refused by name, never passed over.
+
+use super::*;
+
+fn load(text: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidewaiter.toml");
+    std::fs::write(&file, text).unwrap();
+    Config::load(&Overrides { file: Some(file), ..Overrides::default() })
+}
+
+fn refused(text: &str, fragments: &[&str]) {
+    let error = load(text).expect_err(text).to_string();
+    for fragment in fragments {
+        assert!(error.contains(fragment), "{error:?} lacks {fragment:?}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_embedded_default() {
+    let config = load("").unwrap();
+    assert!(matches!(config.queue, QueueConfig::Embedded { .. }));
+    assert!(matches!(config.store, StoreConfig::Embedded { .. }));
+    assert!(config.server.listen.ip().is_loopback());
+    assert_eq!(config.advisories.database, PathBuf::from("tidewaiter-data/advisories.db"));
+}
+
+#[test]
+fn urls_choose_the_servers() {
+    let config = load("[queue]\nurl = \"amqp://u:p@mq/v\"\n[store]\nurl = \"redis://cache\"").unwrap();
+    assert!(matches!(config.queue, QueueConfig::Rabbitmq { .. }));
+    assert!(matches!(config.store, StoreConfig::Redis { topology: RedisTopology::Single, .. }));
+}
+
+#[test]
+fn a_registry_is_known_by_its_host_and_its_aliases() {
+    let config = load(
+        "[registries.main]\nhost = \"registry.example.com\"\naliases = [\"registry:5000\"]\nplain_http = true",
+    )
+    .unwrap();
+    let image: ImageName = "registry:5000/team/app".parse().unwrap();
+    assert_eq!(config.registries.canonical(&image).unwrap().to_string(), "registry.example.com/team/app");
+    assert!(config.registries.canonical(&"evil.example.com/x".parse().unwrap()).is_none(), "I8");
+}
+
+#[test]
+fn mistakes_name_the_key_and_the_fix() {
+    refused("[server]\nlissten = \"x\"", &["lissten"]);
+    refused("[servr]\nlisten = \"x\"", &["servr"]);
+    refused("[server]\nlisten = \"nowhere\"", &["server.listen"]);
+    refused("[server]\nlongest_wait = \"60\"", &["longest_wait", "30s"]);
+    refused("[server]\nbody_limit = \"1MB\"", &["body_limit", "64MiB"]);
+    refused("[queue]\nurl = \"http://mq\"", &["queue.url", "amqp://"]);
+    refused("[store]\nurl = \"redis://a\"\ncluster = [\"redis://b\"]", &["store", "one of"]);
+    refused(
+        "[auth.tokens.ci]\ntoken = \"short\"\nscopes = [\"read\"]",
+        &["auth.tokens.ci.token", "openssl rand"],
+    );
+    refused("[auth.tokens.ci]\ntoken = \"0123456789abcdef\"\nscopes = []", &["scopes"]);
+    refused(
+        "[auth.tokens.ci]\ntoken_file = \"/nonexistent\"\nscopes = [\"read\"]",
+        &["token_file", "/nonexistent"],
+    );
+    refused("[auth.webhooks.harbor]\n", &["auth.webhooks.harbor", "open = true"]);
+    refused("[registries.a]\nhost = \"r.io\"\nusername = \"u\"", &["registries.a", "one way to log in"]);
+    refused(
+        "[registries.a]\nhost = \"r.io\"\n[registries.b]\nhost = \"x.io\"\naliases = [\"r.io\"]",
+        &["already claimed"],
+    );
+    refused("[worker]\nlease = \"1s\"", &["worker.lease"]);
+}
+
+#[test]
+fn a_named_file_must_exist() {
+    let overrides = Overrides { file: Some(PathBuf::from("/nonexistent.toml")), ..Overrides::default() };
+    assert!(matches!(Config::load(&overrides), Err(ConfigError::Missing(_))));
+}
+
+#[test]
+fn the_command_line_has_the_last_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.toml");
+    std::fs::write(&file, "data_dir = \"/from/file\"\n[server]\nlisten = \"127.0.0.1:1\"").unwrap();
+    let overrides = Overrides {
+        file: Some(file),
+        data_dir: Some(PathBuf::from("/from/flag")),
+        settings: BTreeMap::from([("server.listen".to_owned(), "127.0.0.1:2".to_owned())]),
+    };
+    let config = Config::load(&overrides).unwrap();
+    assert_eq!(config.server.listen.port(), 2);
+    assert_eq!(config.advisories.database, PathBuf::from("/from/flag/advisories.db"));
+    let settings = Config::settings(&overrides).unwrap();
+    let listen = settings.iter().find(|setting| setting.key == "server.listen").unwrap();
+    assert_eq!((listen.value.as_str(), &listen.origin), ("127.0.0.1:2", &None));
+}

@@ -1,0 +1,43 @@
+//! What a process says of itself: log lines on standard error, and metrics for Prometheus.
+//!
+//! Field names are dotted and the same everywhere: `image.name image.digest layer.digest job.id
+//! job.attempt analyzer.name advisory.id policy.name verdict.outcome problem.kind duration_ms size_bytes`.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, TelemetryConfig};
+
+/// Why telemetry cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter directives do not parse.
+    #[error("telemetry.log: {0:?} is no filter; expected for example info or info,worker=debug")]
+    Filter(String),
+    /// Something in this process has set up logging or metrics before.
+    #[error("telemetry was set up twice in this process")]
+    Twice,
+}
+
+/// Sends log lines to standard error from now on. Once a process.
+pub fn start_logging(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|_| TelemetryError::Filter(config.log.clone()))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match config.format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),
+    };
+    set.map_err(|_| TelemetryError::Twice)
+}
+
+/// Bounds of duration histograms, in seconds: from a cache hit to a large image.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0];
+
+/// Collects metrics from now on; the handle renders them for `/metrics`. Once a process.
+pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+        .map_err(|_| TelemetryError::Twice)?;
+    builder.install_recorder().map_err(|_| TelemetryError::Twice)
+}
