@@ -1,1 +1,20 @@
-//! api
+//! The HTTP face of Tidewaiter: pushes come in, verdicts go out. Depends only on the shared crate.
+//!
+//! Reading order: [`server`] (bind and run), [`routes`] (the table), [`intake`] (event → durable job),
+//! [`webhooks`] (one file a registry), [`verdicts`] (digest → verdict), then one resource a file.
+//! [`error`] alone writes problem+json; [`auth`] alone compares secrets.
+
+pub mod auth;
+pub mod error;
+pub mod health;
+pub mod intake;
+pub mod queue;
+pub mod reports;
+pub mod requests;
+pub mod routes;
+pub mod scans;
+pub mod server;
+pub mod verdicts;
+pub mod webhooks;
+
+pub use server::{Parts, Server};

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod model;
+pub mod output;
 pub mod policy;
 pub mod queue;
 pub mod store;

@@ -1,0 +1,143 @@
+//! Errors as RFC 9457 problem documents: one table from variant to status and slug, written nowhere else.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use shared::queue::QueueError;
+use shared::store::StoreError;
+
+/// Everything that a handler can answer besides success.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No token, or none that is known.
+    #[error("this needs a valid token in `Authorization: Bearer …`")]
+    Unauthorized,
+    /// The webhook's secret or signature is missing or wrong.
+    #[error("the webhook's secret or signature is missing or wrong")]
+    WebhookUnauthorized,
+    /// The token is known and lacks the scope.
+    #[error("the token lacks the scope {0:?}")]
+    Forbidden(&'static str),
+    /// No such route, or no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// Nothing is known about the digest.
+    #[error("nothing is known about {0}; was it pushed to a configured registry?")]
+    UnknownDigest(String),
+    /// The index has no image for that platform.
+    #[error("{0}")]
+    PlatformNotFound(String),
+    /// No policy of that name is loaded.
+    #[error("there is no policy {0:?}")]
+    UnknownPolicy(String),
+    /// A path, query or body value is not what it should be.
+    #[error("{0}")]
+    Invalid(String),
+    /// The body is larger than allowed.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The body is of a type that this route does not read.
+    #[error("{0}")]
+    UnsupportedMediaType(String),
+    /// None of the formats that the client accepts can be made.
+    #[error("{0}")]
+    NotAcceptable(String),
+    /// The registry is not in the configuration (I8).
+    #[error("registry {0} is not configured; add it under [registries]")]
+    RegistryNotConfigured(String),
+    /// The job could not be made durable (I1).
+    #[error("the job could not be queued; try again")]
+    Queue(#[source] QueueError),
+    /// The store did not answer.
+    #[error("the store cannot be asked; try again")]
+    Store(#[source] StoreError),
+    /// The client did not send its body in time.
+    #[error("the body did not arrive in time")]
+    Timeout,
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ProblemDocument {
+    /// Stable slug, `urn:tidewaiter:problem:<slug>`.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:tidewaiter:problem:unknown-digest")]
+    pub kind: String,
+    /// The slug in words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What happened, and what to do.
+    pub detail: String,
+}
+
+impl ApiError {
+    fn row(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::WebhookUnauthorized => (StatusCode::UNAUTHORIZED, "webhook-unauthorized"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
+            Self::UnknownDigest(_) => (StatusCode::NOT_FOUND, "unknown-digest"),
+            Self::PlatformNotFound(_) => (StatusCode::NOT_FOUND, "platform-not-found"),
+            Self::UnknownPolicy(_) => (StatusCode::NOT_FOUND, "unknown-policy"),
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+            Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"),
+            Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not-acceptable"),
+            Self::RegistryNotConfigured(_) => (StatusCode::UNPROCESSABLE_ENTITY, "registry-not-configured"),
+            Self::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
+            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+        }
+    }
+
+    /// The stable slug, also used in metrics.
+    pub fn slug(&self) -> &'static str {
+        self.row().1
+    }
+}
+
+/// Seconds after which a sender that got 503 may try again.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.row().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (status, slug) = self.row();
+        if status.is_server_error() {
+            tracing::warn!(error = %chain(self), "request failed");
+        }
+        let mut response = HttpResponse::build(status);
+        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"tidewaiter\""));
+        }
+        let body = ProblemDocument {
+            kind: format!("urn:tidewaiter:problem:{slug}"),
+            title: slug.replace('-', " "),
+            status: status.as_u16(),
+            detail: self.to_string(),
+        };
+        response.body(serde_json::to_vec(&body).expect("a problem document has only strings and a number"))
+    }
+}
+
+/// An error with everything behind it, for one log line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

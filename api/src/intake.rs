@@ -1,0 +1,158 @@
+//! From event to durable job: the only way into the queue.
+//!
+//! An event is a hint (I8): its registry has to be configured, its tag has to be one of an image. What
+//! passes becomes a job, and only when the queue has confirmed it does anybody say "accepted" (I1).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use shared::config::Registries;
+use shared::model::digest::Digest;
+use shared::model::image::{ImageName, Tag};
+use shared::model::job::{Job, JobId, Lane, Task};
+use shared::model::push::{PushEvent, Pushed};
+use shared::model::verdict::Pending;
+use shared::queue::{JobQueue, QueueError};
+use shared::store::{Sighting, VerdictStore};
+
+use crate::error::chain;
+
+/// Turns events into jobs.
+pub struct Intake {
+    queue: Arc<dyn JobQueue>,
+    store: Arc<dyn VerdictStore>,
+    registries: Registries,
+    pending_ttl: Duration,
+}
+
+/// A job that is durable now.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct AcceptedJob {
+    /// Its identity, also in logs and in the queue.
+    pub id: JobId,
+    /// Registry and repository.
+    pub image: ImageName,
+    /// What will be scanned, unless only a tag is known yet.
+    pub digest: Option<Digest>,
+    /// The tag of the push.
+    pub tag: Option<Tag>,
+}
+
+/// What becomes of one event before anything is queued.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It becomes this job.
+    Job(Box<Job>),
+    /// It is about a signature, an attestation or a referrers list, known by its tag.
+    ArtifactTag,
+    /// Its registry is not configured: refused, never fetched (I8).
+    NotConfigured(String),
+}
+
+impl Intake {
+    /// An intake that serves these registries.
+    pub fn new(
+        queue: Arc<dyn JobQueue>,
+        store: Arc<dyn VerdictStore>,
+        registries: Registries,
+        pending_ttl: Duration,
+    ) -> Self {
+        Self { queue, store, registries, pending_ttl }
+    }
+
+    /// Decides what an event becomes. Pure but for the job's identity.
+    pub fn admit(&self, event: PushEvent, lane: Lane, now: Timestamp) -> Admission {
+        let Some(image) = self.registries.canonical(&event.image) else {
+            return Admission::NotConfigured(event.image.registry.to_string());
+        };
+        let tag = match &event.pushed {
+            Pushed::Digest { tag, .. } => tag.as_ref(),
+            Pushed::Tag(tag) => Some(tag),
+        };
+        if tag.is_some_and(is_artifact_tag) {
+            return Admission::ArtifactTag;
+        }
+        Admission::Job(Box::new(match event.pushed {
+            Pushed::Digest { digest, tag } => Job::scan(image, digest, tag, lane, now),
+            Pushed::Tag(tag) => Job::resolve(image, tag, lane, now),
+        }))
+    }
+
+    /// Makes the jobs durable, all of them or an error. One digest of one repository is queued once.
+    ///
+    /// After an error some may be queued: the sender sends them again, and a job twice costs one scan.
+    pub async fn enqueue(&self, jobs: Vec<Job>) -> Result<Vec<AcceptedJob>, QueueError> {
+        let mut seen = HashSet::new();
+        let jobs: Vec<Job> = jobs.into_iter().filter(|job| seen.insert(job.subject())).collect();
+        for published in join_all(jobs.iter().map(|job| self.queue.publish(job))).await {
+            published?;
+        }
+        join_all(jobs.iter().map(|job| self.note(job))).await;
+        Ok(jobs.into_iter().map(AcceptedJob::from).collect())
+    }
+
+    /// Notes that a digest is pending and where it was seen. The push is safe in the queue already, so
+    /// a store that is away costs only that note (I13).
+    async fn note(&self, job: &Job) {
+        let Task::Scan { digest, tag } = &job.task else { return };
+        let now = job.enqueued_at;
+        let ttl = SignedDuration::try_from(self.pending_ttl).unwrap_or(SignedDuration::MAX);
+        let pending = Pending { since: now, until: now.saturating_add(ttl).unwrap_or(Timestamp::MAX) };
+        let sighting = Sighting { image: job.image.clone(), tag: tag.clone(), seen_at: now };
+        let noted = futures_util::try_join!(
+            self.store.mark_pending(digest, pending),
+            self.store.record_sighting(digest, &sighting),
+        );
+        if let Err(error) = noted {
+            metrics::counter!("tidewaiter_intake_notes_lost_total").increment(1);
+            tracing::warn!(job.id = %job.id, image.digest = %digest, error = %chain(&error), "push not noted in store");
+        }
+    }
+}
+
+impl From<Job> for AcceptedJob {
+    fn from(job: Job) -> Self {
+        let (digest, tag) = match job.task {
+            Task::Scan { digest, tag } => (Some(digest), tag),
+            Task::Resolve { tag } => (None, Some(tag)),
+        };
+        Self { id: job.id, image: job.image, digest, tag }
+    }
+}
+
+/// Tags under which tools keep signatures, attestations, SBOMs and referrers lists of a digest:
+/// `sha256-<64 hex>`, alone or with `.sig`, `.att` or `.sbom` (cosign; OCI referrers tag schema).
+fn is_artifact_tag(tag: &Tag) -> bool {
+    let Some(rest) = tag.as_str().strip_prefix("sha256-") else { return false };
+    let hex = rest
+        .strip_suffix(".sig")
+        .or(rest.strip_suffix(".att"))
+        .or(rest.strip_suffix(".sbom"))
+        .unwrap_or(rest);
+    hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn artifact_tags_are_recognised_and_nothing_else_is() {
+        let hex = "a".repeat(64);
+        for (tag, expected) in [
+            (format!("sha256-{hex}"), true),
+            (format!("sha256-{hex}.sig"), true),
+            (format!("sha256-{hex}.att"), true),
+            (format!("sha256-{hex}.sbom"), true),
+            (format!("sha256-{hex}.exe"), false),
+            ("sha256-abc.sig".to_owned(), false),
+            ("latest".to_owned(), false),
+        ] {
+            assert_eq!(is_artifact_tag(&tag.parse().unwrap()), expected, "{tag}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The table of routes, and the OpenAPI document that is generated from it.
+
+use actix_web::{HttpResponse, web};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::error::ApiError;
+use crate::{health, queue, reports, scans, verdicts, webhooks};
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Tidewaiter",
+    description = "Meets every image that is pushed to a registry, searches it, and answers by digest whether it may run."
+))]
+struct Document;
+
+/// The document's fixed part; routes add themselves.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+    document
+}
+
+/// Every route.
+pub fn table(config: &mut ServiceConfig) {
+    config
+        .service(webhooks::receive)
+        .service(scans::request_scan)
+        .service(verdicts::query_verdicts)
+        .service(verdicts::show_verdict)
+        .service(reports::show_report)
+        .service(queue::queue_status)
+        .service(queue::list_dead)
+        .service(queue::requeue_dead)
+        .service(queue::discard_dead)
+        .service(health::healthz)
+        .service(health::readyz)
+        .service(health::serve_metrics);
+}
+
+/// What answers where no route does.
+pub async fn unmatched() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::NotFound("there is no such route; /openapi.json lists them".to_owned()))
+}
+
+/// Errors of extractors, told as problem documents like all others.
+pub fn extractor_errors(config: &mut web::ServiceConfig) {
+    config
+        .app_data(
+            web::PathConfig::default().error_handler(|error, _| ApiError::Invalid(error.to_string()).into()),
+        )
+        .app_data(
+            web::QueryConfig::default().error_handler(|error, _| ApiError::Invalid(error.to_string()).into()),
+        )
+        .app_data(
+            web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, _| json_error(&error).into()),
+        );
+}
+
+/// Questions about 500 digests fit many times.
+const JSON_LIMIT: usize = 256 << 10;
+
+fn json_error(error: &actix_web::error::JsonPayloadError) -> ApiError {
+    use actix_web::error::JsonPayloadError as Json;
+    match error {
+        Json::Overflow { .. } | Json::OverflowKnownLength { .. } => ApiError::TooLarge(JSON_LIMIT),
+        Json::ContentType => {
+            ApiError::UnsupportedMediaType("expected Content-Type: application/json".to_owned())
+        }
+        other => ApiError::Invalid(other.to_string()),
+    }
+}

@@ -1,0 +1,333 @@
+//! `GET /v1/verdicts/{digest}` and `POST /v1/verdicts/query`: what is thought of a digest, now.
+//!
+//! A stored verdict is served as it is while it is current. When its policy changed or time changed it,
+//! it is derived again from the stored report, written back, and served: nothing is pulled (I6).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use arc_swap::ArcSwap;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use shared::config::ServerConfig;
+use shared::model::digest::Digest;
+use shared::model::image::Platform;
+use shared::model::report::{Report, Subject};
+use shared::model::verdict::{Lookup, Pending, PolicyName, Verdict};
+use shared::policy::{Policy, PolicySet};
+use shared::store::{StoreError, VerdictStore};
+
+use crate::auth::ReadAccess;
+use crate::error::{ApiError, ProblemDocument, chain};
+
+/// Finds verdicts, and derives them again where policy or time have changed them.
+pub struct Verdicts {
+    store: Arc<dyn VerdictStore>,
+    policies: Arc<ArcSwap<PolicySet>>,
+    longest_wait: Duration,
+}
+
+impl Verdicts {
+    /// Verdicts out of `store` under `policies`.
+    pub fn new(
+        store: Arc<dyn VerdictStore>,
+        policies: Arc<ArcSwap<PolicySet>>,
+        server: &ServerConfig,
+    ) -> Self {
+        Self { store, policies, longest_wait: server.longest_wait }
+    }
+
+    /// The policy of that name.
+    pub fn policy(&self, name: &PolicyName) -> Result<Arc<Policy>, ApiError> {
+        let known = self.policies.load().get(name).cloned();
+        known.ok_or_else(|| ApiError::UnknownPolicy(name.to_string()))
+    }
+
+    /// What is known about each digest under a policy, as of now.
+    pub async fn find(&self, digests: &[Digest], policy: &Policy) -> Result<Vec<Lookup>, StoreError> {
+        let now = Timestamp::now();
+        let mut found = self.store.lookup(digests, &policy.name).await?;
+        for (digest, lookup) in digests.iter().zip(&mut found) {
+            let stale = match lookup {
+                Lookup::Known(verdict) => !verdict.is_current(&policy.revision, now),
+                // A policy younger than the scan: its verdict is one derivation away.
+                Lookup::Unknown | Lookup::Pending(_) => false,
+            };
+            if stale && let Some(verdict) = self.derive(digest, policy, now).await? {
+                *lookup = Lookup::Known(Box::new(verdict));
+            } else if matches!(lookup, Lookup::Unknown | Lookup::Pending(_))
+                && let Some(verdict) = self.derive_for_new_policy(digest, policy, now).await?
+            {
+                *lookup = Lookup::Known(Box::new(verdict));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A verdict under a policy that did not exist when the digest was scanned.
+    async fn derive_for_new_policy(
+        &self,
+        digest: &Digest,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Option<Verdict>, StoreError> {
+        if policy.name == PolicyName::default_policy() {
+            return Ok(None);
+        }
+        self.derive(digest, policy, now).await
+    }
+
+    /// Judges the stored report again and keeps the verdict. `None` if there is no report any more.
+    async fn derive(
+        &self,
+        digest: &Digest,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Option<Verdict>, StoreError> {
+        let Some(report) = self.store.report(digest).await? else { return Ok(None) };
+        let children = self.judge_children(&report, policy, now).await?;
+        let verdict = policy.judge(&report, &children, now);
+        metrics::counter!("tidewaiter_verdicts_derived_total").increment(1);
+        if let Err(error) = self.store.restate(digest, std::slice::from_ref(&verdict)).await {
+            // The answer is right all the same; the next question derives it once more.
+            tracing::warn!(image.digest = %digest, error = %chain(&error), "derived verdict not kept");
+        }
+        Ok(Some(verdict))
+    }
+
+    async fn judge_children(
+        &self,
+        report: &Report,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        let Subject::Index { children } = &report.subject else { return Ok(Vec::new()) };
+        let mut verdicts = Vec::with_capacity(children.len());
+        for child in children {
+            if let Some(report) = self.store.report(&child.digest).await? {
+                verdicts.push(policy.judge(&report, &[], now));
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Like [`Verdicts::find`] for one digest, waiting up to `limit` until there is a verdict.
+    ///
+    /// Woken by the store, not by polling: it watches first and looks afterwards, so that no news falls between.
+    pub async fn wait(
+        &self,
+        digest: &Digest,
+        policy: &Policy,
+        limit: Duration,
+    ) -> Result<Lookup, StoreError> {
+        let deadline = Instant::now() + limit.min(self.longest_wait);
+        let one = std::slice::from_ref(digest);
+        let mut watch = match limit.is_zero() {
+            true => None,
+            false => Some(self.store.watch(digest).await?),
+        };
+        loop {
+            let lookup = self.find(one, policy).await?.pop().unwrap_or(Lookup::Unknown);
+            let left = deadline.saturating_duration_since(Instant::now());
+            match (&lookup, &mut watch) {
+                (Lookup::Unknown | Lookup::Pending(_), Some(watch)) if !left.is_zero() => {
+                    watch.changed(left).await;
+                }
+                (Lookup::Unknown | Lookup::Pending(_) | Lookup::Known(_), _) => return Ok(lookup),
+            }
+        }
+    }
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct VerdictQuery {
+    /// Which policy judges; `default` where nothing is said.
+    #[param(example = "default")]
+    policy: Option<PolicyName>,
+    /// For an index: the verdict of its image for this platform.
+    #[param(example = "linux/amd64")]
+    platform: Option<Platform>,
+    /// How long to wait for a verdict that is not there yet, for example `30s`.
+    #[param(value_type = Option<String>, example = "30s")]
+    wait: Option<SignedDuration>,
+}
+
+/// A digest that waits for its first verdict.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct PendingAnswer {
+    /// The digest that was asked for.
+    pub digest: Digest,
+    /// Always `pending`.
+    pub state: &'static str,
+    /// Since when, and until when the marker holds.
+    #[serde(flatten)]
+    pub pending: Pending,
+}
+
+/// The verdict about one digest.
+#[utoipa::path(
+    tag = "verdicts",
+    params(("digest" = String, Path, description = "Digest of a manifest or index"), VerdictQuery),
+    responses(
+        (status = 200, description = "The verdict", body = Verdict, headers(("ETag" = String))),
+        (status = 202, description = "Accepted, not yet judged", body = PendingAnswer),
+        (status = 304, description = "Unchanged since the ETag that was sent"),
+        (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+        (status = 404, description = "Digest, policy or platform unknown", body = ProblemDocument),
+        (status = 422, description = "Not a digest, policy name, platform or duration", body = ProblemDocument),
+        (status = 503, description = "The store cannot be asked", body = ProblemDocument),
+    ),
+    security(("token" = ["read"]))
+)]
+#[get("/v1/verdicts/{digest}")]
+pub(crate) async fn show_verdict(
+    _access: ReadAccess,
+    request: HttpRequest,
+    digest: web::Path<Digest>,
+    query: web::Query<VerdictQuery>,
+    verdicts: web::Data<Verdicts>,
+) -> Result<HttpResponse, ApiError> {
+    let digest = digest.into_inner();
+    let query = query.into_inner();
+    let policy = verdicts.policy(&query.policy.unwrap_or_else(PolicyName::default_policy))?;
+    let wait = Duration::try_from(query.wait.unwrap_or_default()).unwrap_or_default();
+    let mut lookup = verdicts.wait(&digest, &policy, wait).await.map_err(ApiError::Store)?;
+    if let (Lookup::Known(verdict), Some(platform)) = (&lookup, &query.platform)
+        && let Some(child) = child_for(verdict, platform)?
+    {
+        lookup = verdicts.wait(&child, &policy, wait).await.map_err(ApiError::Store)?;
+    }
+    match lookup {
+        Lookup::Known(verdict) => Ok(with_etag(&request, &verdict)),
+        Lookup::Pending(pending) => Ok(HttpResponse::Accepted()
+            .insert_header((RETRY_AFTER, "1"))
+            .json(PendingAnswer { digest, state: "pending", pending })),
+        Lookup::Unknown => Err(ApiError::UnknownDigest(digest.to_string())),
+    }
+}
+
+/// The child of an index that is built for `platform`; `None` if the verdict is not one of an index.
+fn child_for(verdict: &Verdict, platform: &Platform) -> Result<Option<Digest>, ApiError> {
+    if verdict.children.is_empty() {
+        return Ok(None);
+    }
+    let fits = |known: &Option<Platform>| known.as_ref().is_some_and(|known| known.satisfies(platform));
+    match verdict.children.iter().find(|child| fits(&child.platform)) {
+        Some(child) => Ok(Some(child.digest.clone())),
+        None => {
+            let known: Vec<_> = verdict
+                .children
+                .iter()
+                .filter_map(|child| child.platform.as_ref())
+                .map(ToString::to_string)
+                .collect();
+            Err(ApiError::PlatformNotFound(format!(
+                "the index has no image for {platform}, only {}",
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+fn with_etag(request: &HttpRequest, verdict: &Verdict) -> HttpResponse {
+    let body = serde_json::to_vec(verdict).expect("a verdict has only strings and numbers");
+    let etag = format!("\"{}\"", &Digest::of(&body).encoded()[..32]);
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let unchanged =
+        known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == etag));
+    let mut response = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    response.insert_header((ETAG, etag)).insert_header((CACHE_CONTROL, "no-cache"));
+    if unchanged { response.finish() } else { response.content_type("application/json").body(body) }
+}
+
+/// More digests than this in one question are an error.
+const MOST_DIGESTS: usize = 500;
+
+/// A question about many digests at once.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictQuestions {
+    /// At most 500.
+    pub digests: Vec<Digest>,
+    /// Which policy judges; `default` where nothing is said.
+    #[serde(default)]
+    pub policy: Option<PolicyName>,
+}
+
+/// What is known about many digests.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct VerdictAnswers {
+    /// One row a digest that was asked for, in that order.
+    pub verdicts: Vec<VerdictAnswer>,
+}
+
+/// What is known about one of many digests.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct VerdictAnswer {
+    /// The digest that was asked for.
+    pub digest: Digest,
+    /// How much is known.
+    #[serde(flatten)]
+    pub state: AnswerState,
+}
+
+/// How much is known.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum AnswerState {
+    /// Nothing.
+    Unknown,
+    /// It waits for its first verdict.
+    Pending(Pending),
+    /// Judged.
+    Known {
+        /// The verdict.
+        verdict: Box<Verdict>,
+    },
+}
+
+/// The verdicts about many digests.
+#[utoipa::path(
+    tag = "verdicts",
+    request_body = VerdictQuestions,
+    responses(
+        (status = 200, description = "One row a digest", body = VerdictAnswers),
+        (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+        (status = 422, description = "Too many digests, or not digests", body = ProblemDocument),
+        (status = 503, description = "The store cannot be asked", body = ProblemDocument),
+    ),
+    security(("token" = ["read"]))
+)]
+#[post("/v1/verdicts/query")]
+pub(crate) async fn query_verdicts(
+    _access: ReadAccess,
+    questions: web::Json<VerdictQuestions>,
+    verdicts: web::Data<Verdicts>,
+) -> Result<web::Json<VerdictAnswers>, ApiError> {
+    let VerdictQuestions { digests, policy } = questions.into_inner();
+    if digests.len() > MOST_DIGESTS {
+        let reason = format!("{} digests asked for, the limit is {MOST_DIGESTS}", digests.len());
+        return Err(ApiError::Invalid(reason));
+    }
+    let policy = verdicts.policy(&policy.unwrap_or_else(PolicyName::default_policy))?;
+    let mut wanted: Vec<Digest> = digests.clone();
+    wanted.sort();
+    wanted.dedup();
+    let found = verdicts.find(&wanted, &policy).await.map_err(ApiError::Store)?;
+    let known: HashMap<Digest, Lookup> = wanted.into_iter().zip(found).collect();
+    let answer = |digest: Digest| {
+        let state = match known.get(&digest) {
+            Some(Lookup::Known(verdict)) => AnswerState::Known { verdict: verdict.clone() },
+            Some(Lookup::Pending(pending)) => AnswerState::Pending(*pending),
+            Some(Lookup::Unknown) | None => AnswerState::Unknown,
+        };
+        VerdictAnswer { digest, state }
+    };
+    Ok(web::Json(VerdictAnswers { verdicts: digests.into_iter().map(answer).collect() }))
+}

@@ -1,0 +1,25 @@
+//! Reports as bytes: one file a format, used by the api and the command line alike.
+
+use crate::model::report::Report;
+
+mod json;
+
+/// Every format. Adding one: a file, and a line here.
+pub const ALL: &[&dyn Output] = &[&json::Json];
+
+/// Writes one format.
+pub trait Output: Send + Sync {
+    /// What users type: `json`.
+    fn name(&self) -> &'static str;
+
+    /// The media type of the bytes.
+    fn media_type(&self) -> &'static str;
+
+    /// The report in this format. Texts from images are escaped for it.
+    fn render(&self, report: &Report) -> Vec<u8>;
+}
+
+/// The format of that name.
+pub fn by_name(name: &str) -> Option<&'static dyn Output> {
+    ALL.iter().copied().find(|format| format.name() == name)
+}
