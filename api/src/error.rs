@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use shared::queue::QueueError;
 use shared::store::StoreError;
+use shared::telemetry::chain;
 
 /// Everything that a handler can answer besides success.
 #[derive(Debug, thiserror::Error)]
@@ -128,16 +129,4 @@ impl ResponseError for ApiError {
         };
         response.body(serde_json::to_vec(&body).expect("a problem document has only strings and a number"))
     }
-}
-
-/// An error with everything behind it, for one log line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -8,8 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use shared::queue::JobQueue;
 use shared::store::VerdictStore;
-
-use crate::error::chain;
+use shared::telemetry::chain;
 
 /// The process is alive.
 #[utoipa::path(tag = "operation", responses((status = 200, description = "Alive", body = String)))]
@@ -50,7 +49,7 @@ pub(crate) async fn readyz(
     HttpResponse::build(status).json(Readiness { queue, store })
 }
 
-async fn answer<E: std::error::Error>(ping: impl Future<Output = Result<(), E>>) -> String {
+async fn answer<E: std::error::Error + 'static>(ping: impl Future<Output = Result<(), E>>) -> String {
     match tokio::time::timeout(PATIENCE, ping).await {
         Ok(Ok(())) => OK.to_owned(),
         Ok(Err(error)) => chain(&error),

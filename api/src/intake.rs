@@ -18,8 +18,7 @@ use shared::model::push::{PushEvent, Pushed};
 use shared::model::verdict::Pending;
 use shared::queue::{JobQueue, QueueError};
 use shared::store::{Sighting, VerdictStore};
-
-use crate::error::chain;
+use shared::telemetry::chain;
 
 /// Turns events into jobs.
 pub struct Intake {

@@ -20,9 +20,10 @@ use shared::model::report::{Report, Subject};
 use shared::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 use shared::policy::{Policy, PolicySet};
 use shared::store::{StoreError, VerdictStore};
+use shared::telemetry::chain;
 
 use crate::auth::ReadAccess;
-use crate::error::{ApiError, ProblemDocument, chain};
+use crate::error::{ApiError, ProblemDocument};
 
 /// Finds verdicts, and derives them again where policy or time have changed them.
 pub struct Verdicts {

@@ -1,1 +1,86 @@
-fn main() {}
+//! `tidewaiter`: the one binary. Parses the command line, runs one command, turns its result into an exit code.
+
+mod args;
+mod client;
+mod commands;
+mod progress;
+mod site;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What a command came to; scripts and CI jobs go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It worked; for a verdict: pass or warn.
+    Pass,
+    /// The verdict is `fail`, or the command failed.
+    Fail,
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// There is no verdict: unknown, pending past the wait, error.
+    NoVerdict,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Pass => 0,
+            Exit::Fail => 1,
+            Exit::Usage => 2,
+            Exit::NoVerdict => 3,
+        })
+    }
+}
+
+/// An error that already knows how the process should end.
+#[derive(Debug, thiserror::Error)]
+#[error("{source:#}")]
+pub(crate) struct Failure {
+    /// The exit code.
+    exit: Exit,
+    /// What happened.
+    source: anyhow::Error,
+}
+
+impl Failure {
+    /// The command line or the configuration is wrong.
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Usage, source: error.into() }
+    }
+
+    /// There is no verdict.
+    pub(crate) fn no_verdict(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::NoVerdict, source: error.into() }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(source: anyhow::Error) -> Self {
+        Self { exit: Exit::Fail, source }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    // The choice of a TLS provider is global and has to come first; a second installation is impossible here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tidewaiter: cannot start the asynchronous runtime: {error}");
+            return Exit::Fail.into();
+        }
+    };
+    match runtime.block_on(commands::run(arguments)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("tidewaiter: {failure}");
+            failure.exit.into()
+        }
+    }
+}

@@ -7,4 +7,6 @@ pub mod advisories;
 pub mod analyzers;
 pub mod image;
 pub mod limits;
+pub mod report;
+pub mod scan;
 pub mod source;

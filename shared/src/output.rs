@@ -3,9 +3,10 @@
 use crate::model::report::Report;
 
 mod json;
+mod table;
 
 /// Every format. Adding one: a file, and a line here.
-pub const ALL: &[&dyn Output] = &[&json::Json];
+pub const ALL: &[&dyn Output] = &[&json::Json, &table::Table];
 
 /// Writes one format.
 pub trait Output: Send + Sync {

@@ -41,3 +41,15 @@ pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
         .map_err(|_| TelemetryError::Twice)?;
     builder.install_recorder().map_err(|_| TelemetryError::Twice)
 }
+
+/// An error with everything behind it on one line: TLS and network causes hide in `source`.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

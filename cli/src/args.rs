@@ -1,0 +1,254 @@
+//! The command line as types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared::config::Overrides;
+use shared::model::image::Platform;
+use shared::model::job::JobId;
+use shared::model::verdict::PolicyName;
+
+/// Meets every image that is pushed to a registry, searches it, and answers by digest whether it may run.
+#[derive(Debug, Parser)]
+#[command(name = "tidewaiter", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Settings that every command understands.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: tidewaiter.toml in the working directory, if there is one].
+    #[arg(long, global = true, env = "TIDEWAITER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where embedded files live [default: tidewaiter-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Overrides one setting, for example --set server.listen=127.0.0.1:9000. May be repeated.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+}
+
+impl Global {
+    /// The last layer of the configuration.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            file: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            settings: self.settings.iter().cloned().collect(),
+        }
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, for example server.listen=127.0.0.1:9000")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs api and worker in one process; embedded queue and store unless the configuration names servers.
+    Serve,
+    /// Runs the HTTP api alone, on RabbitMQ and Redis.
+    Api,
+    /// Runs one worker, on RabbitMQ and Redis; start as many as you like.
+    Worker,
+    /// Scans an image now and prints what it finds.
+    Scan(ScanArguments),
+    /// Asks a server for the verdict of images. Exit code 0 pass or warn, 1 fail, 2 usage, 3 no verdict.
+    Check(CheckArguments),
+    /// Builds and shows the advisory database.
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Shows a server's queue and its dead letters.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Checks policy files.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Shows and checks the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Prints shell completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScanArguments {
+    /// registry/repo:tag, registry/repo@sha256:…, oci:DIR[:tag], oci-archive:FILE, docker-archive:FILE.
+    pub(crate) image: String,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ScanFormat::Table)]
+    pub(crate) format: ScanFormat,
+    /// The advisory database [default: advisories.database of the configuration].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) database: Option<PathBuf>,
+    /// A policy file that judges the report [default: the built-in policy].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Of an index only the image for this platform, for example linux/amd64.
+    #[arg(long)]
+    pub(crate) platform: Option<Platform>,
+    /// Speaks plain HTTP to a registry that the configuration does not name.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScanFormat {
+    /// For people.
+    Table,
+    /// Tidewaiter's own JSON.
+    Json,
+}
+
+/// Which server, and who asks.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    /// The server's address.
+    #[arg(long, env = "TIDEWAITER_SERVER", default_value = "http://127.0.0.1:8480", value_name = "URL")]
+    pub(crate) server: url::Url,
+    /// File with the API token [default: the variable TIDEWAITER_TOKEN].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// Images as registry/repo@sha256:… or registry/repo:tag, or bare digests.
+    #[arg(required = true)]
+    pub(crate) images: Vec<String>,
+    /// The policy that judges.
+    #[arg(long, default_value = "default")]
+    pub(crate) policy: PolicyName,
+    /// How long to wait for verdicts that are not there yet, for example 60s.
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    pub(crate) wait: Duration,
+    /// Of an index the verdict for this platform.
+    #[arg(long)]
+    pub(crate) platform: Option<Platform>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people.
+    Text,
+    /// One JSON object an image.
+    Json,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("{text:?} is not a duration; write it with a unit, like 60s");
+    let span: jiff::SignedDuration = text.parse().map_err(|_| refused())?;
+    Duration::try_from(span).map_err(|_| refused())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Compiles OSV dumps into one database file.
+    Build {
+        /// all.zip files, or folders that hold <Ecosystem>/all.zip, *.json records, kev.json, epss.csv.gz.
+        #[arg(required = true)]
+        inputs: Vec<PathBuf>,
+        /// The file to write [default: advisories.database of the configuration].
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Shows what a database knows, and how old it is.
+    Status {
+        /// The file [default: advisories.database of the configuration].
+        #[arg(long, value_name = "FILE")]
+        database: Option<PathBuf>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// How full the lanes are.
+    Status {
+        #[command(flatten)]
+        server: ServerArguments,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Dead letters with their last errors.
+    Dead {
+        #[command(flatten)]
+        server: ServerArguments,
+        /// At most so many, oldest first.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Moves dead letters back to their lanes.
+    Requeue {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Forgets dead letters.
+    Drop {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// One job.
+    pub(crate) id: Option<JobId>,
+    /// Every dead letter.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Parses policy files and says what is wrong, with line and column.
+    Check {
+        /// Files, or folders of *.yaml.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Every setting that somebody made, with its origin; secrets are redacted.
+    Print,
+    /// Reads the whole configuration, policies included, and says what is wrong.
+    Check,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,33 @@
+//! One subcommand a file, thin: arguments in, parts built, crates called, exit code out.
+
+use clap::CommandFactory;
+
+use crate::args::{Arguments, Command};
+use crate::{Exit, Failure};
+
+mod check;
+mod config;
+mod db;
+mod policy;
+mod queue;
+mod scan;
+mod serve;
+
+pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let overrides = arguments.global.overrides();
+    match arguments.command {
+        Command::Serve => serve::serve(&overrides).await,
+        Command::Api => serve::api(&overrides).await,
+        Command::Worker => serve::worker(&overrides).await,
+        Command::Scan(scan) => scan::scan(&overrides, scan).await,
+        Command::Check(check) => check::check(check).await,
+        Command::Db(command) => db::run(&overrides, command),
+        Command::Queue(command) => queue::run(command).await,
+        Command::Policy(command) => policy::run(&command),
+        Command::Config(command) => config::run(&overrides, &command),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "tidewaiter", &mut std::io::stdout());
+            Ok(Exit::Pass)
+        }
+    }
+}

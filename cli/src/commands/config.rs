@@ -1,0 +1,39 @@
+//! `config print` and `config check`.
+
+use shared::config::{Config, Overrides};
+use shared::registry::RegistryClient;
+
+use crate::args::ConfigCommand;
+use crate::{Exit, Failure, site};
+
+pub(crate) fn run(overrides: &Overrides, command: &ConfigCommand) -> Result<Exit, Failure> {
+    match command {
+        ConfigCommand::Print => print(overrides),
+        ConfigCommand::Check => check(overrides),
+    }
+}
+
+fn print(overrides: &Overrides) -> Result<Exit, Failure> {
+    let settings = Config::settings(overrides).map_err(Failure::usage)?;
+    if settings.is_empty() {
+        println!("# nothing is set: every setting has its default");
+    }
+    for setting in settings {
+        println!("{} = {}  # {}", setting.key, setting.value, setting.origin.as_deref().unwrap_or("command line"));
+    }
+    Ok(Exit::Pass)
+}
+
+fn check(overrides: &Overrides) -> Result<Exit, Failure> {
+    let config = site::configuration(overrides)?;
+    let policies = site::policies(&config)?;
+    RegistryClient::new(&config.registries).map_err(Failure::usage)?;
+    println!(
+        "configuration is sound: {} registries, {} policies, {} API tokens, {} webhook sources",
+        config.registries.iter().count(),
+        policies.iter().count(),
+        config.auth.tokens.len(),
+        config.auth.webhooks.len()
+    );
+    Ok(Exit::Pass)
+}

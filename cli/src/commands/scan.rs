@@ -1,0 +1,118 @@
+//! `scan`: the same engine as a worker's, on one image, now.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::Context;
+use scanner::scan::Scanned;
+use scanner::source::ImageSource;
+use scanner::source::argument::ImageArgument;
+use scanner::source::registry::RegistryImage;
+use serde_json::Value;
+use shared::config::{Config, Overrides};
+use shared::model::digest::Digest;
+use shared::model::image::{Reference, Target};
+use shared::model::report::Report;
+use shared::model::verdict::{Outcome, PolicyName, Verdict};
+use shared::output;
+use shared::policy::{Policy, PolicySet};
+
+use crate::args::{ScanArguments, ScanFormat};
+use crate::{Exit, Failure, progress, site};
+
+pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Result<Exit, Failure> {
+    let config = site::configuration(overrides)?;
+    let database = site::database(arguments.database.as_deref().unwrap_or(&config.advisories.database))?;
+    let policy = policy(&arguments)?;
+    let argument: ImageArgument = arguments.image.parse().map_err(Failure::usage)?;
+    let (source, digest) = open(argument, &config, &arguments).await?;
+    let engine = site::engine(&config.worker);
+    let wanted = arguments.platform.as_ref();
+    let scanned = scanner::scan::scan(&engine, source, &digest, wanted, &database, progress::for_terminal())
+        .await
+        .map_err(Failure::no_verdict)?;
+    let verdict = judge(&policy, &scanned);
+    let text = match arguments.format {
+        ScanFormat::Table => table(&scanned, &verdict)?,
+        ScanFormat::Json => json(&scanned)?,
+    };
+    std::io::stdout().write_all(&text).context("cannot write the report")?;
+    Ok(match verdict.outcome {
+        Outcome::Pass | Outcome::Warn | Outcome::NotAnImage => Exit::Pass,
+        Outcome::Fail => Exit::Fail,
+        Outcome::Error => Exit::NoVerdict,
+    })
+}
+
+fn policy(arguments: &ScanArguments) -> Result<Policy, Failure> {
+    match &arguments.policy {
+        Some(path) => Policy::load(path).map_err(Failure::usage),
+        None => {
+            let set = PolicySet::built_in();
+            let policy = set.get(&PolicyName::default_policy()).context("there is no built-in policy")?;
+            Ok(policy.as_ref().clone())
+        }
+    }
+}
+
+async fn open(
+    argument: ImageArgument,
+    config: &Config,
+    arguments: &ScanArguments,
+) -> Result<(Arc<dyn ImageSource>, Digest), Failure> {
+    let reference = match argument {
+        ImageArgument::Registry(reference) => reference,
+        local => return local.open().await.map_err(Failure::usage),
+    };
+    let Reference { name, target } = reference;
+    let (client, name) = site::registry_for(config, &name, arguments.plain_http)?;
+    let digest = match target {
+        Target::Digest(digest) => digest,
+        Target::Tag(tag) => client.resolve(&name, &tag).await.map_err(Failure::no_verdict)?,
+    };
+    Ok((Arc::new(RegistryImage::new(client, name)), digest))
+}
+
+fn judge(policy: &Policy, scanned: &Scanned) -> Verdict {
+    let now = jiff::Timestamp::now();
+    let children: Vec<Verdict> = scanned.children.iter().map(|child| policy.judge(child, &[], now)).collect();
+    match children.as_slice() {
+        // Of an index one platform was asked for: its image is what matters.
+        [only] if scanned.report.digest != only.digest => only.clone(),
+        _ => policy.judge(&scanned.report, &children, now),
+    }
+}
+
+fn table(scanned: &Scanned, verdict: &Verdict) -> anyhow::Result<Vec<u8>> {
+    let format = output::by_name("table").context("the table format is gone")?;
+    let mut text = format.render(&scanned.report);
+    for child in &scanned.children {
+        text.push(b'\n');
+        text.extend(format.render(child));
+    }
+    writeln!(text, "\n{} by policy {}", verdict.outcome.name().to_uppercase(), verdict.policy)?;
+    for reason in &verdict.reasons {
+        writeln!(text, "  {}", reason.message)?;
+    }
+    if verdict.further_reasons > 0 {
+        writeln!(text, "  and {} more", verdict.further_reasons)?;
+    }
+    Ok(text)
+}
+
+/// The report; an index has those of its children under `images`.
+fn json(scanned: &Scanned) -> anyhow::Result<Vec<u8>> {
+    let mut value = as_value(&scanned.report)?;
+    if !scanned.children.is_empty() {
+        let images: Vec<Value> = scanned.children.iter().map(as_value).collect::<Result<_, _>>()?;
+        value["images"] = Value::Array(images);
+    }
+    let mut text = serde_json::to_vec_pretty(&value)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn as_value(report: &Report) -> anyhow::Result<Value> {
+    let format = output::by_name("json").context("the JSON format is gone")?;
+    Ok(serde_json::from_slice(&format.render(report))?)
+}

@@ -1,0 +1,114 @@
+//! Builds the parts of a running Tidewaiter from its configuration: the one place where seams get their backends.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use scanner::advisories::Database;
+use scanner::image::Engine;
+use scanner::limits::Limits;
+use shared::config::{Config, Overrides, QueueConfig, StoreConfig, WorkerConfig};
+use shared::policy::PolicySet;
+use shared::queue::JobQueue;
+use shared::registry::RegistryClient;
+use shared::store::Opened;
+use tokio_util::sync::CancellationToken;
+
+use crate::Failure;
+
+/// The configuration, checked; what is wrong with it is the user's to repair.
+pub(crate) fn configuration(overrides: &Overrides) -> Result<Config, Failure> {
+    Config::load(overrides).map_err(Failure::usage)
+}
+
+/// The policies of the configuration.
+pub(crate) fn policies(config: &Config) -> Result<PolicySet, Failure> {
+    match &config.policies.dir {
+        Some(folder) => PolicySet::load(folder).map_err(Failure::usage),
+        None => Ok(PolicySet::built_in()),
+    }
+}
+
+/// The queue of the configuration.
+pub(crate) async fn queue(config: &QueueConfig) -> Result<Arc<dyn JobQueue>, Failure> {
+    Ok(shared::queue::open(config).await.context("cannot open the queue")?)
+}
+
+/// The store of the configuration.
+pub(crate) async fn store(config: &StoreConfig) -> Result<Opened, Failure> {
+    Ok(shared::store::open(config).await.context("cannot open the store")?)
+}
+
+/// The advisory database of the configuration.
+pub(crate) fn database(path: &std::path::Path) -> Result<Database, Failure> {
+    if !path.exists() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "there is no advisory database at {}; make one with `tidewaiter db build <OSV folder> -o {}`",
+            path.display(),
+            path.display()
+        )));
+    }
+    let opened = Database::open(path).with_context(|| format!("cannot open advisory database {}", path.display()));
+    opened.map_err(Failure::usage)
+}
+
+/// What reads images, within the configured limits.
+pub(crate) fn engine(config: &WorkerConfig) -> Engine {
+    let limits = Limits {
+        capture_bytes: config.capture_bytes,
+        layer_bytes: config.layer_bytes,
+        image_time: config.image_time,
+        ..Limits::default()
+    };
+    Engine::new(limits, config.layers)
+}
+
+/// A worker's parts.
+pub(crate) fn worker(
+    config: &Config,
+    queue: Arc<dyn JobQueue>,
+    store: &Opened,
+    policies: Arc<ArcSwap<PolicySet>>,
+) -> Result<worker::Parts, Failure> {
+    let database = database(&config.advisories.database)?;
+    tracing::info!(database.revision = %database.revision(), database.as_of = %database.as_of(), "advisory database open");
+    let attempts = match &config.queue {
+        QueueConfig::Rabbitmq { retry, .. } | QueueConfig::Embedded { retry, .. } => retry.attempts,
+    };
+    Ok(worker::Parts {
+        queue,
+        store: Arc::clone(&store.verdicts),
+        leases: Arc::clone(&store.leases),
+        registries: RegistryClient::new(&config.registries).map_err(Failure::usage)?,
+        engine: engine(&config.worker),
+        database: Arc::new(ArcSwap::from_pointee(database)),
+        policies,
+        concurrency: config.worker.concurrency,
+        lease: config.worker.lease,
+        grace: config.worker.grace,
+        attempts,
+    })
+}
+
+/// Cancelled by SIGTERM or Ctrl-C; a second signal ends the process at once.
+pub(crate) fn shutdown_on_signal() -> Result<CancellationToken, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    tokio::spawn(async move {
+        for round in 0_u8.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if round > 0 {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping");
+            token.cancel();
+        }
+    });
+    Ok(shutdown)
+}

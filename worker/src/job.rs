@@ -1,0 +1,94 @@
+//! What a job asks for: resolve a tag, or scan a digest.
+
+use jiff::Timestamp;
+use shared::model::digest::Digest;
+use shared::model::image::Tag;
+use shared::model::job::{Job, Task};
+use shared::telemetry::chain;
+
+use crate::Parts;
+use crate::judge::JudgeError;
+
+/// Carries out jobs.
+pub(crate) struct Carrier {
+    pub(crate) parts: Parts,
+}
+
+/// What became of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Carried {
+    /// Its verdict is stored.
+    Done,
+    /// Not this time.
+    Failed {
+        /// Why.
+        error: String,
+    },
+    /// Never.
+    Hopeless {
+        /// Why.
+        error: String,
+    },
+    /// The process ends; another worker does it.
+    HandedBack,
+}
+
+impl Carried {
+    /// The metric label.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+            Self::Hopeless { .. } => "hopeless",
+            Self::HandedBack => "handed_back",
+        }
+    }
+}
+
+impl Carrier {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    pub(crate) async fn carry_out(&self, job: &Job, attempt: u32) -> Carried {
+        match &job.task {
+            Task::Resolve { tag } => self.resolve(job, tag).await,
+            Task::Scan { digest, .. } => match self.judge(&job.image, digest).await {
+                Ok(()) => Carried::Done,
+                Err(error) => self.give_up(job, digest, attempt, &error).await,
+            },
+        }
+    }
+
+    /// Asks the registry once what the tag points at, and queues that digest before this job is settled (I12).
+    async fn resolve(&self, job: &Job, tag: &Tag) -> Carried {
+        let digest = match self.parts.registries.resolve(&job.image, tag).await {
+            Ok(digest) => digest,
+            Err(error) if error.is_retryable() => return Carried::Failed { error: chain(&error) },
+            Err(error) => return Carried::Hopeless { error: chain(&error) },
+        };
+        tracing::info!(image.digest = %digest, "tag resolved");
+        let next = Job::scan(job.image.clone(), digest, Some(tag.clone()), job.lane, Timestamp::now());
+        match self.parts.queue.publish(&next).await {
+            Ok(()) => Carried::Done,
+            Err(error) => Carried::Failed { error: chain(&error) },
+        }
+    }
+
+    /// Says what becomes of a job that failed, and leaves a terminal verdict when nobody tries again (I3).
+    async fn give_up(
+        &self,
+        job: &Job,
+        digest: &Digest,
+        attempt: u32,
+        error: &JudgeError,
+    ) -> Carried {
+        let text = chain(error);
+        let last = !error.is_retryable() || attempt >= self.parts.attempts;
+        if last && let Err(unstored) = self.state_failure(digest, error).await {
+            return Carried::Failed { error: format!("{text}; and no verdict could be stored: {}", chain(&unstored)) };
+        }
+        tracing::debug!(image.name = %job.image, image.digest = %digest, error = text, "scan failed");
+        if error.is_retryable() { Carried::Failed { error: text } } else { Carried::Hopeless { error: text } }
+    }
+}

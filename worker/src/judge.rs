@@ -1,0 +1,253 @@
+//! One digest from nothing to stored verdicts, with as little work as its revisions allow.
+//!
+//! 1. A verdict that is current for analyzer, advisories and policies is left as it is.
+//! 2. A report that is current is judged by the policies that changed; nothing is read.
+//! 3. A report of the current analyzer is matched again; nothing is pulled.
+//! 4. Only else the image is examined, under a lease, so that no two workers do it at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use scanner::advisories::{Database, DatabaseError};
+use scanner::image::{Examination, ExamineError, Silent};
+use scanner::report::{assemble, match_again};
+use scanner::source::registry::RegistryImage;
+use shared::model::digest::Digest;
+use shared::model::image::ImageName;
+use shared::model::problem::{Problem, ProblemKind};
+use shared::model::report::{IndexChild, Report, ScanRevisions, Subject};
+use shared::model::verdict::{Lookup, Outcome, PolicyName, Verdict};
+use shared::policy::PolicySet;
+use shared::store::{Lease, StoreError};
+use shared::telemetry::chain;
+
+use crate::hold::{Held, under_lease};
+use crate::job::Carrier;
+
+/// Why a digest has no verdict.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JudgeError {
+    /// The image could not be examined.
+    #[error("{image} could not be examined")]
+    Examine {
+        /// Which.
+        image: String,
+        /// Why.
+        #[source]
+        source: ExamineError,
+    },
+    /// The advisory database failed.
+    #[error("the advisory database cannot be read")]
+    Database(#[from] DatabaseError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another worker held the lease and never came to an end.
+    #[error("another worker has held {digest} for {} s without a result", waited.as_secs())]
+    Starved {
+        /// Which.
+        digest: Digest,
+        /// How long.
+        waited: Duration,
+    },
+    /// A blocking thread died; hostile images are the first suspects (I7).
+    #[error("matching {0} panicked")]
+    Panicked(Digest),
+}
+
+impl JudgeError {
+    /// Whether another attempt may go better.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Examine { source, .. } => source.is_retryable(),
+            Self::Database(_) | Self::Store(_) | Self::Starved { .. } | Self::Panicked(_) => true,
+        }
+    }
+}
+
+/// How long one job waits for another worker that scans the same digest.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+impl Carrier {
+    /// Sees to it that current verdicts about `digest` are stored.
+    pub(crate) async fn judge(&self, image: &ImageName, digest: &Digest) -> Result<(), JudgeError> {
+        let began = Instant::now();
+        loop {
+            if self.is_judged(digest).await? {
+                metrics::counter!("tidewaiter_scans_total", "work" => "none").increment(1);
+                return Ok(());
+            }
+            // Watched before the lease is asked for, so that no result falls between.
+            let mut watch = self.parts.store.watch(digest).await?;
+            let work = |lease| self.judge_holding(image, digest, lease);
+            match under_lease(&self.parts.leases, digest, self.parts.lease, work).await? {
+                Held::Done(()) => return Ok(()),
+                Held::Busy { .. } if began.elapsed() > PATIENCE => {
+                    return Err(JudgeError::Starved { digest: digest.clone(), waited: began.elapsed() });
+                }
+                Held::Busy { remaining } => watch.changed(remaining.max(Duration::from_millis(50))).await,
+            }
+        }
+    }
+
+    /// Whether every policy has a verdict that is current in every way.
+    async fn is_judged(&self, digest: &Digest) -> Result<bool, JudgeError> {
+        let policies = self.parts.policies.load_full();
+        let wanted = self.revisions();
+        let now = Timestamp::now();
+        for policy in policies.iter() {
+            let found = self.parts.store.lookup(std::slice::from_ref(digest), &policy.name).await?;
+            let current = matches!(found.as_slice(), [Lookup::Known(verdict)]
+                if verdict.revisions == wanted
+                    && verdict.is_current(&policy.revision, now)
+                    && verdict.outcome != Outcome::Error);
+            if !current {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn revisions(&self) -> ScanRevisions {
+        let database = self.parts.database.load();
+        ScanRevisions {
+            analyzer: self.parts.engine.revision(),
+            database: database.revision().clone(),
+            database_as_of: database.as_of(),
+        }
+    }
+
+    async fn judge_holding(&self, image: &ImageName, digest: &Digest, lease: Arc<Lease>) -> Result<(), JudgeError> {
+        let database = self.parts.database.load_full();
+        let known = self.known_report(digest).await?;
+        let (report, work) = match known {
+            Some(report) if report.revisions == self.revisions() => (report, "policy"),
+            Some(report) => (self.matched_again(report, database).await?, "match"),
+            None => (self.examined(image, digest, database).await?, "scan"),
+        };
+        let children = match &report.subject {
+            Subject::Index { children } => self.judge_children(image, children).await?,
+            Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => Vec::new(),
+        };
+        let policies = self.parts.policies.load_full();
+        let verdicts = verdicts(&policies, &report, &children, Timestamp::now());
+        self.parts.store.store(&report, &verdicts, &lease).await?;
+        metrics::counter!("tidewaiter_scans_total", "work" => work).increment(1);
+        for verdict in &verdicts {
+            let outcome = verdict.outcome.name();
+            metrics::counter!("tidewaiter_verdicts_total", "outcome" => outcome).increment(1);
+            tracing::info!(
+                policy.name = %verdict.policy,
+                verdict.outcome = outcome,
+                verdict.findings = verdict.counts.total(),
+                "verdict stored"
+            );
+        }
+        Ok(())
+    }
+
+    /// The stored report, if its facts about the image's bytes still hold.
+    async fn known_report(&self, digest: &Digest) -> Result<Option<Report>, JudgeError> {
+        let report = match self.parts.store.report(digest).await {
+            // Not readable by this build: scanning again replaces it.
+            Err(StoreError::Unreadable { .. }) => None,
+            other => other?,
+        };
+        let usable = |report: &Report| {
+            report.revisions.analyzer == self.parts.engine.revision() && report.subject != Subject::Unreadable
+        };
+        Ok(report.filter(usable))
+    }
+
+    async fn matched_again(&self, report: Report, database: Arc<Database>) -> Result<Report, JudgeError> {
+        let digest = report.digest.clone();
+        let again = tokio::task::spawn_blocking(move || match_again(report, &database, Timestamp::now()));
+        Ok(again.await.map_err(|_| JudgeError::Panicked(digest))??)
+    }
+
+    async fn examined(&self, image: &ImageName, digest: &Digest, database: Arc<Database>) -> Result<Report, JudgeError> {
+        let source = Arc::new(RegistryImage::new(self.parts.registries.clone(), image.clone()));
+        let examined = self.parts.engine.examine(source, digest, Arc::new(Silent)).await;
+        let examination: Examination =
+            examined.map_err(|source| JudgeError::Examine { image: image.at(digest), source })?;
+        let analyzer = self.parts.engine.revision();
+        let assembled =
+            tokio::task::spawn_blocking(move || assemble(examination, analyzer, &database, Timestamp::now()));
+        Ok(assembled.await.map_err(|_| JudgeError::Panicked(digest.clone()))??)
+    }
+
+    /// Judges each child by its own digest, and returns what every policy thinks of each.
+    async fn judge_children(&self, image: &ImageName, children: &[IndexChild]) -> Result<Vec<Verdict>, JudgeError> {
+        let policies = self.parts.policies.load_full();
+        let mut verdicts = Vec::new();
+        for child in children {
+            // Children are manifests, never indexes: the recursion is one deep.
+            match Box::pin(self.judge(image, &child.digest)).await {
+                Ok(()) => {}
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => self.state_failure(&child.digest, &error).await?,
+            }
+            for policy in policies.iter() {
+                let found = self.parts.store.lookup(std::slice::from_ref(&child.digest), &policy.name).await?;
+                verdicts.extend(found.into_iter().filter_map(known));
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Stores an `error` verdict for a digest that nobody will try again, unless more is known already (I3, I10).
+    pub(crate) async fn state_failure(&self, digest: &Digest, error: &JudgeError) -> Result<(), JudgeError> {
+        let default = PolicyName::default_policy();
+        let found = self.parts.store.lookup(std::slice::from_ref(digest), &default).await?;
+        let has_facts = |lookup: &Lookup| {
+            matches!(lookup, Lookup::Known(verdict) if verdict.outcome != Outcome::Error)
+        };
+        if found.iter().any(has_facts) {
+            return Ok(());
+        }
+        let kind = match error {
+            JudgeError::Examine { source, .. } => source.problem(),
+            JudgeError::Database(_) | JudgeError::Store(_) | JudgeError::Starved { .. } | JudgeError::Panicked(_) => {
+                ProblemKind::AnalyzerFailed
+            }
+        };
+        let report = Report {
+            digest: digest.clone(),
+            subject: Subject::Unreadable,
+            revisions: self.revisions(),
+            scanned_at: Timestamp::now(),
+            findings: Vec::new(),
+            problems: vec![Problem::new(kind, chain(error))],
+            coverage: Vec::new(),
+            support_ends: None,
+        };
+        let policies = self.parts.policies.load_full();
+        let verdicts = verdicts(&policies, &report, &[], Timestamp::now());
+        let store = |lease: Arc<Lease>| async move {
+            self.parts.store.store(&report, &verdicts, &lease).await.map_err(JudgeError::from)
+        };
+        match under_lease(&self.parts.leases, digest, self.parts.lease, store).await? {
+            // Whoever is busy with it will say more than this.
+            Held::Done(()) | Held::Busy { .. } => Ok(()),
+        }
+    }
+}
+
+fn known(lookup: Lookup) -> Option<Verdict> {
+    match lookup {
+        Lookup::Known(verdict) => Some(*verdict),
+        Lookup::Unknown | Lookup::Pending(_) => None,
+    }
+}
+
+/// What every policy thinks of a report; each sees only the children's verdicts under itself.
+fn verdicts(policies: &PolicySet, report: &Report, children: &[Verdict], now: Timestamp) -> Vec<Verdict> {
+    policies
+        .iter()
+        .map(|policy| {
+            let own: Vec<Verdict> = children.iter().filter(|verdict| verdict.policy == policy.name).cloned().collect();
+            policy.judge(report, &own, now)
+        })
+        .collect()
+}
