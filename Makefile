@@ -1,0 +1,32 @@
+# The two commands of a newcomer: `make quickstart` shows it working, `make test` proves it.
+
+.PHONY: help quickstart quickstart-stop test bench compose-test clean
+
+help:
+	@echo "make quickstart       build, start a registry and Tidewaiter, push a vulnerable image, show its verdict"
+	@echo "make quickstart-stop  stop what the quick start left running"
+	@echo "make test             format, lints, licences, every test, against real servers"
+	@echo "make bench            measure the budgets of docs/performance.md"
+	@echo "make compose-test     build the images and try docker-compose.yml with a Docker engine"
+	@echo "make clean            remove everything that was built or started here"
+
+quickstart:
+	@scripts/quickstart start
+
+quickstart-stop:
+	@scripts/quickstart stop
+
+test:
+	@scripts/test
+
+bench:
+	@scripts/bench
+
+compose-test:
+	@scripts/compose-test
+
+clean:
+	@scripts/quickstart stop || true
+	@scripts/servers stop || true
+	rm -rf .run
+	cargo clean
