@@ -1,0 +1,129 @@
+//! The command line: exit codes that scripts go by, and the same report as the service.
+
+use anyhow::Result;
+use serde_json::Value;
+use tests::image::{HARMLESS, Image, Layout, VULNERABLE};
+use tests::servers::amqp_url;
+use tests::site::{Site, advisories, run};
+
+fn database(folder: &std::path::Path) -> Result<String> {
+    let file = folder.join("advisories.db").display().to_string();
+    std::fs::write(folder.join("tidewaiter.toml"), "")?;
+    let built = run(folder, &["db", "build", &advisories().display().to_string(), "-o", &file])?;
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    Ok(file)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_ends_with_the_exit_code_of_the_verdict() -> Result<()> {
+    let site = Site::embedded().await?;
+    let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/bad", "1.0")?;
+    let good = site.push(&Image::debian_with_python(HARMLESS), "team/good", "1.0")?;
+    let unknown = format!("sha256:{}", "0".repeat(64));
+    for (image, expected) in
+        [(site.name("team/bad", &bad), 1), (site.name("team/good", &good), 0), (unknown, 3), ("no image!".to_owned(), 2)]
+    {
+        let wait = if expected == 3 { "0s" } else { "60s" };
+        let done = site.run(&["check", "--server", &site.url, "--wait", wait, &image])?;
+        assert_eq!(done.status.code(), Some(expected), "{image}: {done:?}");
+    }
+    let nobody = site.run(&["check", "--server", "http://127.0.0.1:1", &bad.to_string()])?;
+    assert_eq!(nobody.status.code(), Some(3), "no server is no verdict: {nobody:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scan_of_a_layout_gives_the_same_report_as_the_service() -> Result<()> {
+    let site = Site::embedded().await?;
+    let image = Image::debian_with_python(VULNERABLE);
+    let digest = site.push(&image, "team/same", "1.0")?;
+    site.verdict(&digest).await?;
+    let (_, mut served) = site.get(&format!("/v1/reports/{digest}")).await?;
+
+    let layout = site.layout()?;
+    layout.tag(&layout.image(&image)?, "1.0")?;
+    let name = format!("oci:{}:1.0", layout.folder().display());
+    let done = site.run(&["scan", "--format", "json", &name])?;
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    let mut scanned: Value = serde_json::from_slice(&done.stdout)?;
+    for report in [&mut served, &mut scanned] {
+        report["scanned_at"] = Value::Null;
+    }
+    assert_eq!(served, scanned);
+
+    let reference = site.name("team/same", &digest);
+    let done = site.run(&["scan", "--format", "json", &reference])?;
+    let mut pulled: Value = serde_json::from_slice(&done.stdout)?;
+    pulled["scanned_at"] = Value::Null;
+    assert_eq!(served, pulled);
+    Ok(())
+}
+
+#[test]
+fn scan_prints_a_table_that_names_the_upgrade() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = database(folder.path())?;
+    let layout = Layout::new(&folder.path().join("layout"))?;
+    layout.tag(&layout.image(&Image::debian_with_python(VULNERABLE))?, "x")?;
+    let name = format!("oci:{}", layout.folder().display());
+    let done = run(folder.path(), &["scan", "--database", &database, &name])?;
+    let text = String::from_utf8(done.stdout)?;
+    assert!(text.contains("jinja2") && text.contains("2.11.2") && text.contains("FAIL by policy default"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn api_and_worker_refuse_embedded_parts_and_say_why() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("tidewaiter.toml"), "")?;
+    for role in ["api", "worker"] {
+        let done = run(folder.path(), &[role])?;
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        assert!(said.contains("queue.url") && said.contains("tidewaiter serve"), "{said}");
+    }
+    let half = format!("[queue]\nurl = \"{}\"", amqp_url()?);
+    std::fs::write(folder.path().join("tidewaiter.toml"), half)?;
+    let done = run(folder.path(), &["api"])?;
+    assert!(String::from_utf8_lossy(&done.stderr).contains("store.url"));
+    Ok(())
+}
+
+#[test]
+fn an_open_server_beyond_loopback_refuses_to_start() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = database(folder.path())?;
+    let text = format!("[server]\nlisten = \"0.0.0.0:0\"\n[advisories]\ndatabase = \"{database}\"\n");
+    std::fs::write(folder.path().join("tidewaiter.toml"), &text)?;
+    let data = folder.path().join("data").display().to_string();
+    let done = run(folder.path(), &["--data-dir", &data, "serve"])?;
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains("allow_unauthenticated") && said.contains("auth.tokens"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn small_commands_work_without_a_server() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = database(folder.path())?;
+    let policy = folder.path().join("policy.yaml");
+    std::fs::write(&policy, "version: 1\nname: mine\nrulez: []\n")?;
+    let policy = policy.display().to_string();
+    for (arguments, expected, fragment) in [
+        (vec!["db", "status", "--database", &database], 0, "PyPI"),
+        (vec!["db", "status", "--database", "/nonexistent"], 2, "db build"),
+        (vec!["policy", "check", &policy], 2, "rulez"),
+        (vec!["config", "check"], 0, "configuration is sound"),
+        (vec!["config", "print"], 0, "nothing is set"),
+        (vec!["completions", "bash"], 0, "tidewaiter"),
+        (vec!["queue", "status", "--server", "http://127.0.0.1:1"], 1, "cannot reach"),
+    ] {
+        let done = run(folder.path(), &arguments)?;
+        let said = [done.stdout, done.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(done.status.code(), Some(expected), "{arguments:?}: {said}");
+        assert!(said.contains(fragment), "{arguments:?}: {said}");
+    }
+    Ok(())
+}

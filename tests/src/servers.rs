@@ -1,0 +1,121 @@
+//! The real servers: a CNCF Distribution registry for each site; the shared RabbitMQ and Redis of the test
+//! run; and a RabbitMQ of one's own for tests that kill it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Process, free_port, listens, wait_until};
+
+/// A CNCF Distribution registry that notifies one webhook.
+pub struct Registry {
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    _process: Process,
+}
+
+impl Registry {
+    /// Starts one that posts to `webhook` with a bearer token.
+    pub fn start(folder: &Path, webhook: &str, token: &str) -> Result<Self> {
+        let port = free_port()?;
+        let storage = folder.join("registry");
+        std::fs::create_dir_all(&storage)?;
+        let config = folder.join("registry.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\nnotifications:\n  endpoints:\n    - name: tidewaiter\n      url: {webhook}\n      headers: {{Authorization: [\"Bearer {token}\"]}}\n      timeout: 5s\n      threshold: 1000\n      backoff: 200ms\n",
+            storage.display()
+        );
+        std::fs::write(&config, text)?;
+        let process = Process::start("registry", Command::new("docker-registry").arg("serve").arg(&config), folder)?;
+        wait_until("registry", Duration::from_secs(20), || listens(port))?;
+        Ok(Self { port, _process: process })
+    }
+
+    /// `127.0.0.1:<port>`.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+/// The shared RabbitMQ of this test run.
+pub fn amqp_url() -> Result<String> {
+    required("TIDEWAITER_TEST_AMQP_URL")
+}
+
+/// The shared Redis of this test run.
+pub fn redis_url() -> Result<String> {
+    required("TIDEWAITER_TEST_REDIS_URL")
+}
+
+fn required(variable: &str) -> Result<String> {
+    std::env::var(variable).with_context(|| {
+        format!("{variable} is not set: run `make test`, or `scripts/servers start` and `eval \"$(scripts/servers env)\"`")
+    })
+}
+
+/// A RabbitMQ of one's own, to be stopped and started.
+pub struct Broker {
+    port: u16,
+    folder: std::path::PathBuf,
+    process: Option<Process>,
+}
+
+impl Broker {
+    /// Starts one in `folder`.
+    pub fn start(folder: &Path) -> Result<Self> {
+        let mut broker = Self { port: free_port()?, folder: folder.join("rabbitmq"), process: None };
+        std::fs::create_dir_all(&broker.folder)?;
+        std::fs::write(broker.folder.join("plugins"), "[].\n")?;
+        std::fs::write(broker.folder.join("rabbitmq.conf"), "disk_free_limit.absolute = 50MB\n")?;
+        broker.run()?;
+        Ok(broker)
+    }
+
+    /// Starts it again on the same port with the same data.
+    pub fn run(&mut self) -> Result<()> {
+        let distribution = free_port()?;
+        let folder = self.folder.display();
+        let mut command = Command::new("setsid");
+        command
+            .arg("/usr/lib/rabbitmq/bin/rabbitmq-server")
+            .env("HOME", &self.folder)
+            .env("RABBITMQ_NODENAME", format!("tidewaiter-own-{}@localhost", self.port))
+            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODE_PORT", self.port.to_string())
+            .env("RABBITMQ_DIST_PORT", distribution.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_MNESIA_BASE", format!("{folder}/mnesia"))
+            .env("RABBITMQ_LOG_BASE", format!("{folder}/log"))
+            .env("RABBITMQ_CONFIG_FILE", format!("{folder}/rabbitmq"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", format!("{folder}/plugins"))
+            .env("RABBITMQ_PID_FILE", format!("{folder}/pid"));
+        self.process = Some(Process::start("rabbitmq", &mut command, &self.folder)?);
+        let port = self.port;
+        wait_until("rabbitmq", Duration::from_secs(60), || listens(port))
+    }
+
+    /// SIGKILL to the whole server.
+    pub fn kill(&mut self) -> Result<()> {
+        let node = format!("tidewaiter-own-{}@localhost", self.port);
+        let killed = Command::new("pkill").args(["-KILL", "-f", &node]).stdout(Stdio::null()).status()?;
+        if !killed.success() {
+            bail!("no RabbitMQ of name {node} was running");
+        }
+        self.process = None;
+        let port = self.port;
+        wait_until("rabbitmq gone", Duration::from_secs(20), || !listens(port))
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
