@@ -1,8 +1,8 @@
 //! Composer's order: PHP's `version_compare` over versions without their leading `v`.
 //!
 //! Everything that is neither digit nor letter separates, and so does a change between digits and letters. Words are
-//! known by their beginnings, in any case as Composer normalises them: `dev` < `alpha` = `a` < `beta` = `b` < `rc` < the end
-//! < numbers < `pl` = `p`; any other word stands below `dev`.
+//! known by their beginnings: `dev` < `alpha` = `a` < `beta` = `b` < `RC` = `rc` < the end < numbers < `pl` = `p`. Every
+//! other word, `BETA` too, stands below `dev`, and all of those are equal.
 
 use std::cmp::Ordering;
 
@@ -56,17 +56,14 @@ impl<'a> Part<'a> {
     }
 
     fn of_word(word: &[u8]) -> Self {
-        let begins = |name: &[u8]| {
-            word.get(..name.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(name))
-        };
+        let begins = |name: &[u8]| word.starts_with(name);
         if begins(b"dev") {
             Self::Word(Word::Dev)
         } else if begins(b"a") {
             Self::Word(Word::Alpha)
         } else if begins(b"b") {
             Self::Word(Word::Beta)
-        } else if begins(b"rc") {
+        } else if begins(b"RC") || begins(b"rc") {
             Self::Word(Word::Candidate)
         } else if begins(b"p") {
             Self::Patch
