@@ -6,7 +6,14 @@
 
 use std::cmp::Ordering;
 
+mod apk;
+mod composer;
 mod dpkg;
+mod maven;
+mod numbers;
+mod pep440;
+mod rpm;
+mod rubygems;
 mod semver;
 
 /// How a packaging system orders versions.
@@ -72,16 +79,16 @@ impl Scheme {
         match self {
             Self::Dpkg => dpkg::compare(a, b),
             Self::Semver => semver::compare(a, b),
-            Self::Apk
-            | Self::Rpm
-            | Self::Pep440
-            | Self::Maven
-            | Self::NuGet
-            | Self::RubyGems
-            | Self::Composer
-            | Self::Cran
-            | Self::Hackage
-            | Self::Pub => None,
+            Self::Apk => apk::compare(a, b),
+            Self::Rpm => rpm::compare(a, b),
+            Self::Pep440 => pep440::compare(a, b),
+            Self::Maven => maven::compare(a, b),
+            Self::NuGet => semver::compare_nuget(a, b),
+            Self::RubyGems => rubygems::compare(a, b),
+            Self::Composer => composer::compare(a, b),
+            Self::Cran => numbers::compare_cran(a, b),
+            Self::Hackage => numbers::compare_hackage(a, b),
+            Self::Pub => semver::compare_pub(a, b),
         }
     }
 }
@@ -104,4 +111,9 @@ fn take_while<'a>(rest: &mut &'a [u8], belongs: impl Fn(u8) -> bool) -> &'a [u8]
     let (taken, left) = rest.split_at(length);
     *rest = left;
     taken
+}
+
+/// Whether a text is one or more ASCII digits.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
