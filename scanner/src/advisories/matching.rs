@@ -96,4 +96,4 @@ fn is_os(installed: &InstalledPackage) -> bool {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -197,4 +197,4 @@ fn word_in_summary(summary: &str) -> Option<Severity> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

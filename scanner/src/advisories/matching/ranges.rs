@@ -67,6 +67,7 @@ pub fn prepare<'a>(range: &'a Range, ecosystem: Option<Scheme>) -> Option<Stored
     prepared.decidable = versions.chain(prepared.limits.iter().copied()).all(orderable);
     if let (true, Some(scheme)) = (prepared.decidable, scheme) {
         prepared.events.sort_by(|a, b| in_order(*a, *b, scheme));
+        close_single_versions(&mut prepared.events, scheme);
     }
     Some(prepared)
 }
@@ -108,14 +109,34 @@ fn version_of(event: StoredEvent<'_>) -> Option<&str> {
 
 fn in_order(a: StoredEvent<'_>, b: StoredEvent<'_>, scheme: Scheme) -> Ordering {
     let begins = |event: StoredEvent<'_>| matches!(event, StoredEvent::Introduced(_));
+    in_order_of_versions(a, b, scheme).then(begins(a).cmp(&begins(b)))
+}
+
+fn in_order_of_versions(a: StoredEvent<'_>, b: StoredEvent<'_>, scheme: Scheme) -> Ordering {
     match (version_of(a), version_of(b)) {
         (None, None) => Ordering::Equal,
         (None, Some(_)) => Ordering::Less,
         (Some(_), None) => Ordering::Greater,
-        (Some(first), Some(second)) => {
-            let order = scheme.compare(first, second).unwrap_or(Ordering::Equal);
-            order.then(begins(a).cmp(&begins(b)))
+        (Some(first), Some(second)) => scheme.compare(first, second).unwrap_or(Ordering::Equal),
+    }
+}
+
+/// "Introduced in 3, last affected 3" is how advisories say "just 3": where nothing was affected before, the end
+/// belongs after the beginning of the same version. Where something was, it ends there and begins again.
+fn close_single_versions(events: &mut [StoredEvent<'_>], scheme: Scheme) {
+    let same = |a: &StoredEvent<'_>, b: &StoredEvent<'_>| in_order_of_versions(*a, *b, scheme).is_eq();
+    let mut affected = false;
+    for group in events.chunk_by_mut(same) {
+        let begins = group
+            .iter()
+            .any(|event| matches!(event, StoredEvent::Introduced(_)));
+        if begins && !affected {
+            group.sort_by_key(|event| matches!(event, StoredEvent::LastAffected(_)));
         }
+        affected = matches!(
+            group.last(),
+            Some(StoredEvent::Always | StoredEvent::Introduced(_))
+        );
     }
 }
 
@@ -184,4 +205,4 @@ fn walk(range: &StoredRange<'_>, version: &str, scheme: Scheme) -> Option<Answer
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
