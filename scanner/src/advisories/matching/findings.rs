@@ -1,0 +1,191 @@
+//! The findings of one package: questions asked, matches grouped, each group one finding.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use shared::model::package::PackageKind;
+use shared::model::report::{
+    Confidence, CoverageState, Finding, FindingKind, InstalledPackage, PackageIndex,
+};
+
+use super::groups::{self, Group};
+use super::matches::{Asker, Match, Matcher, Matches};
+use super::modules::Installed;
+use super::questions::{Asked, Question, Scope, Weight};
+use super::ranges::Answer;
+use super::{fixes, is_os, ratings, suppression};
+use crate::advisories::DatabaseError;
+use crate::advisories::versions::Scheme;
+
+/// Everything that advisories say about one package.
+pub(super) fn of_package(
+    scope: &Scope<'_>,
+    matcher: &mut Matcher<'_>,
+    installed: &InstalledPackage,
+    index: PackageIndex,
+    asked: &Asked<'_>,
+) -> Result<Vec<Finding>, DatabaseError> {
+    let questions = match asked {
+        Asked::Questions(questions) => questions,
+        Asked::NoAdvisories | Asked::NoVersion | Asked::Foreign | Asked::UnknownGroup => {
+            return Ok(Vec::new());
+        }
+    };
+    let asker = asker(scope, installed);
+    let all = answers(matcher, questions, asker)?;
+    if all.affecting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let scheme = questions
+        .first()
+        .and_then(|question| Scheme::of_ecosystem(question.ecosystem));
+    let pro = pro_fixes(scope, matcher, installed, questions)?;
+    let mut findings = Vec::new();
+    for group in groups::group(&all.affecting, &all.sparing, matcher)? {
+        let kind = kind(&group.matches);
+        let rated = ratings::rate(&group, kind, is_os(installed), matcher)?;
+        let status = suppression::status(scope, installed, &group, kind, &all.sparing, matcher)?;
+        let aliases = group.aliases();
+        let names = aliases.iter().map(String::as_str).chain([group.id.as_str()]);
+        let (known_exploited, epss) = matcher.exploitation(names)?;
+        let fix = fixes::of_finding(&group.matches, scheme, coverage(scope, installed));
+        let pro = pro
+            .iter()
+            .find(|(flaw, _)| *flaw == group.id)
+            .map(|(_, version)| version.clone());
+        let (summary, published) = about(&group, matcher)?;
+        findings.push(Finding {
+            advisories: group.advisories(),
+            kind,
+            package: index,
+            severity: rated.severity,
+            score: rated.score,
+            vector: rated.vector,
+            fix: suppression::with_pro(fix, pro),
+            status,
+            confidence: confidence(&group.matches),
+            known_exploited,
+            epss,
+            summary,
+            published,
+            aliases,
+            id: group.id,
+        });
+    }
+    Ok(findings)
+}
+
+/// The answers to all questions; a record that a deciding question speaks about is not asked again.
+fn answers(
+    matcher: &mut Matcher<'_>,
+    questions: &[Question<'_>],
+    asker: Asker<'_>,
+) -> Result<Matches, DatabaseError> {
+    let mut all = Matches::default();
+    let mut decided = BTreeSet::new();
+    for question in questions {
+        let mut matches = matcher.ask(question, asker)?;
+        matches.affecting.retain(|found| !decided.contains(&found.number));
+        match question.weight {
+            Weight::Adds => {}
+            Weight::Decides => {
+                decided.extend(matches.affecting.iter().map(|found| found.number));
+                decided.extend(&matches.sparing);
+            }
+        }
+        all.affecting.extend(matches.affecting);
+        all.sparing.extend(matches.sparing);
+    }
+    let affects = |number| all.affecting.iter().any(|found| found.number == number);
+    all.sparing.retain(|number| !affects(*number));
+    Ok(all)
+}
+
+fn asker<'p>(scope: &Scope<'p>, installed: &'p InstalledPackage) -> Asker<'p> {
+    let package = &installed.package;
+    Asker {
+        binary: is_os(installed).then_some(package.name.as_str()),
+        module: (package.kind == PackageKind::Rpm).then_some(Installed {
+            version: &package.version,
+            label: package.module.as_deref(),
+        }),
+        platform: scope.platform(),
+    }
+}
+
+/// How much the advisories of a package can say about fixes.
+fn coverage(scope: &Scope<'_>, installed: &InstalledPackage) -> CoverageState {
+    match &scope.os {
+        Some(os) if is_os(installed) => os.coverage(),
+        Some(_) | None => CoverageState::Full,
+    }
+}
+
+/// The worst kind among the records.
+fn kind(matches: &[&Match]) -> FindingKind {
+    let any = |kind| matches.iter().any(|found| found.head.kind == kind);
+    if any(FindingKind::Malware) {
+        FindingKind::Malware
+    } else if any(FindingKind::Vulnerability) && !any(FindingKind::Informational) {
+        FindingKind::Vulnerability
+    } else {
+        // RustSec's own judgement that something is only unsound outranks a copy that does not know the word.
+        FindingKind::Informational
+    }
+}
+
+/// The surest of the matches that say "affected".
+fn confidence(matches: &[&Match]) -> Confidence {
+    let sure = matches.iter().filter(|found| found.answer == Answer::Affected);
+    sure.map(|found| found.confidence)
+        .min()
+        .unwrap_or(Confidence::UnparsableVersion)
+}
+
+/// For Ubuntu: the fixes that subscribers get, by flaw.
+fn pro_fixes(
+    scope: &Scope<'_>,
+    matcher: &mut Matcher<'_>,
+    installed: &InstalledPackage,
+    questions: &[Question<'_>],
+) -> Result<Vec<(String, String)>, DatabaseError> {
+    let pro = scope.os.as_ref().and_then(|os| os.pro);
+    let (Some(ecosystem), true, Some(first)) = (pro, is_os(installed), questions.first()) else {
+        return Ok(Vec::new());
+    };
+    let question = Question {
+        ecosystem,
+        ..first.clone()
+    };
+    let mut fixes = Vec::new();
+    for found in matcher.ask(&question, asker(scope, installed))?.affecting {
+        if let fixes::RecordFix::In(version) = &found.fix {
+            fixes.extend(found.head.cves.iter().map(|cve| (cve.clone(), version.clone())));
+        }
+    }
+    Ok(fixes)
+}
+
+/// One line about a flaw, and when it was first published.
+fn about(
+    group: &Group<'_>,
+    matcher: &mut Matcher<'_>,
+) -> Result<(Option<String>, Option<Timestamp>), DatabaseError> {
+    let flaw = matcher.flaw(&group.id)?;
+    let single = || group.matches.iter().filter(|found| found.head.cves.len() <= 1);
+    let own = single().find_map(|found| found.head.summary.clone());
+    let announced = || group.matches.iter().find_map(|found| found.head.summary.clone());
+    let known = flaw.as_ref().and_then(|flaw| flaw.summary.clone());
+    let dates = single().filter_map(|found| found.head.published);
+    let dates = dates.chain(flaw.and_then(|flaw| flaw.published));
+    // An announcement is published after the flaw; its day is used only where nothing else is known.
+    let published = dates.min().or_else(|| {
+        group
+            .matches
+            .iter()
+            .filter_map(|found| found.head.published)
+            .min()
+    });
+    let published = published.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    Ok((own.or(known).or_else(announced), published))
+}

@@ -1,0 +1,297 @@
+//! Which ecosystem, name and version a package is to be looked up by.
+
+use std::borrow::Cow;
+
+use shared::model::image::Platform;
+use shared::model::package::{Evidence, Level, Package, PackageKind};
+use shared::model::report::{Confidence, CoverageState, Distribution, InstalledPackage, Inventory};
+
+use super::matches::Matcher;
+use crate::advisories::database::Artifact;
+use crate::advisories::ecosystems::{self, Fit, NamedBy, OsEcosystems};
+use crate::advisories::names;
+use crate::advisories::{Database, DatabaseError};
+
+/// What all packages of one inventory share.
+pub(super) struct Scope<'a> {
+    pub(super) inventory: &'a Inventory,
+    pub(super) database: &'a Database,
+    /// The distribution's advisories; `None` if there is no distribution, or nobody publishes any.
+    pub(super) os: Option<OsScope<'a>>,
+}
+
+/// The advisories of a distribution, as far as the database has them.
+pub(super) struct OsScope<'a> {
+    pub(super) distribution: &'a Distribution,
+    pub(super) ecosystems: OsEcosystems,
+    /// The ecosystem strings that the database knows; empty means no coverage.
+    pub(super) names: Vec<&'a str>,
+    /// The subscribers' ecosystem beside the one that everybody gets.
+    pub(super) pro: Option<&'a str>,
+}
+
+/// One look-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Question<'a> {
+    pub(super) ecosystem: &'a str,
+    pub(super) name: Cow<'a, str>,
+    pub(super) version: Cow<'a, str>,
+    /// How sure a match can be at best.
+    pub(super) confidence: Confidence,
+    pub(super) weight: Weight,
+}
+
+/// What an answer does to the answers to other questions about the same record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// It adds its matches.
+    Adds,
+    /// It decides the records that it speaks about.
+    Decides,
+}
+
+/// What a package asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked<'a> {
+    /// These questions; some may have no answer.
+    Questions(Vec<Question<'a>>),
+    /// Nothing, because nobody publishes advisories for it.
+    NoAdvisories,
+    /// Nothing, because it states no version.
+    NoVersion,
+    /// Nothing, because another distribution than the advisories' built it.
+    Foreign,
+    /// Nothing, because the Maven group is unknown and cannot be inferred.
+    UnknownGroup,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(inventory: &'a Inventory, database: &'a Database) -> Self {
+        let distribution = inventory.distribution.as_ref();
+        let os = distribution.and_then(|distribution| {
+            let ecosystems = ecosystems::of_distribution(distribution)?;
+            Some(OsScope::new(distribution, ecosystems, database))
+        });
+        Self {
+            inventory,
+            database,
+            os,
+        }
+    }
+
+    pub(super) fn platform(&self) -> Option<&'a Platform> {
+        self.inventory.platform.as_ref()
+    }
+
+    /// What a package asks.
+    pub(super) fn questions<'p>(
+        &'p self,
+        package: &'p Package,
+        matcher: &Matcher<'_>,
+    ) -> Result<Asked<'p>, DatabaseError> {
+        if package.version.is_empty() {
+            return Ok(Asked::NoVersion);
+        }
+        match package.kind.level() {
+            Level::Os => Ok(self
+                .os
+                .as_ref()
+                .map_or(Asked::NoAdvisories, |os| os.questions(package))),
+            Level::Language => self.language_question(package, matcher),
+        }
+    }
+
+    fn language_question<'p>(
+        &'p self,
+        package: &'p Package,
+        matcher: &Matcher<'_>,
+    ) -> Result<Asked<'p>, DatabaseError> {
+        let known = ecosystems::of_kind(package.kind).filter(|name| self.database.has_ecosystem(name));
+        let Some(ecosystem) = known else {
+            return Ok(Asked::NoAdvisories);
+        };
+        let mut confidence = match package.evidence {
+            Evidence::Declared => Confidence::Declared,
+            Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
+        };
+        let name = match language_name(package) {
+            Some(name) => name,
+            None => match matcher.artifact(&package.name)? {
+                Artifact::Only(name) => {
+                    confidence = confidence.max(Confidence::InferredGroup);
+                    Cow::Owned(name)
+                }
+                // Whatever its group, there is nothing to find.
+                Artifact::Unheard => return Ok(Asked::Questions(Vec::new())),
+                Artifact::Several => return Ok(Asked::UnknownGroup),
+            },
+        };
+        let name = match name {
+            Cow::Borrowed(name) => names::normalized(ecosystem, name),
+            Cow::Owned(name) => Cow::Owned(names::normalized(ecosystem, &name).into_owned()),
+        };
+        Ok(Asked::Questions(vec![Question {
+            ecosystem,
+            name,
+            version: language_version(package),
+            confidence,
+            weight: Weight::Adds,
+        }]))
+    }
+
+    /// The OS package that owns a language package's evidence.
+    pub(super) fn owner(&self, installed: &InstalledPackage) -> Option<&'a InstalledPackage> {
+        let owner = installed.owned_by.as_ref()?;
+        self.inventory
+            .packages
+            .iter()
+            .find(|package| package.purl == *owner)
+    }
+}
+
+impl<'a> OsScope<'a> {
+    fn new(distribution: &'a Distribution, ecosystems: OsEcosystems, database: &'a Database) -> Self {
+        // A record that names a distribution without a release speaks about all of its releases.
+        let is_base = |name: &str| ecosystems.names.iter().any(|known| names::base(known) == name);
+        let known = database.ecosystems().iter().map(|row| row.name.as_str());
+        let names = known
+            .filter(|name| ecosystems.covers(name) || is_base(name))
+            .collect();
+        let pro = ecosystems.names.iter().find_map(|name| {
+            let pro = format!("Ubuntu:Pro:{}", name.strip_prefix("Ubuntu:")?);
+            let known = database.ecosystems().iter().find(|row| row.name == pro)?;
+            Some(known.name.as_str())
+        });
+        Self {
+            distribution,
+            ecosystems,
+            names,
+            pro,
+        }
+    }
+
+    /// How much the advisories can say; nothing, if the database has none of them.
+    pub(super) fn coverage(&self) -> CoverageState {
+        if self.names.is_empty() {
+            CoverageState::None
+        } else {
+            self.ecosystems.coverage
+        }
+    }
+
+    pub(super) fn questions<'p>(&'p self, package: &'p Package) -> Asked<'p> {
+        if self.names.is_empty() {
+            return Asked::NoAdvisories;
+        }
+        if self.is_foreign(package) {
+            return Asked::Foreign;
+        }
+        let fit = match self.ecosystems.fit {
+            Fit::Exact => Confidence::Exact,
+            Fit::RepositoryAssumed => Confidence::RepositoryAssumed,
+            Fit::Approximate => Confidence::Approximate,
+        };
+        let mut questions = Vec::with_capacity(self.names.len());
+        let entitled = self
+            .entitled(package)
+            .map(|ecosystem| (ecosystem, Weight::Decides));
+        let everybody = self.names.iter().map(|ecosystem| (*ecosystem, Weight::Adds));
+        for (ecosystem, weight) in entitled.into_iter().chain(everybody) {
+            let mut ask = |name: &'p str, version: &'p str, confidence: Confidence| {
+                questions.push(Question {
+                    ecosystem,
+                    name: Cow::Borrowed(name),
+                    version: Cow::Borrowed(version),
+                    confidence,
+                    weight,
+                });
+            };
+            let (source, source_version) = source_of(package);
+            let by_source = if source == package.name {
+                fit
+            } else {
+                fit.max(Confidence::BySource)
+            };
+            match self.ecosystems.named_by {
+                NamedBy::Source => ask(source, source_version, by_source),
+                NamedBy::Binary => ask(&package.name, &package.version, fit),
+                NamedBy::Both => {
+                    ask(&package.name, &package.version, fit);
+                    if source != package.name {
+                        ask(source, source_version, by_source);
+                    }
+                }
+            }
+        }
+        Asked::Questions(questions)
+    }
+
+    /// The subscribers' advisories decide where the package itself came from there.
+    fn entitled(&self, package: &Package) -> Option<&'a str> {
+        self.pro.filter(|_| package.version.contains("esm"))
+    }
+
+    /// Whether somebody built the package whom the advisories do not speak about.
+    fn is_foreign(&self, package: &Package) -> bool {
+        // EPEL comes from the Fedora Project; no Enterprise Linux advisory covers it.
+        let is_epel = package.kind == PackageKind::Rpm
+            && package.vendor.as_deref() == Some("Fedora Project")
+            && self.distribution.id != "fedora";
+        let markers: &[&str] = match (self.ecosystems.fit, self.distribution.id.as_str()) {
+            (Fit::Exact | Fit::RepositoryAssumed, _) => &[],
+            (Fit::Approximate, "raspbian") => &["+rpi", "+rpt"],
+            (Fit::Approximate, "kali") => &["kali"],
+            (Fit::Approximate, "linuxmint") => &["mint"],
+            (Fit::Approximate, "devuan") => &["devuan"],
+            (Fit::Approximate, "pop") => &["pop"],
+            (Fit::Approximate, _) => &[],
+        };
+        // Ubuntu's FIPS builds fork the version; the ordinary advisories' fixes do not compare with them.
+        let is_fips = self.distribution.id == "ubuntu" && package.version.contains("Fips");
+        is_epel || is_fips || markers.iter().any(|marker| package.version.contains(marker))
+    }
+}
+
+/// Name and version of the source package; the binary's where the database does not state them.
+pub(super) fn source_of(package: &Package) -> (&str, &str) {
+    match &package.source {
+        Some(source) => {
+            let version = source.version.as_deref().unwrap_or(&package.version);
+            (&source.name, version)
+        }
+        None => (&package.name, &package.version),
+    }
+}
+
+/// The name as the ecosystem writes it; `None` for a Maven artifact without group.
+fn language_name(package: &Package) -> Option<Cow<'_, str>> {
+    let separator = match package.kind {
+        PackageKind::Maven => ':',
+        PackageKind::Npm
+        | PackageKind::PyPi
+        | PackageKind::Golang
+        | PackageKind::Cargo
+        | PackageKind::Deb
+        | PackageKind::Apk
+        | PackageKind::Rpm => '/',
+    };
+    match package
+        .namespace
+        .as_deref()
+        .filter(|namespace| !namespace.is_empty())
+    {
+        Some(namespace) => Some(Cow::Owned(format!("{namespace}{separator}{}", package.name))),
+        None if package.kind == PackageKind::Maven => None,
+        None => Some(Cow::Borrowed(&package.name)),
+    }
+}
+
+/// The version as the ecosystem writes it: Go's own releases are `go1.22.1` in binaries, `1.22.1` in advisories.
+fn language_version(package: &Package) -> Cow<'_, str> {
+    let is_go =
+        package.kind == PackageKind::Golang && matches!(package.name.as_str(), "stdlib" | "toolchain");
+    match package.version.strip_prefix("go") {
+        Some(version) if is_go => Cow::Borrowed(version),
+        Some(_) | None => Cow::Borrowed(&package.version),
+    }
+}

@@ -1,0 +1,75 @@
+//! Package names as their ecosystems compare them: what looks different and is the same package.
+
+use std::borrow::Cow;
+
+/// The name under which a package of `ecosystem` is stored and looked up.
+///
+/// PyPI: PEP 503. Packagist and NuGet ignore case. SwiftURL: without scheme and `.git`. All others
+/// compare names byte by byte.
+pub fn normalized<'a>(ecosystem: &str, name: &'a str) -> Cow<'a, str> {
+    match base(ecosystem) {
+        "PyPI" => pep503(name),
+        "Packagist" | "NuGet" if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            Cow::Owned(name.to_ascii_lowercase())
+        }
+        "SwiftURL" => {
+            let name = name.strip_prefix("https://").unwrap_or(name);
+            Cow::Borrowed(name.strip_suffix(".git").unwrap_or(name))
+        }
+        _ => Cow::Borrowed(name),
+    }
+}
+
+/// The ecosystem without its release or repository: `Debian` of `Debian:12`.
+pub fn base(ecosystem: &str) -> &str {
+    ecosystem.split_once(':').map_or(ecosystem, |(base, _)| base)
+}
+
+/// PEP 503: lower case, every run of `-`, `_` and `.` is one `-`.
+fn pep503(name: &str) -> Cow<'_, str> {
+    let is_separator = |byte: u8| matches!(byte, b'-' | b'_' | b'.');
+    let bytes = name.as_bytes();
+    let doubled = bytes
+        .windows(2)
+        .any(|pair| is_separator(pair[0]) && is_separator(pair[1]));
+    let plain = |&byte: &u8| !byte.is_ascii_uppercase() && byte != b'_' && byte != b'.';
+    if !doubled && bytes.iter().all(plain) {
+        return Cow::Borrowed(name);
+    }
+    let mut normal = String::with_capacity(name.len());
+    for character in name.chars() {
+        if matches!(character, '-' | '_' | '.') {
+            if !normal.ends_with('-') {
+                normal.push('-');
+            }
+        } else {
+            normal.push(character.to_ascii_lowercase());
+        }
+    }
+    Cow::Owned(normal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_compare_as_their_ecosystem_compares_them() {
+        for (ecosystem, name, expected) in [
+            ("PyPI", "Flask.SQL__Alchemy", "flask-sql-alchemy"),
+            ("PyPI", "a-_.b", "a-b"),
+            ("npm", "Foo", "Foo"),
+            ("NuGet", "Newtonsoft.Json", "newtonsoft.json"),
+            ("Packagist", "Symfony/HTTP-Kernel", "symfony/http-kernel"),
+            ("Go", "github.com/BurntSushi/toml", "github.com/BurntSushi/toml"),
+            (
+                "SwiftURL",
+                "https://github.com/vapor/vapor.git",
+                "github.com/vapor/vapor",
+            ),
+            ("Debian:12", "libC", "libC"),
+        ] {
+            assert_eq!(normalized(ecosystem, name), expected, "{ecosystem} {name}");
+        }
+    }
+}
