@@ -45,7 +45,8 @@ impl Global {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, for example server.listen=127.0.0.1:9000")?;
+    let (key, value) =
+        text.split_once('=').ok_or("expected KEY=VALUE, for example server.listen=127.0.0.1:9000")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 

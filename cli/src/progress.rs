@@ -31,8 +31,9 @@ impl Bars {
 
 impl Progress for Bars {
     fn layer_started(&self, layer: &Descriptor) {
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {bytes:>10}/{total_bytes:<10} {bytes_per_sec}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template("{prefix} {bar:30} {bytes:>10}/{total_bytes:<10} {bytes_per_sec}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = self.all.add(ProgressBar::new(layer.size)).with_style(style);
         bar.set_prefix(layer.digest.short().to_owned());
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -48,7 +48,8 @@ pub(crate) fn database(path: &std::path::Path) -> Result<Database, Failure> {
             path.display()
         )));
     }
-    let opened = Database::open(path).with_context(|| format!("cannot open advisory database {}", path.display()));
+    let opened =
+        Database::open(path).with_context(|| format!("cannot open advisory database {}", path.display()));
     opened.map_err(Failure::usage)
 }
 

@@ -40,8 +40,6 @@ pub fn match_again(mut report: Report, database: &Database, now: Timestamp) -> R
     with_judgement(report, database)
 }
 
-
-
 /// Problems that only matching finds, and finds again.
 const MATCHING_PROBLEMS: [ProblemKind; 4] = [
     ProblemKind::NoAdvisoryCoverage,

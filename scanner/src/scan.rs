@@ -83,7 +83,8 @@ async fn one(
 fn child_for(children: &[IndexChild], wanted: &Platform) -> Result<IndexChild, ScanError> {
     let fits = |child: &&IndexChild| child.platform.as_ref().is_some_and(|known| known.satisfies(wanted));
     children.iter().find(fits).cloned().ok_or_else(|| {
-        let known: Vec<_> = children.iter().filter_map(|child| child.platform.as_ref()).map(ToString::to_string).collect();
+        let known: Vec<_> =
+            children.iter().filter_map(|child| child.platform.as_ref()).map(ToString::to_string).collect();
         ScanError::NoSuchPlatform { wanted: wanted.clone(), known: known.join(", ") }
     })
 }

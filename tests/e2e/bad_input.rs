@@ -65,7 +65,10 @@ async fn i5_a_truncated_layer_is_never_a_pass() -> Result<()> {
     };
     let verdict = site.verdict(&digest).await?;
     assert_eq!(verdict["outcome"], "fail", "{verdict:#}");
-    assert!(problems(&verdict).iter().any(|kind| kind == "digest-mismatch" || kind == "layer-malformed"), "{verdict:#}");
+    assert!(
+        problems(&verdict).iter().any(|kind| kind == "digest-mismatch" || kind == "layer-malformed"),
+        "{verdict:#}"
+    );
     Ok(())
 }
 
@@ -73,7 +76,8 @@ async fn i5_a_truncated_layer_is_never_a_pass() -> Result<()> {
 async fn i4_an_unreadable_database_and_an_unknown_distribution_are_said() -> Result<()> {
     let site = Site::embedded().await?;
     let garbage = "\u{1}\u{2}this is no dpkg status file\nat all";
-    let broken = Image::new().layer([("etc/os-release", "ID=debian\nVERSION_ID=12\n"), ("var/lib/dpkg/status", garbage)]);
+    let broken = Image::new()
+        .layer([("etc/os-release", "ID=debian\nVERSION_ID=12\n"), ("var/lib/dpkg/status", garbage)]);
     let digest = site.push(&broken, "team/broken", "1.0")?;
     let verdict = site.verdict(&digest).await?;
     assert!(problems(&verdict).contains(&"database-unreadable".to_owned()), "{verdict:#}");

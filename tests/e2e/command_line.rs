@@ -20,9 +20,12 @@ async fn check_ends_with_the_exit_code_of_the_verdict() -> Result<()> {
     let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/bad", "1.0")?;
     let good = site.push(&Image::debian_with_python(HARMLESS), "team/good", "1.0")?;
     let unknown = format!("sha256:{}", "0".repeat(64));
-    for (image, expected) in
-        [(site.name("team/bad", &bad), 1), (site.name("team/good", &good), 0), (unknown, 3), ("no image!".to_owned(), 2)]
-    {
+    for (image, expected) in [
+        (site.name("team/bad", &bad), 1),
+        (site.name("team/good", &good), 0),
+        (unknown, 3),
+        ("no image!".to_owned(), 2),
+    ] {
         let wait = if expected == 3 { "0s" } else { "60s" };
         let done = site.run(&["check", "--server", &site.url, "--wait", wait, &image])?;
         assert_eq!(done.status.code(), Some(expected), "{image}: {done:?}");
@@ -68,7 +71,10 @@ fn scan_prints_a_table_that_names_the_upgrade() -> Result<()> {
     let name = format!("oci:{}", layout.folder().display());
     let done = run(folder.path(), &["scan", "--database", &database, &name])?;
     let text = String::from_utf8(done.stdout)?;
-    assert!(text.contains("jinja2") && text.contains("2.11.2") && text.contains("FAIL by policy default"), "{text}");
+    assert!(
+        text.contains("jinja2") && text.contains("2.11.2") && text.contains("FAIL by policy default"),
+        "{text}"
+    );
     Ok(())
 }
 

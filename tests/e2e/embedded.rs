@@ -23,7 +23,10 @@ async fn i2_a_second_push_costs_no_second_scan() -> Result<()> {
     site.verdict(&digest).await?;
     site.push(&image, "team/again", "1.0")?;
     site.push(&image, "team/again", "2.0")?;
-    eventually("three jobs done", || async { Ok(site.metric("tidewaiter_jobs_total", "done").await? >= 3.0) }).await?;
+    eventually("three jobs done", || async {
+        Ok(site.metric("tidewaiter_jobs_total", "done").await? >= 3.0)
+    })
+    .await?;
     assert_eq!(site.metric("tidewaiter_scans_total", "work=\"scan\"").await?, 1.0);
     Ok(())
 }
@@ -36,7 +39,11 @@ async fn an_index_of_two_platforms() -> Result<()> {
     let digest = site.push_index(&[good, bad], "team/multi", "1.0")?;
     let verdict = site.verdict(&digest).await?;
     assert_eq!(verdict["outcome"], "fail", "{verdict:#}");
-    assert_eq!(site.metric("tidewaiter_scans_total", "work=\"scan\"").await?, 3.0, "the index and two children");
+    assert_eq!(
+        site.metric("tidewaiter_scans_total", "work=\"scan\"").await?,
+        3.0,
+        "the index and two children"
+    );
     Ok(())
 }
 
@@ -67,7 +74,13 @@ async fn health_metrics_and_the_generated_document_are_there() -> Result<()> {
     assert_eq!((status, &ready["queue"], &ready["store"]), (StatusCode::OK, &"ok".into(), &"ok".into()));
     let (status, document) = site.get("/openapi.json").await?;
     assert_eq!(status, StatusCode::OK);
-    for path in ["/v1/verdicts/{digest}", "/v1/verdicts/query", "/v1/reports/{digest}", "/v1/scans", "/webhooks/{source}"] {
+    for path in [
+        "/v1/verdicts/{digest}",
+        "/v1/verdicts/query",
+        "/v1/reports/{digest}",
+        "/v1/scans",
+        "/webhooks/{source}",
+    ] {
         assert!(document["paths"][path].is_object(), "{path} is not documented");
     }
     let (status, queue) = site.get("/v1/queue").await?;

@@ -8,7 +8,10 @@ use tests::site::{Site, eventually};
 /// How often any worker said that it did this for a digest.
 fn times_said(site: &Site, what: &str, digest: &str) -> usize {
     let logs: Vec<String> = site.workers.iter().map(tests::process::Process::log).collect();
-    logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(what) && line.contains(digest)).count()
+    logs.iter()
+        .flat_map(|log| log.lines())
+        .filter(|line| line.contains(what) && line.contains(digest))
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +24,10 @@ async fn a_push_becomes_a_verdict() -> Result<()> {
     assert_eq!(verdict["outcome"], "fail", "{verdict:#}");
     assert!(verdict["counts"]["high"].as_u64() > Some(0), "{verdict:#}");
     let reason = &verdict["reasons"][0];
-    assert!(reason["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:pypi/jinja2@2.11.2")), "{reason:#}");
+    assert!(
+        reason["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:pypi/jinja2@2.11.2")),
+        "{reason:#}"
+    );
     assert!(reason["fixed_version"].is_string(), "{reason:#}");
 
     let verdict = site.verdict(&good).await?;
@@ -48,7 +54,10 @@ async fn every_layer_encoding_is_read() -> Result<()> {
         site.verdict(&digest).await?;
         let (_, report) = site.get(&format!("/v1/reports/{digest}")).await?;
         let packages = report["subject"]["packages"].as_array().unwrap();
-        assert!(packages.iter().any(|package| package["package"]["name"] == "lodash"), "{encoding:?}: {report:#}");
+        assert!(
+            packages.iter().any(|package| package["package"]["name"] == "lodash"),
+            "{encoding:?}: {report:#}"
+        );
     }
     Ok(())
 }
@@ -91,10 +100,8 @@ async fn i2_a_second_push_and_a_new_tag_of_a_known_digest_cost_no_second_scan() 
     assert_eq!(site.push(&image, "team/again", "1.0")?, digest);
     assert_eq!(site.push(&image, "team/again", "2.0")?, digest);
     assert_eq!(site.push(&image, "other/name", "latest")?, digest);
-    eventually("four jobs done", || async {
-        Ok(times_said(&site, "job done", digest.as_str()) >= 4)
-    })
-    .await?;
+    eventually("four jobs done", || async { Ok(times_said(&site, "job done", digest.as_str()) >= 4) })
+        .await?;
     assert_eq!(times_said(&site, "image examined", digest.as_str()), 1);
     assert_eq!(site.verdict(&digest).await?["scanned_at"], first["scanned_at"]);
     Ok(())
@@ -121,7 +128,8 @@ async fn many_digests_are_asked_for_at_once_and_unchanged_verdicts_cost_nothing(
     let question = serde_json::json!({"digests": [unknown, digest, unknown]}).to_string();
     let (status, answer) = site.post("/v1/verdicts/query", "application/json", question).await?;
     assert_eq!(status, StatusCode::OK, "{answer:#}");
-    let states: Vec<_> = answer["verdicts"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
+    let states: Vec<_> =
+        answer["verdicts"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
     assert_eq!(states, ["unknown", "known", "unknown"]);
 
     let http = reqwest::Client::new();

@@ -60,15 +60,26 @@ async fn i8_a_registry_that_is_not_configured_is_refused_and_counted_never_fetch
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_no_sender_sends_get_a_clear_4xx() -> Result<()> {
-    let site = Site::embedded_with("[auth.webhooks.generic]\ntoken = \"webhook-token-of-the-tests\"\n").await?;
+    let site =
+        Site::embedded_with("[auth.webhooks.generic]\ntoken = \"webhook-token-of-the-tests\"\n").await?;
     for (path, media_type, body, expected) in [
         ("/webhooks/generic", "application/json", "{".to_owned(), StatusCode::UNPROCESSABLE_ENTITY),
         ("/webhooks/generic", "application/json", "[]".repeat(1 << 20), StatusCode::PAYLOAD_TOO_LARGE),
         ("/webhooks/generic", "text/plain", "{}".to_owned(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        ("/webhooks/generic", "application/json", json!({"image": "a//b"}).to_string(), StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            "/webhooks/generic",
+            "application/json",
+            json!({"image": "a//b"}).to_string(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
         ("/webhooks/nobody", "application/json", "{}".to_owned(), StatusCode::NOT_FOUND),
         ("/v1/scans", "application/json", "{}".to_owned(), StatusCode::UNPROCESSABLE_ENTITY),
-        ("/v1/verdicts/query", "application/json", json!({"digests": ["sha256:short"]}).to_string(), StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            "/v1/verdicts/query",
+            "application/json",
+            json!({"digests": ["sha256:short"]}).to_string(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
     ] {
         let (status, problem) = site.post(path, media_type, body).await?;
         assert_eq!(status, expected, "{path}: {problem:#}");
@@ -92,7 +103,11 @@ async fn harbor_cloudevents_and_generic_lead_to_verdicts_too() -> Result<()> {
     let reference = format!("{host}/team/app@{digest}");
     for (source, media_type, body) in [
         ("harbor", "application/json", json!({"type": "PUSH_ARTIFACT", "occur_at": 1, "event_data": data})),
-        ("harbor", "application/cloudevents+json", json!({"specversion": "1.0", "type": "harbor.artifact.pushed", "data": data})),
+        (
+            "harbor",
+            "application/cloudevents+json",
+            json!({"specversion": "1.0", "type": "harbor.artifact.pushed", "data": data}),
+        ),
         ("generic", "application/json", json!({"image": reference})),
         ("generic", "application/json", json!([{"image": format!("{host}/team/app:1.0"), "digest": digest}])),
         (
@@ -101,7 +116,8 @@ async fn harbor_cloudevents_and_generic_lead_to_verdicts_too() -> Result<()> {
             json!({"specversion": "1.0", "type": "dev.tidewaiter.image.pushed.v1", "data": {"reference": reference}}),
         ),
     ] {
-        let (status, answer) = site.post(&format!("/webhooks/{source}"), media_type, body.to_string()).await?;
+        let (status, answer) =
+            site.post(&format!("/webhooks/{source}"), media_type, body.to_string()).await?;
         assert_eq!(status, StatusCode::ACCEPTED, "{source}: {answer:#}");
         assert_eq!(answer["jobs"][0]["digest"], json!(digest), "{source}");
     }

@@ -129,7 +129,9 @@ impl Layout {
             diff_ids.push(Digest::of(&raw));
             let (packed, media_type) = match layer.encoding {
                 Encoding::Gzip => (gzip(&raw)?, "application/vnd.oci.image.layer.v1.tar+gzip"),
-                Encoding::Zstd => (zstd::encode_all(raw.as_slice(), 3)?, "application/vnd.oci.image.layer.v1.tar+zstd"),
+                Encoding::Zstd => {
+                    (zstd::encode_all(raw.as_slice(), 3)?, "application/vnd.oci.image.layer.v1.tar+zstd")
+                }
                 Encoding::Plain => (raw, "application/vnd.oci.image.layer.v1.tar"),
             };
             layers.push(self.put(&packed, media_type)?);
@@ -142,7 +144,8 @@ impl Layout {
         });
         let config = self.put(&serde_json::to_vec(&config)?, "application/vnd.oci.image.config.v1+json")?;
         let media_type = "application/vnd.oci.image.manifest.v1+json";
-        let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers});
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers});
         let mut descriptor = self.put(&serde_json::to_vec(&manifest)?, media_type)?;
         descriptor["platform"] = json!({"os": os, "architecture": architecture});
         Ok(descriptor)

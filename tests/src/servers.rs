@@ -28,7 +28,8 @@ impl Registry {
             storage.display()
         );
         std::fs::write(&config, text)?;
-        let process = Process::start("registry", Command::new("docker-registry").arg("serve").arg(&config), folder)?;
+        let process =
+            Process::start("registry", Command::new("docker-registry").arg("serve").arg(&config), folder)?;
         wait_until("registry", Duration::from_secs(20), || listens(port))?;
         Ok(Self { port, _process: process })
     }

@@ -41,7 +41,8 @@ pub fn binary() -> PathBuf {
     }
     // target/<profile>/deps/e2e-… → target/<profile>/tidewaiter
     let test = std::env::current_exe().expect("a running test has a path");
-    let profile = test.parent().and_then(Path::parent).expect("tests live two levels below the target folder");
+    let profile =
+        test.parent().and_then(Path::parent).expect("tests live two levels below the target folder");
     profile.join("tidewaiter")
 }
 
@@ -60,7 +61,8 @@ impl Site {
     pub async fn embedded_with(extra: &str) -> Result<Self> {
         let (folder, port) = (TempDir::new()?, free_port()?);
         let url = format!("http://127.0.0.1:{port}");
-        let registry = Registry::start(folder.path(), &format!("{url}/webhooks/distribution"), WEBHOOK_TOKEN)?;
+        let registry =
+            Registry::start(folder.path(), &format!("{url}/webhooks/distribution"), WEBHOOK_TOKEN)?;
         configure(folder.path(), port, &registry, extra)?;
         let front = tidewaiter("serve", "serve", folder.path())?;
         Self::ready(folder, registry, front, Vec::new(), url).await
@@ -75,7 +77,8 @@ impl Site {
     pub async fn distributed_on(workers: usize, amqp: &str, extra: &str) -> Result<Self> {
         let (folder, port) = (TempDir::new()?, free_port()?);
         let url = format!("http://127.0.0.1:{port}");
-        let registry = Registry::start(folder.path(), &format!("{url}/webhooks/distribution"), WEBHOOK_TOKEN)?;
+        let registry =
+            Registry::start(folder.path(), &format!("{url}/webhooks/distribution"), WEBHOOK_TOKEN)?;
         // The registry's port is free by definition, so it names this site on shared servers.
         let prefix = format!("test-{}-{}", std::process::id(), registry.port);
         let servers = format!(
@@ -156,7 +159,13 @@ impl Site {
         self.push_layout(&layout, &descriptor, repository, tag)
     }
 
-    fn push_layout(&self, layout: &Layout, descriptor: &Value, repository: &str, tag: &str) -> Result<Digest> {
+    fn push_layout(
+        &self,
+        layout: &Layout,
+        descriptor: &Value,
+        repository: &str,
+        tag: &str,
+    ) -> Result<Digest> {
         let digest = layout.tag(descriptor, tag)?;
         let from = format!("oci:{}:{tag}", layout.folder().display());
         let to = format!("docker://{}/{repository}:{tag}", self.registry.host());
@@ -183,7 +192,12 @@ impl Site {
     }
 
     /// POST of a body with a content type, showing the webhook's secret.
-    pub async fn post(&self, path: &str, media_type: &str, body: impl Into<Vec<u8>>) -> Result<(StatusCode, Value)> {
+    pub async fn post(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Result<(StatusCode, Value)> {
         self.post_as(&format!("Bearer {WEBHOOK_TOKEN}"), path, media_type, body).await
     }
 
@@ -259,7 +273,10 @@ fn configure(folder: &Path, port: u16, registry: &Registry, extra: &str) -> Resu
 }
 
 /// Waits for a condition that only HTTP can tell.
-pub async fn eventually<F: Future<Output = Result<bool>>>(what: &str, mut ready: impl FnMut() -> F) -> Result<()> {
+pub async fn eventually<F: Future<Output = Result<bool>>>(
+    what: &str,
+    mut ready: impl FnMut() -> F,
+) -> Result<()> {
     for _ in 0..1500 {
         if ready().await? {
             return Ok(());

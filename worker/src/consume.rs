@@ -68,7 +68,8 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
             }
             .in_current_span(),
         );
-        let carried = task.await.unwrap_or_else(|panic| Carried::Failed { error: format!("panicked: {panic}") });
+        let carried =
+            task.await.unwrap_or_else(|panic| Carried::Failed { error: format!("panicked: {panic}") });
         let result = carried.label();
         let took = began.elapsed();
         match &carried {

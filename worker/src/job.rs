@@ -76,17 +76,13 @@ impl Carrier {
     }
 
     /// Says what becomes of a job that failed, and leaves a terminal verdict when nobody tries again (I3).
-    async fn give_up(
-        &self,
-        job: &Job,
-        digest: &Digest,
-        attempt: u32,
-        error: &JudgeError,
-    ) -> Carried {
+    async fn give_up(&self, job: &Job, digest: &Digest, attempt: u32, error: &JudgeError) -> Carried {
         let text = chain(error);
         let last = !error.is_retryable() || attempt >= self.parts.attempts;
         if last && let Err(unstored) = self.state_failure(digest, error).await {
-            return Carried::Failed { error: format!("{text}; and no verdict could be stored: {}", chain(&unstored)) };
+            return Carried::Failed {
+                error: format!("{text}; and no verdict could be stored: {}", chain(&unstored)),
+            };
         }
         tracing::debug!(image.name = %job.image, image.digest = %digest, error = text, "scan failed");
         if error.is_retryable() { Carried::Failed { error: text } } else { Carried::Hopeless { error: text } }

@@ -118,7 +118,12 @@ impl Carrier {
         }
     }
 
-    async fn judge_holding(&self, image: &ImageName, digest: &Digest, lease: Arc<Lease>) -> Result<(), JudgeError> {
+    async fn judge_holding(
+        &self,
+        image: &ImageName,
+        digest: &Digest,
+        lease: Arc<Lease>,
+    ) -> Result<(), JudgeError> {
         let database = self.parts.database.load_full();
         let known = self.known_report(digest).await?;
         let (report, work) = match known {
@@ -166,7 +171,12 @@ impl Carrier {
         Ok(again.await.map_err(|_| JudgeError::Panicked(digest))??)
     }
 
-    async fn examined(&self, image: &ImageName, digest: &Digest, database: Arc<Database>) -> Result<Report, JudgeError> {
+    async fn examined(
+        &self,
+        image: &ImageName,
+        digest: &Digest,
+        database: Arc<Database>,
+    ) -> Result<Report, JudgeError> {
         let source = Arc::new(RegistryImage::new(self.parts.registries.clone(), image.clone()));
         let examined = self.parts.engine.examine(source, digest, Arc::new(Silent)).await;
         let examination: Examination =
@@ -178,7 +188,11 @@ impl Carrier {
     }
 
     /// Judges each child by its own digest, and returns what every policy thinks of each.
-    async fn judge_children(&self, image: &ImageName, children: &[IndexChild]) -> Result<Vec<Verdict>, JudgeError> {
+    async fn judge_children(
+        &self,
+        image: &ImageName,
+        children: &[IndexChild],
+    ) -> Result<Vec<Verdict>, JudgeError> {
         let policies = self.parts.policies.load_full();
         let mut verdicts = Vec::new();
         for child in children {
@@ -189,7 +203,8 @@ impl Carrier {
                 Err(error) => self.state_failure(&child.digest, &error).await?,
             }
             for policy in policies.iter() {
-                let found = self.parts.store.lookup(std::slice::from_ref(&child.digest), &policy.name).await?;
+                let found =
+                    self.parts.store.lookup(std::slice::from_ref(&child.digest), &policy.name).await?;
                 verdicts.extend(found.into_iter().filter_map(known));
             }
         }
@@ -200,17 +215,17 @@ impl Carrier {
     pub(crate) async fn state_failure(&self, digest: &Digest, error: &JudgeError) -> Result<(), JudgeError> {
         let default = PolicyName::default_policy();
         let found = self.parts.store.lookup(std::slice::from_ref(digest), &default).await?;
-        let has_facts = |lookup: &Lookup| {
-            matches!(lookup, Lookup::Known(verdict) if verdict.outcome != Outcome::Error)
-        };
+        let has_facts =
+            |lookup: &Lookup| matches!(lookup, Lookup::Known(verdict) if verdict.outcome != Outcome::Error);
         if found.iter().any(has_facts) {
             return Ok(());
         }
         let kind = match error {
             JudgeError::Examine { source, .. } => source.problem(),
-            JudgeError::Database(_) | JudgeError::Store(_) | JudgeError::Starved { .. } | JudgeError::Panicked(_) => {
-                ProblemKind::AnalyzerFailed
-            }
+            JudgeError::Database(_)
+            | JudgeError::Store(_)
+            | JudgeError::Starved { .. }
+            | JudgeError::Panicked(_) => ProblemKind::AnalyzerFailed,
         };
         let report = Report {
             digest: digest.clone(),
@@ -246,7 +261,8 @@ fn verdicts(policies: &PolicySet, report: &Report, children: &[Verdict], now: Ti
     policies
         .iter()
         .map(|policy| {
-            let own: Vec<Verdict> = children.iter().filter(|verdict| verdict.policy == policy.name).cloned().collect();
+            let own: Vec<Verdict> =
+                children.iter().filter(|verdict| verdict.policy == policy.name).cloned().collect();
             policy.judge(report, &own, now)
         })
         .collect()

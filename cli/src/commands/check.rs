@@ -79,11 +79,13 @@ async fn ask(client: &Client, digest: &Digest, arguments: &CheckArguments) -> an
     let deadline = Instant::now() + arguments.wait;
     loop {
         let left = deadline.saturating_duration_since(Instant::now()).min(ONE_WAIT);
-        let mut query = vec![("policy", arguments.policy.to_string()), ("wait", format!("{}ms", left.as_millis()))];
+        let mut query =
+            vec![("policy", arguments.policy.to_string()), ("wait", format!("{}ms", left.as_millis()))];
         if let Some(platform) = &arguments.platform {
             query.push(("platform", platform.to_string()));
         }
-        let (status, body) = client.ask(Method::GET, &format!("/v1/verdicts/{digest}"), &query, None, left).await?;
+        let (status, body) =
+            client.ask(Method::GET, &format!("/v1/verdicts/{digest}"), &query, None, left).await?;
         let answer = match status {
             StatusCode::OK => {
                 let verdict = serde_json::from_slice(&body).context("the server's verdict cannot be read")?;

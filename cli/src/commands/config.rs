@@ -19,7 +19,12 @@ fn print(overrides: &Overrides) -> Result<Exit, Failure> {
         println!("# nothing is set: every setting has its default");
     }
     for setting in settings {
-        println!("{} = {}  # {}", setting.key, setting.value, setting.origin.as_deref().unwrap_or("command line"));
+        println!(
+            "{} = {}  # {}",
+            setting.key,
+            setting.value,
+            setting.origin.as_deref().unwrap_or("command line")
+        );
     }
     Ok(Exit::Pass)
 }

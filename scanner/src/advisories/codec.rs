@@ -42,9 +42,7 @@ pub fn train(values: &[&[u8]]) -> Vec<u8> {
     let total: usize = values.iter().map(|value| value.len().min(SAMPLE_BYTES)).sum();
     let step = total.div_ceil(TRAINING_BYTES).max(1);
     let chosen = values.iter().step_by(step).filter(|value| !value.is_empty());
-    let samples: Vec<&[u8]> = chosen
-        .map(|value| &value[..value.len().min(SAMPLE_BYTES)])
-        .collect();
+    let samples: Vec<&[u8]> = chosen.map(|value| &value[..value.len().min(SAMPLE_BYTES)]).collect();
     if samples.len() < FEWEST_SAMPLES {
         return Vec::new();
     }

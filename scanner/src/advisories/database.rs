@@ -132,15 +132,11 @@ pub enum DatabaseError {
 impl Database {
     /// Opens a database file for reading.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        let open_error = |error: redb::Error| DatabaseError::Open {
-            path: path.to_owned(),
-            source: Box::new(error),
-        };
+        let open_error =
+            |error: redb::Error| DatabaseError::Open { path: path.to_owned(), source: Box::new(error) };
         let mut builder = redb::Builder::new();
         builder.set_cache_size(CACHE_BYTES);
-        let store = builder
-            .open_read_only(path)
-            .map_err(|error| open_error(error.into()))?;
+        let store = builder.open_read_only(path).map_err(|error| open_error(error.into()))?;
         let (dictionary, summary) = read_meta(&store, path)?;
         let opened = Opened {
             path: path.to_owned(),
@@ -148,9 +144,7 @@ impl Database {
             dictionary: codec::decoder_dictionary(&dictionary),
             summary: summary.into(),
         };
-        Ok(Self {
-            opened: Arc::new(opened),
-        })
+        Ok(Self { opened: Arc::new(opened) })
     }
 
     /// A digest over all of the content: equal revisions give equal answers (I6).
@@ -170,9 +164,7 @@ impl Database {
 
     /// Whether there is at least one advisory for an ecosystem.
     pub fn has_ecosystem(&self, name: &str) -> bool {
-        self.ecosystems()
-            .binary_search_by(|known| known.name.as_str().cmp(name))
-            .is_ok()
+        self.ecosystems().binary_search_by(|known| known.name.as_str().cmp(name)).is_ok()
     }
 
     /// What the database says about itself.
@@ -237,27 +229,18 @@ impl Opened {
     }
 
     fn value_error(&self, source: CodecError) -> DatabaseError {
-        DatabaseError::Value {
-            path: self.path.clone(),
-            source,
-        }
+        DatabaseError::Value { path: self.path.clone(), source }
     }
 }
 
 fn read_error(path: &Path, error: impl Into<redb::Error>) -> DatabaseError {
-    DatabaseError::Read {
-        path: path.to_owned(),
-        source: Box::new(error.into()),
-    }
+    DatabaseError::Read { path: path.to_owned(), source: Box::new(error.into()) }
 }
 
 /// The dictionary and the summary, if the file is one of ours.
 fn read_meta(store: &ReadOnlyDatabase, path: &Path) -> Result<(Vec<u8>, StoredSummary), DatabaseError> {
     let transaction = store.begin_read().map_err(|error| read_error(path, error))?;
-    let missing = |missing| DatabaseError::NotOurs {
-        path: path.to_owned(),
-        missing,
-    };
+    let missing = |missing| DatabaseError::NotOurs { path: path.to_owned(), missing };
     let meta = match transaction.open_table(tables::META) {
         Ok(meta) => meta,
         Err(redb::TableError::TableDoesNotExist(_)) => return Err(missing("the table of contents")),
@@ -270,17 +253,12 @@ fn read_meta(store: &ReadOnlyDatabase, path: &Path) -> Result<(Vec<u8>, StoredSu
     let format = value(tables::FORMAT_KEY)?.ok_or_else(|| missing("its format"))?;
     let found = u32::from_be_bytes(format.try_into().map_err(|_| missing("its format"))?);
     if found != FORMAT {
-        return Err(DatabaseError::Format {
-            path: path.to_owned(),
-            found,
-        });
+        return Err(DatabaseError::Format { path: path.to_owned(), found });
     }
     let dictionary = value(tables::DICTIONARY_KEY)?.ok_or_else(|| missing("its dictionary"))?;
     let summary = value(tables::SUMMARY_KEY)?.ok_or_else(|| missing("its summary"))?;
-    let summary = codec::from_bytes(&summary).map_err(|source| DatabaseError::Value {
-        path: path.to_owned(),
-        source,
-    })?;
+    let summary = codec::from_bytes(&summary)
+        .map_err(|source| DatabaseError::Value { path: path.to_owned(), source })?;
     Ok((dictionary, summary))
 }
 

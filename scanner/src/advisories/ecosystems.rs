@@ -201,15 +201,9 @@ fn red_hat_repositories(major: &str) -> Vec<String> {
         "sap_hana",
         "supplementary",
     ];
-    let repositories = if matches!(major, "5" | "6" | "7") {
-        &UP_TO_7[..]
-    } else {
-        &SINCE_8[..]
-    };
+    let repositories = if matches!(major, "5" | "6" | "7") { &UP_TO_7[..] } else { &SINCE_8[..] };
     let product = format!("Red Hat:enterprise_linux:{major}");
-    let named = repositories
-        .iter()
-        .map(|repository| format!("{product}::{repository}"));
+    let named = repositories.iter().map(|repository| format!("{product}::{repository}"));
     std::iter::once(product.clone()).chain(named).collect()
 }
 
@@ -219,18 +213,10 @@ fn patterns(release: &Release) -> Vec<NamePattern> {
     match release.family {
         // CPEs compare by prefix: what concerns a repository or a minor release of the product is covered by it.
         Family::RedHat | Family::CentOs | Family::CentOsStream => [":", "."]
-            .map(|separator| {
-                pattern(
-                    format!("Red Hat:enterprise_linux:{version}{separator}"),
-                    String::new(),
-                )
-            })
+            .map(|separator| pattern(format!("Red Hat:enterprise_linux:{version}{separator}"), String::new()))
             .into(),
         // A package may come from any module of the service pack.
-        Family::SuseServer => vec![pattern(
-            "SUSE:Linux Enterprise ".to_owned(),
-            format!(" {version}"),
-        )],
+        Family::SuseServer => vec![pattern("SUSE:Linux Enterprise ".to_owned(), format!(" {version}"))],
         Family::Debian
         | Family::Ubuntu
         | Family::Alpine
@@ -267,8 +253,6 @@ fn subscription(release: &Release) -> Vec<String> {
 
 /// Ubuntu's long-term releases are those of April in even years.
 fn is_long_term(version: &str) -> bool {
-    let year = version
-        .strip_suffix(".04")
-        .and_then(|year| year.parse::<u8>().ok());
+    let year = version.strip_suffix(".04").and_then(|year| year.parse::<u8>().ok());
     year.is_some_and(|year| year % 2 == 0)
 }

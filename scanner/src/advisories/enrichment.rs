@@ -50,10 +50,9 @@ pub fn parse_epss(bytes: &[u8]) -> Result<Vec<Score>, ListError> {
     let scores = lines.filter_map(|line| {
         let mut fields = line.split(',');
         let (cve, probability) = (fields.next()?, fields.next()?.parse::<f64>().ok()?);
-        probability.is_finite().then(|| Score {
-            cve: cve.to_owned(),
-            probability: Probability::new(probability),
-        })
+        probability
+            .is_finite()
+            .then(|| Score { cve: cve.to_owned(), probability: Probability::new(probability) })
     });
     Ok(scores.collect())
 }

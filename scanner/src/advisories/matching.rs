@@ -61,12 +61,7 @@ pub fn judge(inventory: &Inventory, database: &Database) -> Result<Judgement, Da
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     let (coverage, problems) = coverage.finish();
     let support_ends = inventory.distribution.as_ref().and_then(ecosystems::support_ends);
-    Ok(Judgement {
-        findings,
-        problems,
-        coverage,
-        support_ends,
-    })
+    Ok(Judgement { findings, problems, coverage, support_ends })
 }
 
 /// Counted before suppressed, worst first, exploited first, then by score; ids and places make it unique.
@@ -77,17 +72,8 @@ fn order(finding: &Finding) -> impl Ord + '_ {
         FindingStatus::DistroUnassessed => 2,
         FindingStatus::Suppressed { .. } => 3,
     };
-    let rank = Severity::WORST_FIRST
-        .iter()
-        .position(|severity| *severity == finding.severity);
-    (
-        counts,
-        rank,
-        Reverse(finding.known_exploited),
-        Reverse(finding.score),
-        &finding.id,
-        finding.package,
-    )
+    let rank = Severity::WORST_FIRST.iter().position(|severity| *severity == finding.severity);
+    (counts, rank, Reverse(finding.known_exploited), Reverse(finding.score), &finding.id, finding.package)
 }
 
 /// Whether the distribution's package manager installed it.

@@ -29,9 +29,7 @@ pub fn base(ecosystem: &str) -> &str {
 fn pep503(name: &str) -> Cow<'_, str> {
     let is_separator = |byte: u8| matches!(byte, b'-' | b'_' | b'.');
     let bytes = name.as_bytes();
-    let doubled = bytes
-        .windows(2)
-        .any(|pair| is_separator(pair[0]) && is_separator(pair[1]));
+    let doubled = bytes.windows(2).any(|pair| is_separator(pair[0]) && is_separator(pair[1]));
     let plain = |&byte: &u8| !byte.is_ascii_uppercase() && byte != b'_' && byte != b'.';
     if !doubled && bytes.iter().all(plain) {
         return Cow::Borrowed(name);
@@ -62,11 +60,7 @@ mod tests {
             ("NuGet", "Newtonsoft.Json", "newtonsoft.json"),
             ("Packagist", "Symfony/HTTP-Kernel", "symfony/http-kernel"),
             ("Go", "github.com/BurntSushi/toml", "github.com/BurntSushi/toml"),
-            (
-                "SwiftURL",
-                "https://github.com/vapor/vapor.git",
-                "github.com/vapor/vapor",
-            ),
+            ("SwiftURL", "https://github.com/vapor/vapor.git", "github.com/vapor/vapor"),
             ("Debian:12", "libC", "libC"),
         ] {
             assert_eq!(normalized(ecosystem, name), expected, "{ecosystem} {name}");

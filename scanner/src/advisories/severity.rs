@@ -80,11 +80,7 @@ fn rate(generation: CvssType, text: &str) -> Option<Rating> {
         CvssType::V2 => band_v2(score),
         CvssType::V3 | CvssType::V4 => band(score),
     };
-    Some(Rating {
-        severity,
-        score: Some(score),
-        vector: Some(vector.to_owned()),
-    })
+    Some(Rating { severity, score: Some(score), vector: Some(vector.to_owned()) })
 }
 
 /// The parser lets v3 vectors without mandatory metrics pass, and would score them 0.
@@ -129,12 +125,8 @@ mod tests {
 
     fn check(vectors: &[(CvssType, &str)], expected: Option<(f64, Severity)>) {
         let rating = from_cvss(vectors);
-        let rated = rating.map(|rating| {
-            (
-                rating.score.expect("comes from a vector").value(),
-                rating.severity,
-            )
-        });
+        let rated =
+            rating.map(|rating| (rating.score.expect("comes from a vector").value(), rating.severity));
         assert_eq!(rated, expected, "{vectors:?}");
     }
 
@@ -148,35 +140,15 @@ mod tests {
             (V3, "CVSS:3.0/AV:N/AC:H/PR:N/UI:N/S:U/C:N/I:H/A:N", 5.9, Medium),
             (V3, "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", 7.5, High),
             (V3, "CVSS:3.1/AV:L/AC:H/PR:L/UI:R/S:U/C:L/I:N/A:N", 2.2, Low),
-            (
-                V3,
-                "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N",
-                0.0,
-                Negligible,
-            ),
+            (V3, "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N", 0.0, Negligible),
             (V3, " CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H/ ", 7.5, High),
             (V2, "AV:N/AC:L/Au:N/C:P/I:P/A:P", 7.5, High),
             (V2, "AV:N/AC:L/Au:N/C:C/I:C/A:C", 10.0, High),
             (V2, "AV:N/AC:M/Au:N/C:N/I:P/A:N", 4.3, Medium),
             (V2, "AV:L/AC:L/Au:N/C:P/I:N/A:N", 2.1, Low),
-            (
-                V4,
-                "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
-                9.3,
-                Critical,
-            ),
-            (
-                V4,
-                "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N",
-                8.7,
-                High,
-            ),
-            (
-                V4,
-                "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:N/SC:N/SI:N/SA:N",
-                0.0,
-                Negligible,
-            ),
+            (V4, "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 9.3, Critical),
+            (V4, "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N", 8.7, High),
+            (V4, "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:N/SC:N/SI:N/SA:N", 0.0, Negligible),
         ] {
             check(&[(generation, vector)], Some((score, severity)));
         }
@@ -207,19 +179,10 @@ mod tests {
     fn the_latest_generation_that_can_be_read_decides() {
         let v2 = (CvssType::V2, "AV:N/AC:L/Au:N/C:P/I:P/A:P");
         let v3 = (CvssType::V3, "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H");
-        let v4 = (
-            CvssType::V4,
-            "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N",
-        );
+        let v4 = (CvssType::V4, "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N");
         check(&[v2, v3, v4], Some((8.7, Severity::High)));
-        check(
-            &[v2, (CvssType::V4, "CVSS:4.0/AV:N"), v3],
-            Some((9.8, Severity::Critical)),
-        );
-        check(
-            &[(CvssType::V3, "CVSS:3.1/AV:N"), v2],
-            Some((7.5, Severity::High)),
-        );
+        check(&[v2, (CvssType::V4, "CVSS:4.0/AV:N"), v3], Some((9.8, Severity::Critical)));
+        check(&[(CvssType::V3, "CVSS:3.1/AV:N"), v2], Some((7.5, Severity::High)));
         check(&[], None);
     }
 
@@ -241,10 +204,7 @@ mod tests {
         ] {
             assert_eq!(from_word(word), severity, "{word:?}");
         }
-        assert_eq!(
-            from_summary("Important: openssl security update"),
-            Some(Severity::High)
-        );
+        assert_eq!(from_summary("Important: openssl security update"), Some(Severity::High));
         assert_eq!(from_summary("sssd bug fix and enhancement update"), None);
     }
 

@@ -7,7 +7,8 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table as 
 
 use super::Output;
 use crate::model::report::{
-    Coverage, CoverageState, Finding, FindingStatus, Fix, InstalledPackage, PackageIndex, Report, Severity, Subject,
+    Coverage, CoverageState, Finding, FindingStatus, Fix, InstalledPackage, PackageIndex, Report, Severity,
+    Subject,
 };
 
 /// The format.
@@ -40,7 +41,8 @@ const MOST_NAMES: usize = 4;
 fn heading(report: &Report) -> String {
     match &report.subject {
         Subject::Image(inventory) => {
-            let system = inventory.distribution.as_ref().map_or("no distribution", |found| found.name.as_str());
+            let system =
+                inventory.distribution.as_ref().map_or("no distribution", |found| found.name.as_str());
             let platform = inventory.platform.as_ref().map(ToString::to_string).unwrap_or_default();
             format!(
                 "{}  {platform}\n{}, {} packages in {} layers\n",
@@ -190,7 +192,13 @@ fn coverage(rows: &[Coverage]) -> String {
             CoverageState::None => "no advisories: no data is not no findings",
         };
         let against = row.ecosystem.as_deref().map(|name| format!(" against {name}")).unwrap_or_default();
-        let _ = writeln!(text, "  {}: {} packages{}, {state}", plain(&row.subject), row.packages, plain(&against));
+        let _ = writeln!(
+            text,
+            "  {}: {} packages{}, {state}",
+            plain(&row.subject),
+            row.packages,
+            plain(&against)
+        );
     }
     text
 }

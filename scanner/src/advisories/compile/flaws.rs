@@ -64,12 +64,7 @@ fn is_cve(name: &str) -> bool {
 fn components(advisories: &BTreeMap<String, Kept>) -> HashMap<String, Vec<String>> {
     let mut forest = Forest::default();
     let mut nodes: HashMap<&str, usize> = HashMap::new();
-    let of_one_flaw = || {
-        advisories
-            .values()
-            .filter(|kept| !kept.head.withdrawn)
-            .map(|kept| &kept.head.names)
-    };
+    let of_one_flaw = || advisories.values().filter(|kept| !kept.head.withdrawn).map(|kept| &kept.head.names);
     for names in of_one_flaw() {
         let mut first = None;
         for name in names {
@@ -113,15 +108,9 @@ fn contribute(kept: &Kept, flaws: &mut BTreeMap<String, (u8, StoredFlaw)>) {
         id if id.starts_with("GHSA-") => 1,
         _ => 2,
     };
-    let (rated_by, flaw) = flaws.entry(name.to_owned()).or_insert((
-        u8::MAX,
-        StoredFlaw {
-            rating: None,
-            word: None,
-            published: None,
-            summary: None,
-        },
-    ));
+    let (rated_by, flaw) = flaws
+        .entry(name.to_owned())
+        .or_insert((u8::MAX, StoredFlaw { rating: None, word: None, published: None, summary: None }));
     if head.rating.is_some() && rank < *rated_by {
         flaw.rating.clone_from(&head.rating);
         *rated_by = rank;
@@ -147,11 +136,7 @@ mod tests {
         names.push(id.to_owned());
         names.sort();
         let cves = names.iter().filter(|name| is_cve(name)).cloned().collect();
-        let rating = rating.map(|severity| StoredRating {
-            severity,
-            score: None,
-            vector: None,
-        });
+        let rating = rating.map(|severity| StoredRating { severity, score: None, vector: None });
         let head = StoredAdvisory {
             id: id.to_owned(),
             modified: 0,
@@ -165,13 +150,7 @@ mod tests {
             database_word: None,
             summary: None,
         };
-        (
-            id.to_owned(),
-            Kept {
-                head,
-                entries: Vec::new(),
-            },
-        )
+        (id.to_owned(), Kept { head, entries: Vec::new() })
     }
 
     #[test]
@@ -181,16 +160,10 @@ mod tests {
             kept("GHSA-a", &["CVE-2020-0001"], Some(Severity::High)),
         ]);
         let flaws = resolve(&mut advisories);
-        assert_eq!(
-            advisories["PYSEC-1"].head.names,
-            ["CVE-2020-0001", "GHSA-a", "PYSEC-1"]
-        );
+        assert_eq!(advisories["PYSEC-1"].head.names, ["CVE-2020-0001", "GHSA-a", "PYSEC-1"]);
         assert_eq!(advisories["PYSEC-1"].head.cves, ["CVE-2020-0001"]);
         let flaw = &flaws["CVE-2020-0001"];
-        assert_eq!(
-            flaw.rating.as_ref().map(|rating| rating.severity),
-            Some(Severity::High)
-        );
+        assert_eq!(flaw.rating.as_ref().map(|rating| rating.severity), Some(Severity::High));
     }
 
     #[test]
@@ -201,9 +174,6 @@ mod tests {
         ]);
         resolve(&mut advisories);
         assert_eq!(advisories["GHSA-a"].head.names, ["CVE-2020-0001", "GHSA-a"]);
-        assert_eq!(
-            advisories["PYSEC-1"].head.names,
-            ["CVE-2020-0002", "GHSA-a", "PYSEC-1"]
-        );
+        assert_eq!(advisories["PYSEC-1"].head.names, ["CVE-2020-0002", "GHSA-a", "PYSEC-1"]);
     }
 }

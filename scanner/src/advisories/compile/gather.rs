@@ -65,9 +65,7 @@ impl Gathered {
                 }
             }
             None if self.advisories.len() >= options.records => {
-                return Err(BuildError::TooMany {
-                    limit: options.records,
-                });
+                return Err(BuildError::TooMany { limit: options.records });
             }
             None => {
                 self.advisories.insert(advisory.id, kept);
@@ -88,10 +86,7 @@ impl Gathered {
     /// Notes CVEs that are known to be exploited.
     pub(super) fn add_exploited<'a>(&mut self, cves: impl Iterator<Item = &'a str>) {
         for cve in cves {
-            self.exploitation
-                .entry(cve.to_owned())
-                .or_default()
-                .known_exploited = true;
+            self.exploitation.entry(cve.to_owned()).or_default().known_exploited = true;
         }
     }
 
@@ -106,10 +101,7 @@ impl Kept {
     fn from_advisory(advisory: &Advisory) -> Result<Self, CodecError> {
         let affected = advisory.affected.iter();
         let entries = affected.map(KeptEntry::from_affected).collect::<Result<_, _>>()?;
-        Ok(Self {
-            head: head(advisory),
-            entries,
-        })
+        Ok(Self { head: head(advisory), entries })
     }
 
     /// Later changes win; of two versions from the same second one wins that does not depend on the order.
@@ -126,11 +118,7 @@ impl Kept {
 /// The advisory without its packages.
 fn head(advisory: &Advisory) -> StoredAdvisory {
     let cves = advisory.cves();
-    let names = if cves.len() > 1 {
-        Vec::new()
-    } else {
-        names(advisory, &cves)
-    };
+    let names = if cves.len() > 1 { Vec::new() } else { names(advisory, &cves) };
     let (distribution_word, database_word) = match advisory.word {
         Some(Word::Distribution(word)) => (Some(word), None),
         Some(Word::Database(word)) => (None, Some(word)),
@@ -171,36 +159,24 @@ fn names(advisory: &Advisory, cves: &BTreeSet<&str>) -> Vec<String> {
 
 /// The stored form of the best vector.
 fn rating(vectors: &[Vector]) -> Option<StoredRating> {
-    let vectors: Vec<_> = vectors
-        .iter()
-        .map(|(kind, text)| (*kind, text.as_str()))
-        .collect();
+    let vectors: Vec<_> = vectors.iter().map(|(kind, text)| (*kind, text.as_str())).collect();
     let rating = severity::from_cvss(&vectors)?;
     // A base score of zero is a vector that says "no impact", which is a statement: negligible, not unknown.
     let severity = match rating.severity {
         Severity::Unknown => Severity::Negligible,
         rated => rated,
     };
-    Some(StoredRating {
-        severity,
-        score: rating.score,
-        vector: rating.vector,
-    })
+    Some(StoredRating { severity, score: rating.score, vector: rating.vector })
 }
 
 impl KeptEntry {
     fn from_affected(affected: &Affected) -> Result<Self, CodecError> {
         let scheme = Scheme::of_ecosystem(&affected.ecosystem);
-        let ranges: Vec<_> = affected
-            .ranges
-            .iter()
-            .filter_map(|range| ranges::prepare(range, scheme))
-            .collect();
+        let ranges: Vec<_> =
+            affected.ranges.iter().filter_map(|range| ranges::prepare(range, scheme)).collect();
         // A version that a range contains anyway need not be listed; in some dumps nine tenths of all bytes.
         let contained = |version: &str| {
-            let mut answers = ranges
-                .iter()
-                .map(|range| ranges::range_contains(range, version, scheme));
+            let mut answers = ranges.iter().map(|range| ranges::range_contains(range, version, scheme));
             answers.any(|answer| answer == Answer::Affected)
         };
         let listed = affected.versions.iter().map(String::as_str);

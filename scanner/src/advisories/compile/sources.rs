@@ -72,10 +72,7 @@ fn metadata(path: &Path) -> Result<fs::Metadata, BuildError> {
 }
 
 fn input_error(path: &Path, source: io::Error) -> BuildError {
-    BuildError::Input {
-        path: path.to_owned(),
-        source,
-    }
+    BuildError::Input { path: path.to_owned(), source }
 }
 
 /// What a file is by its name; `None` for files that merely lie about.
@@ -133,10 +130,7 @@ pub(super) fn read(
 }
 
 fn read_dump(path: &Path, options: &BuildOptions, gathered: &mut Gathered) -> Result<(), BuildError> {
-    let archive_error = |source| BuildError::Archive {
-        path: path.to_owned(),
-        source,
-    };
+    let archive_error = |source| BuildError::Archive { path: path.to_owned(), source };
     let file = File::open(path).map_err(|source| input_error(path, source))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
     for index in 0..archive.len() {
@@ -180,10 +174,7 @@ fn list(path: &Path, options: &BuildOptions) -> Result<Vec<u8>, BuildError> {
 }
 
 fn list_error(path: &Path, error: &dyn std::error::Error) -> BuildError {
-    BuildError::List {
-        path: path.to_owned(),
-        reason: super::gather::with_causes(error),
-    }
+    BuildError::List { path: path.to_owned(), reason: super::gather::with_causes(error) }
 }
 
 fn too_large(options: &BuildOptions) -> String {

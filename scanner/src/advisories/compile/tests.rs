@@ -31,24 +31,15 @@ fn built(inputs: &[PathBuf], output: &Path) -> BuildSummary {
 
 #[test]
 fn i6_the_same_records_give_the_same_bytes_whatever_the_order() {
-    let one = folder(&[
-        ("npm/GHSA-aaaa-bbbb-cccc.json", GHSA),
-        ("Debian/DSA-1-1.json", DSA),
-    ]);
+    let one = folder(&[("npm/GHSA-aaaa-bbbb-cccc.json", GHSA), ("Debian/DSA-1-1.json", DSA)]);
     let other = folder(&[("1.json", DSA), ("a/2.json", GHSA), ("a/again.json", GHSA)]);
     let out = tempfile::tempdir().unwrap();
     let (first, second) = (out.path().join("first"), out.path().join("second"));
     let summary = built(&[one.path().to_owned()], &first);
     let files = [other.path().join("a"), other.path().join("1.json")];
     assert_eq!(built(&files, &second).revision, summary.revision);
-    assert!(
-        fs::read(&first).unwrap() == fs::read(&second).unwrap(),
-        "the files differ"
-    );
-    assert_eq!(
-        (summary.advisories, summary.packages, summary.ecosystems),
-        (2, 2, 2)
-    );
+    assert!(fs::read(&first).unwrap() == fs::read(&second).unwrap(), "the files differ");
+    assert_eq!((summary.advisories, summary.packages, summary.ecosystems), (2, 2, 2));
     let database = Database::open(&first).unwrap();
     assert_eq!(*database.revision(), summary.revision);
     assert_eq!(database.as_of(), "2024-01-02T03:04:05Z".parse().unwrap());
@@ -63,33 +54,18 @@ fn the_newest_version_of_a_record_wins_and_a_withdrawn_one_keeps_its_id() {
     let summary = built(&[records.path().to_owned()], &output);
     assert_eq!((summary.repeated, summary.withdrawn), (1, 1));
     let database = Database::open(&output).unwrap();
-    assert!(
-        database
-            .advisory("GHSA-aaaa-bbbb-cccc")
-            .unwrap()
-            .unwrap()
-            .withdrawn
-    );
+    assert!(database.advisory("GHSA-aaaa-bbbb-cccc").unwrap().unwrap().withdrawn);
     assert!(database.lookup("npm", "left").unwrap().is_empty());
     assert!(!database.has_ecosystem("npm"));
 }
 
 #[test]
 fn one_bad_record_costs_itself_and_is_listed() {
-    let records = folder(&[
-        ("bad.json", "{"),
-        ("no-id.json", "{}"),
-        ("dsa.json", DSA),
-        ("README.md", "x"),
-    ]);
+    let records = folder(&[("bad.json", "{"), ("no-id.json", "{}"), ("dsa.json", DSA), ("README.md", "x")]);
     let output = records.path().join("db");
     let summary = built(&[records.path().to_owned()], &output);
     assert_eq!((summary.advisories, summary.skipped_count), (1, 2));
-    assert!(
-        summary.skipped[0].name.ends_with("bad.json"),
-        "{:?}",
-        summary.skipped
-    );
+    assert!(summary.skipped[0].name.ends_with("bad.json"), "{:?}", summary.skipped);
 }
 
 #[test]
@@ -121,10 +97,7 @@ fn a_difference_names_the_packages_to_judge_again() {
     }
     let check = |older: usize, newer: usize, packages: &[(&str, &str)], ecosystems: &[&str]| {
         let changed = databases[newer].changed_since(&databases[older]).unwrap();
-        let named = changed
-            .packages
-            .iter()
-            .map(|(ecosystem, name)| (ecosystem.as_str(), name.as_str()));
+        let named = changed.packages.iter().map(|(ecosystem, name)| (ecosystem.as_str(), name.as_str()));
         assert_eq!(named.collect::<Vec<_>>(), packages);
         assert_eq!(changed.ecosystems, ecosystems);
     };
@@ -152,26 +125,13 @@ fn the_whole_real_dump_builds_opens_and_is_deterministic() {
     let (first, second) = (out.path().join("first"), out.path().join("second"));
     let started = std::time::Instant::now();
     let summary = built(std::slice::from_ref(&dumps), &first);
-    println!(
-        "built in {:?}: {} bytes, {summary:?}",
-        started.elapsed(),
-        summary.file_bytes
-    );
-    let mut parts: Vec<_> = fs::read_dir(&dumps)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    println!("built in {:?}: {} bytes, {summary:?}", started.elapsed(), summary.file_bytes);
+    let mut parts: Vec<_> = fs::read_dir(&dumps).unwrap().map(|entry| entry.unwrap().path()).collect();
     parts.retain(|part| part.file_name().is_some_and(|name| name != "README.md"));
     parts.reverse();
     assert_eq!(built(&parts, &second).revision, summary.revision);
-    assert!(
-        fs::read(&first).unwrap() == fs::read(&second).unwrap(),
-        "the files differ"
-    );
-    assert!(
-        summary.advisories > 54_000 && summary.skipped_count < 10,
-        "{summary:?}"
-    );
+    assert!(fs::read(&first).unwrap() == fs::read(&second).unwrap(), "the files differ");
+    assert!(summary.advisories > 54_000 && summary.skipped_count < 10, "{summary:?}");
     let started = std::time::Instant::now();
     let database = Database::open(&first).unwrap();
     println!("opened in {:?}", started.elapsed());

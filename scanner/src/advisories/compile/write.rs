@@ -29,10 +29,7 @@ struct Row {
 
 impl Row {
     fn plain(value: Vec<u8>) -> Self {
-        Self {
-            prefix: Vec::new(),
-            value,
-        }
+        Self { prefix: Vec::new(), value }
     }
 }
 
@@ -44,29 +41,12 @@ pub(super) fn write(
     options: &BuildOptions,
 ) -> Result<BuildSummary, BuildError> {
     let ecosystems = ecosystems(&gathered.advisories);
-    let newest = gathered
-        .advisories
-        .values()
-        .map(|kept| kept.head.modified)
-        .max()
-        .unwrap_or(0);
+    let newest = gathered.advisories.values().map(|kept| kept.head.modified).max().unwrap_or(0);
     let as_of = options.as_of.map_or(newest, Timestamp::as_second);
-    let withdrawn = gathered
-        .advisories
-        .values()
-        .filter(|kept| kept.head.withdrawn)
-        .count();
+    let withdrawn = gathered.advisories.values().filter(|kept| kept.head.withdrawn).count();
     let advisories = gathered.advisories.len();
-    let exploited = gathered
-        .exploitation
-        .values()
-        .filter(|known| known.known_exploited)
-        .count();
-    let scored = gathered
-        .exploitation
-        .values()
-        .filter(|known| known.epss.is_some())
-        .count();
+    let exploited = gathered.exploitation.values().filter(|known| known.known_exploited).count();
+    let scored = gathered.exploitation.values().filter(|known| known.epss.is_some()).count();
     let exploitation = exploitation_rows(&gathered.exploitation);
     let affected = affected_rows(&gathered.advisories, flaws)?;
     let packages = affected.len();
@@ -141,10 +121,7 @@ fn affected_rows(
     let mut packages: BTreeMap<&str, Vec<(RecordNumber, &Kept, &[u8])>> = BTreeMap::new();
     for (number, kept) in numbered(advisories) {
         for entry in &kept.entries {
-            packages
-                .entry(&entry.key)
-                .or_default()
-                .push((number, kept, &entry.bytes));
+            packages.entry(&entry.key).or_default().push((number, kept, &entry.bytes));
         }
     }
     let mut rows = Rows::new();
@@ -184,9 +161,8 @@ fn id_rows(advisories: &BTreeMap<String, Kept>) -> Rows {
 }
 
 fn flaw_rows(flaws: &BTreeMap<String, StoredFlaw>) -> Result<Rows, CodecError> {
-    let rows = flaws
-        .iter()
-        .map(|(name, flaw)| Ok((name.as_bytes().to_vec(), Row::plain(codec::to_bytes(flaw)?))));
+    let rows =
+        flaws.iter().map(|(name, flaw)| Ok((name.as_bytes().to_vec(), Row::plain(codec::to_bytes(flaw)?))));
     rows.collect()
 }
 
@@ -280,22 +256,15 @@ impl Drop for Unfinished {
 
 fn write_file(contents: &[(Table, Rows)], summary: &StoredSummary, output: &Path) -> Result<u64, BuildError> {
     let unfinished = Unfinished(beside(output)?);
-    let io_error = |source| BuildError::Output {
-        path: output.to_owned(),
-        source,
-    };
-    let table_error = |error: redb::Error| BuildError::Tables {
-        path: output.to_owned(),
-        source: Box::new(error),
-    };
+    let io_error = |source| BuildError::Output { path: output.to_owned(), source };
+    let table_error =
+        |error: redb::Error| BuildError::Tables { path: output.to_owned(), source: Box::new(error) };
     {
         let mut database = Database::builder()
             .set_cache_size(64 << 20)
             .create(&unfinished.0)
             .map_err(|error| table_error(error.into()))?;
-        let transaction = database
-            .begin_write()
-            .map_err(|error| table_error(error.into()))?;
+        let transaction = database.begin_write().map_err(|error| table_error(error.into()))?;
         let dictionary = train(contents);
         fill(&transaction, contents, &dictionary).map_err(|error| error.into_build_error(output))?;
         describe(&transaction, summary, &dictionary).map_err(|error| error.into_build_error(output))?;
@@ -312,36 +281,22 @@ fn write_file(contents: &[(Table, Rows)], summary: &StoredSummary, output: &Path
 /// A new, empty file in the output's directory: only there is a rename atomic.
 fn beside(output: &Path) -> Result<PathBuf, BuildError> {
     static UNIQUE: AtomicU32 = AtomicU32::new(0);
-    let error = |source| BuildError::Output {
-        path: output.to_owned(),
-        source,
-    };
+    let error = |source| BuildError::Output { path: output.to_owned(), source };
     let Some(name) = output.file_name() else {
         return Err(error(io::Error::from(io::ErrorKind::IsADirectory)));
     };
     let number = UNIQUE.fetch_add(1, Ordering::Relaxed);
-    let unfinished = format!(
-        ".{}.{}-{number}.unfinished",
-        name.to_string_lossy(),
-        std::process::id()
-    );
+    let unfinished = format!(".{}.{}-{number}.unfinished", name.to_string_lossy(), std::process::id());
     let path = output.with_file_name(unfinished);
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(error)?;
+    OpenOptions::new().write(true).create_new(true).open(&path).map_err(error)?;
     Ok(path)
 }
 
 /// The dictionary of all compressed values, trained on every table that has them.
 fn train(contents: &[(Table, Rows)]) -> Vec<u8> {
-    let compressed = contents
-        .iter()
-        .filter(|(table, _)| tables::compressed_from(table).is_some());
-    let values: Vec<&[u8]> = compressed
-        .flat_map(|(_, rows)| rows.values().map(|row| row.value.as_slice()))
-        .collect();
+    let compressed = contents.iter().filter(|(table, _)| tables::compressed_from(table).is_some());
+    let values: Vec<&[u8]> =
+        compressed.flat_map(|(_, rows)| rows.values().map(|row| row.value.as_slice())).collect();
     codec::train(&values)
 }
 
@@ -355,10 +310,7 @@ impl FillError {
     fn into_build_error(self, output: &Path) -> BuildError {
         match self {
             Self::Value(error) => BuildError::Value(error),
-            Self::Tables(error) => BuildError::Tables {
-                path: output.to_owned(),
-                source: Box::new(error),
-            },
+            Self::Tables(error) => BuildError::Tables { path: output.to_owned(), source: Box::new(error) },
         }
     }
 }

@@ -40,14 +40,8 @@ pub(super) fn between(older: &Database, newer: &Database) -> Result<ChangedPacka
             new = after.next()?;
         }
     }
-    let came = newer
-        .ecosystems()
-        .iter()
-        .filter(|row| !older.has_ecosystem(&row.name));
-    let went = older
-        .ecosystems()
-        .iter()
-        .filter(|row| !newer.has_ecosystem(&row.name));
+    let came = newer.ecosystems().iter().filter(|row| !older.has_ecosystem(&row.name));
+    let went = older.ecosystems().iter().filter(|row| !newer.has_ecosystem(&row.name));
     changed.ecosystems = came.chain(went).map(|row| row.name.clone()).collect();
     changed.ecosystems.sort_unstable();
     Ok(changed)
@@ -62,9 +56,7 @@ struct Rows<'d> {
 impl<'d> Rows<'d> {
     fn new(database: &'d Database) -> Result<Self, DatabaseError> {
         let table = database.reader()?.table(&tables::AFFECTED)?;
-        let rows = table
-            .range::<&[u8]>(..)
-            .map_err(|error| database.opened.read_error(error))?;
+        let rows = table.range::<&[u8]>(..).map_err(|error| database.opened.read_error(error))?;
         Ok(Self { database, rows })
     }
 

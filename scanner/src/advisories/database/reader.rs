@@ -42,15 +42,8 @@ pub(crate) enum Artifact {
 
 impl<'d> Reader<'d> {
     pub(super) fn new(opened: &'d Opened) -> Result<Self, DatabaseError> {
-        let transaction = opened
-            .store
-            .begin_read()
-            .map_err(|error| opened.read_error(error))?;
-        let table = |table| {
-            transaction
-                .open_table(table)
-                .map_err(|error| opened.read_error(error))
-        };
+        let transaction = opened.store.begin_read().map_err(|error| opened.read_error(error))?;
+        let table = |table| transaction.open_table(table).map_err(|error| opened.read_error(error));
         Ok(Self {
             affected: table(tables::AFFECTED)?,
             advisories: table(tables::ADVISORIES)?,
@@ -74,18 +67,12 @@ impl<'d> Reader<'d> {
         self.key.extend(ecosystem.as_bytes());
         self.key.push(0);
         self.key.extend(name.as_bytes());
-        let value = self
-            .affected
-            .get(self.key.as_slice())
-            .map_err(|error| self.opened.read_error(error))?;
+        let value = self.affected.get(self.key.as_slice()).map_err(|error| self.opened.read_error(error))?;
         let Some(value) = value else {
             return Ok(None);
         };
         let compressed = value.value().get(tables::FINGERPRINT_BYTES..).unwrap_or_default();
-        let bytes = self
-            .decoder
-            .inflate(compressed)
-            .map_err(|error| self.opened.value_error(error))?;
+        let bytes = self.decoder.inflate(compressed).map_err(|error| self.opened.value_error(error))?;
         Ok(Some(PackageBytes(bytes)))
     }
 
@@ -97,45 +84,30 @@ impl<'d> Reader<'d> {
     /// An advisory by its number.
     pub(crate) fn advisory(&mut self, number: RecordNumber) -> Result<StoredAdvisory, DatabaseError> {
         let key = number.to_be_bytes();
-        let value = self
-            .advisories
-            .get(key.as_slice())
-            .map_err(|error| self.opened.read_error(error))?;
+        let value = self.advisories.get(key.as_slice()).map_err(|error| self.opened.read_error(error))?;
         let Some(value) = value else {
             // Numbers come from the same file; one that leads nowhere is a broken file.
             let end = postcard::Error::DeserializeUnexpectedEnd;
             return Err(self.opened.value_error(codec::CodecError::Shape(end)));
         };
-        let read = self
-            .decoder
-            .inflate(value.value())
-            .and_then(|bytes| codec::from_bytes(&bytes));
+        let read = self.decoder.inflate(value.value()).and_then(|bytes| codec::from_bytes(&bytes));
         read.map_err(|error| self.opened.value_error(error))
     }
 
     /// The number of an advisory, if there is one of this id.
     pub(crate) fn number_of(&self, id: &str) -> Result<Option<RecordNumber>, DatabaseError> {
-        let value = self
-            .ids
-            .get(id.as_bytes())
-            .map_err(|error| self.opened.read_error(error))?;
+        let value = self.ids.get(id.as_bytes()).map_err(|error| self.opened.read_error(error))?;
         let bytes = value.and_then(|value| value.value().try_into().ok());
         Ok(bytes.map(RecordNumber::from_be_bytes))
     }
 
     /// What all records together know about a flaw.
     pub(crate) fn flaw(&mut self, name: &str) -> Result<Option<StoredFlaw>, DatabaseError> {
-        let value = self
-            .flaws
-            .get(name.as_bytes())
-            .map_err(|error| self.opened.read_error(error))?;
+        let value = self.flaws.get(name.as_bytes()).map_err(|error| self.opened.read_error(error))?;
         let Some(value) = value else {
             return Ok(None);
         };
-        let read = self
-            .decoder
-            .inflate(value.value())
-            .and_then(|bytes| codec::from_bytes(&bytes));
+        let read = self.decoder.inflate(value.value()).and_then(|bytes| codec::from_bytes(&bytes));
         read.map(Some).map_err(|error| self.opened.value_error(error))
     }
 
@@ -144,21 +116,14 @@ impl<'d> Reader<'d> {
         let Some((key, position)) = exploitation::place(cve) else {
             return Ok(Exploitation::default());
         };
-        let block = self
-            .exploitation
-            .get(key.as_slice())
-            .map_err(|error| self.opened.read_error(error))?;
-        Ok(block
-            .and_then(|block| exploitation::find(block.value(), position))
-            .unwrap_or_default())
+        let block = self.exploitation.get(key.as_slice()).map_err(|error| self.opened.read_error(error))?;
+        Ok(block.and_then(|block| exploitation::find(block.value(), position)).unwrap_or_default())
     }
 
     /// Which Maven package an artifact without group must be.
     pub(crate) fn artifact(&self, artifact: &str) -> Result<Artifact, DatabaseError> {
         let table = self.table(&tables::ARTIFACTS)?;
-        let value = table
-            .get(artifact.as_bytes())
-            .map_err(|error| self.opened.read_error(error))?;
+        let value = table.get(artifact.as_bytes()).map_err(|error| self.opened.read_error(error))?;
         let package = value.map(|value| String::from_utf8_lossy(value.value()).into_owned());
         Ok(match package {
             None => Artifact::Unheard,
@@ -169,9 +134,7 @@ impl<'d> Reader<'d> {
 
     /// A table for reading it from end to end.
     pub(super) fn table(&self, table: &Table) -> Result<OpenTable, DatabaseError> {
-        self.transaction
-            .open_table(*table)
-            .map_err(|error| self.opened.read_error(error))
+        self.transaction.open_table(*table).map_err(|error| self.opened.read_error(error))
     }
 
     /// The revision of everything that is in the tables.

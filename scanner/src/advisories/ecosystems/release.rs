@@ -98,17 +98,8 @@ const UBUNTU_CODENAMES: [(&str, &str); 20] = [
 
 /// Distributions that say to be like another, but whose packages have versions of their own: advisories of the other
 /// would be wrong rather than approximate.
-const UNLIKE: [&str; 9] = [
-    "arch",
-    "gentoo",
-    "nixos",
-    "bottlerocket",
-    "openwrt",
-    "void",
-    "slackware",
-    "fedora-coreos",
-    "coreos",
-];
+const UNLIKE: [&str; 9] =
+    ["arch", "gentoo", "nixos", "bottlerocket", "openwrt", "void", "slackware", "fedora-coreos", "coreos"];
 
 /// What a distribution is, or what it derives from; `None` if neither is known, or if its release is not.
 pub(super) fn resolve(distribution: &Distribution) -> Option<Release> {
@@ -118,10 +109,7 @@ pub(super) fn resolve(distribution: &Distribution) -> Option<Release> {
     }
     match family(&id, distribution) {
         Some(family) => release(family, distribution),
-        None => distribution
-            .like
-            .iter()
-            .find_map(|like| derived(like, distribution)),
+        None => distribution.like.iter().find_map(|like| derived(like, distribution)),
     }
 }
 
@@ -159,18 +147,14 @@ fn family(id: &str, distribution: &Distribution) -> Option<Family> {
 }
 
 fn release(family: Family, distribution: &Distribution) -> Option<Release> {
-    let exact = |version: String| Release {
-        family,
-        version,
-        fit: Fit::Exact,
-    };
+    let exact = |version: String| Release { family, version, fit: Fit::Exact };
     let text = distribution.version.trim();
     match family {
         Family::Debian => debian(distribution),
         Family::Alpine => alpine(distribution),
-        Family::Ubuntu => two_numbers(text)
-            .or_else(|| by_codename(distribution, &UBUNTU_CODENAMES))
-            .map(exact),
+        Family::Ubuntu => {
+            two_numbers(text).or_else(|| by_codename(distribution, &UBUNTU_CODENAMES)).map(exact)
+        }
         Family::Wolfi
         | Family::Chainguard
         | Family::MinimOs
@@ -190,16 +174,12 @@ fn release(family: Family, distribution: &Distribution) -> Option<Release> {
         | Family::Oracle
         | Family::Fedora
         | Family::Photon => first_number(text).map(exact),
-        Family::RedHat => first_number(text).map(|version| Release {
-            family,
-            version,
-            fit: Fit::RepositoryAssumed,
-        }),
-        Family::CentOs | Family::CentOsStream => first_number(text).map(|version| Release {
-            family,
-            version,
-            fit: Fit::Approximate,
-        }),
+        Family::RedHat => {
+            first_number(text).map(|version| Release { family, version, fit: Fit::RepositoryAssumed })
+        }
+        Family::CentOs | Family::CentOsStream => {
+            first_number(text).map(|version| Release { family, version, fit: Fit::Approximate })
+        }
         Family::SuseServer => service_pack(text).map(exact),
         Family::SuseMicro | Family::SuseLinuxMicro | Family::Leap => two_numbers(text).map(exact),
         Family::OpenEuler => two_numbers(text).map(|version| exact(open_euler(&version, &distribution.name))),
@@ -208,25 +188,19 @@ fn release(family: Family, distribution: &Distribution) -> Option<Release> {
 
 /// Debian by number, else by any code name that it states: `trixie/sid` is testing before its release.
 fn debian(distribution: &Distribution) -> Option<Release> {
-    let exact = |version: String| Release {
-        family: Family::Debian,
-        version,
-        fit: Fit::Exact,
-    };
+    let exact = |version: String| Release { family: Family::Debian, version, fit: Fit::Exact };
     let text = distribution.version.trim();
     match first_number(text) {
         // Up to squeeze, releases were told apart by two numbers.
         Some(major) if major.len() == 1 && major.as_str() < "7" => two_numbers(text).map(exact),
         Some(major) => Some(exact(major)),
-        None => by_codename(distribution, &DEBIAN_CODENAMES)
-            .map(exact)
-            .or_else(|| {
-                names(distribution).any(|name| name == "sid").then(|| Release {
-                    family: Family::Debian,
-                    version: NEWEST_DEBIAN.to_owned(),
-                    fit: Fit::Approximate,
-                })
-            }),
+        None => by_codename(distribution, &DEBIAN_CODENAMES).map(exact).or_else(|| {
+            names(distribution).any(|name| name == "sid").then(|| Release {
+                family: Family::Debian,
+                version: NEWEST_DEBIAN.to_owned(),
+                fit: Fit::Approximate,
+            })
+        }),
     }
 }
 
@@ -234,16 +208,9 @@ fn debian(distribution: &Distribution) -> Option<Release> {
 fn alpine(distribution: &Distribution) -> Option<Release> {
     let text = distribution.version.trim();
     let is_edge = text.contains("_alpha") || names(distribution).any(|name| name == "edge");
-    let (version, fit) = if is_edge {
-        (NEWEST_ALPINE.to_owned(), Fit::Approximate)
-    } else {
-        (two_numbers(text)?, Fit::Exact)
-    };
-    Some(Release {
-        family: Family::Alpine,
-        version,
-        fit,
-    })
+    let (version, fit) =
+        if is_edge { (NEWEST_ALPINE.to_owned(), Fit::Approximate) } else { (two_numbers(text)?, Fit::Exact) };
+    Some(Release { family: Family::Alpine, version, fit })
 }
 
 /// The release of the distribution that this one says to be like.
@@ -261,19 +228,14 @@ fn derived(like: &str, distribution: &Distribution) -> Option<Release> {
             let version = by_codename(distribution, &DEBIAN_CODENAMES).or_else(by_number)?;
             (Family::Debian, version)
         }
-        "alpine" => (
-            Family::Alpine,
-            two_numbers(&distribution.version).filter(|version| version.starts_with("3."))?,
-        ),
+        "alpine" => {
+            (Family::Alpine, two_numbers(&distribution.version).filter(|version| version.starts_with("3."))?)
+        }
         "wolfi" => (Family::Wolfi, String::new()),
         "rhel" | "centos" => (Family::RedHat, first_number(&distribution.version)?),
         _ => return None,
     };
-    Some(Release {
-        family,
-        version,
-        fit: Fit::Approximate,
-    })
+    Some(Release { family, version, fit: Fit::Approximate })
 }
 
 /// Every word by which a distribution might name its release.
@@ -289,9 +251,7 @@ fn names(distribution: &Distribution) -> impl Iterator<Item = String> {
 
 fn by_codename(distribution: &Distribution, releases: &[(&str, &str)]) -> Option<String> {
     let release = |name: String| releases.iter().find(|(codename, _)| *codename == name);
-    names(distribution)
-        .find_map(release)
-        .map(|(_, version)| (*version).to_owned())
+    names(distribution).find_map(release).map(|(_, version)| (*version).to_owned())
 }
 
 /// `9` of `9.4`.

@@ -12,13 +12,9 @@ use super::release::{Family, Release};
 /// The end (UTC) of the last day with advisories; `None` where there is no such day or nobody knows it.
 pub(super) fn ends(release: &Release) -> Option<Timestamp> {
     let version = release.version.as_str();
-    let (_, last_day) = *table(release.family)
-        .iter()
-        .find(|(known, _)| *known == version)?;
+    let (_, last_day) = *table(release.family).iter().find(|(known, _)| *known == version)?;
     let last_day: Date = last_day.parse().ok()?;
-    jiff::tz::Offset::UTC
-        .to_timestamp(last_day.at(23, 59, 59, 0))
-        .ok()
+    jiff::tz::Offset::UTC.to_timestamp(last_day.at(23, 59, 59, 0)).ok()
 }
 
 type Table = &'static [(&'static str, &'static str)];
@@ -115,20 +111,11 @@ const SUSE_SERVER: Table = &[
     ("16.0", "2027-11-30"),
 ];
 
-const LEAP: Table = &[
-    ("15.5", "2024-12-31"),
-    ("15.6", "2026-04-30"),
-    ("16.0", "2027-10-31"),
-];
+const LEAP: Table = &[("15.5", "2024-12-31"), ("15.6", "2026-04-30"), ("16.0", "2027-10-31")];
 
 const AMAZON: Table = &[("1", "2023-12-31"), ("2", "2026-06-30"), ("2023", "2029-06-30")];
 
-const ORACLE: Table = &[
-    ("6", "2021-03-31"),
-    ("7", "2024-12-31"),
-    ("8", "2029-07-31"),
-    ("9", "2032-06-30"),
-];
+const ORACLE: Table = &[("6", "2021-03-31"), ("7", "2024-12-31"), ("8", "2029-07-31"), ("9", "2032-06-30")];
 
 const FEDORA: Table = &[
     ("40", "2025-05-13"),

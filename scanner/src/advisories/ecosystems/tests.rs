@@ -36,67 +36,23 @@ fn every_distribution_with_advisories_has_its_ecosystem() {
         ("wolfi", "20230201", "Wolfi", "Wolfi"),
         ("minimos", "20241031", "MinimOS", "MinimOS"),
         ("alpaquita", "23", "BellSoft Alpaquita Linux 23", "Alpaquita:23"),
-        (
-            "alpaquita",
-            "stream",
-            "BellSoft Alpaquita Linux Stream",
-            "Alpaquita:stream",
-        ),
-        (
-            "bellsoft-hardened-containers",
-            "23",
-            "BellSoft",
-            "BellSoft Hardened Containers:23",
-        ),
+        ("alpaquita", "stream", "BellSoft Alpaquita Linux Stream", "Alpaquita:stream"),
+        ("bellsoft-hardened-containers", "23", "BellSoft", "BellSoft Hardened Containers:23"),
         ("clnstrt", "1.0", "CleanStart", "CleanStart"),
         ("echo", "1", "Echo", "Echo"),
-        (
-            "almalinux",
-            "9.4",
-            "AlmaLinux 9.4 (Seafoam Ocelot)",
-            "AlmaLinux:9",
-        ),
-        (
-            "rocky",
-            "8.10",
-            "Rocky Linux 8.10 (Green Obsidian)",
-            "Rocky Linux:8",
-        ),
-        (
-            "sle-micro",
-            "5.5",
-            "SUSE Linux Enterprise Micro 5.5",
-            "SUSE:Linux Enterprise Micro 5.5",
-        ),
+        ("almalinux", "9.4", "AlmaLinux 9.4 (Seafoam Ocelot)", "AlmaLinux:9"),
+        ("rocky", "8.10", "Rocky Linux 8.10 (Green Obsidian)", "Rocky Linux:8"),
+        ("sle-micro", "5.5", "SUSE Linux Enterprise Micro 5.5", "SUSE:Linux Enterprise Micro 5.5"),
         ("sl-micro", "6.0", "SUSE Linux Micro 6.0", "SUSE:Linux Micro 6.0"),
-        (
-            "opensuse-leap",
-            "15.6",
-            "openSUSE Leap 15.6",
-            "openSUSE:Leap 15.6",
-        ),
-        (
-            "opensuse-tumbleweed",
-            "20240601",
-            "openSUSE Tumbleweed",
-            "openSUSE:Tumbleweed",
-        ),
+        ("opensuse-leap", "15.6", "openSUSE Leap 15.6", "openSUSE:Leap 15.6"),
+        ("opensuse-tumbleweed", "20240601", "openSUSE Tumbleweed", "openSUSE:Tumbleweed"),
         ("azurelinux", "3.0", "Microsoft Azure Linux 3.0", "Azure Linux:3"),
         ("mariner", "2.0", "CBL-Mariner/Linux", "Azure Linux:2"),
         ("mageia", "9", "Mageia 9", "Mageia:9"),
-        (
-            "openeuler",
-            "24.03",
-            "openEuler 24.03 (LTS-SP1)",
-            "openEuler:24.03-LTS-SP1",
-        ),
+        ("openeuler", "24.03", "openEuler 24.03 (LTS-SP1)", "openEuler:24.03-LTS-SP1"),
         ("openeuler", "23.09", "openEuler 23.09", "openEuler:23.09"),
     ] {
-        check(
-            &distribution(id, version, "", &[], name),
-            &[ecosystem],
-            Fit::Exact,
-        );
+        check(&distribution(id, version, "", &[], name), &[ecosystem], Fit::Exact);
     }
     check(
         &distribution("chainguard", "20230214", "", &["wolfi"], "Chainguard"),
@@ -108,35 +64,12 @@ fn every_distribution_with_advisories_has_its_ecosystem() {
 #[test]
 fn debian_without_a_number_is_known_by_its_code_name() {
     let testing = "Debian GNU/Linux trixie/sid";
-    check(
-        &distribution("debian", "", "trixie", &[], testing),
-        &["Debian:13"],
-        Fit::Exact,
-    );
-    check(
-        &distribution("debian", "trixie/sid", "", &[], "Debian"),
-        &["Debian:13"],
-        Fit::Exact,
-    );
-    check(
-        &distribution("debian", "", "", &[], testing),
-        &["Debian:13"],
-        Fit::Exact,
-    );
-    check(
-        &distribution("debian", "", "forky", &[], "Debian"),
-        &["Debian:14"],
-        Fit::Exact,
-    );
-    check(
-        &distribution("debian", "", "sid", &[], "Debian"),
-        &["Debian:14"],
-        Fit::Approximate,
-    );
-    assert_eq!(
-        of_distribution(&distribution("debian", "", "", &[], "Debian")),
-        None
-    );
+    check(&distribution("debian", "", "trixie", &[], testing), &["Debian:13"], Fit::Exact);
+    check(&distribution("debian", "trixie/sid", "", &[], "Debian"), &["Debian:13"], Fit::Exact);
+    check(&distribution("debian", "", "", &[], testing), &["Debian:13"], Fit::Exact);
+    check(&distribution("debian", "", "forky", &[], "Debian"), &["Debian:14"], Fit::Exact);
+    check(&distribution("debian", "", "sid", &[], "Debian"), &["Debian:14"], Fit::Approximate);
+    assert_eq!(of_distribution(&distribution("debian", "", "", &[], "Debian")), None);
 }
 
 #[test]
@@ -169,11 +102,7 @@ fn i11_distributions_without_advisories_have_no_ecosystem_whatever_they_are_like
         ("manjaro", "", &["arch"]),
         ("something", "1", &[]),
     ] {
-        assert_eq!(
-            of_distribution(&distribution(id, version, "", like, id)),
-            None,
-            "{id}"
-        );
+        assert_eq!(of_distribution(&distribution(id, version, "", like, id)), None, "{id}");
     }
 }
 
@@ -185,36 +114,18 @@ fn derivatives_are_matched_approximately_with_their_parent() {
         ("devuan", "5", "daedalus", &["debian"], "Debian:12"),
         ("kali", "2024.2", "kali-rolling", &["debian"], "Debian:14"),
         ("pop", "22.04", "jammy", &["ubuntu", "debian"], "Ubuntu:22.04:LTS"),
-        (
-            "linuxmint",
-            "21.3",
-            "virginia",
-            &["ubuntu", "debian"],
-            "Ubuntu:22.04:LTS",
-        ),
+        ("linuxmint", "21.3", "virginia", &["ubuntu", "debian"], "Ubuntu:22.04:LTS"),
     ] {
-        check(
-            &distribution(id, version, codename, like, id),
-            &[ecosystem],
-            Fit::Approximate,
-        );
+        check(&distribution(id, version, codename, like, id), &[ecosystem], Fit::Approximate);
     }
     // Its own numbering says nothing about Debian's.
-    assert_eq!(
-        of_distribution(&distribution("unknown", "12", "", &["debian"], "Unknown 12")),
-        None
-    );
+    assert_eq!(of_distribution(&distribution("unknown", "12", "", &["debian"], "Unknown 12")), None);
 }
 
 #[test]
 fn red_hat_assumes_the_ordinary_repositories_and_no_extended_ones() {
-    let rhel = of_distribution(&distribution(
-        "rhel",
-        "9.4",
-        "Plow",
-        &["fedora"],
-        "Red Hat Enterprise Linux 9.4",
-    ));
+    let rhel =
+        of_distribution(&distribution("rhel", "9.4", "Plow", &["fedora"], "Red Hat Enterprise Linux 9.4"));
     let rhel = rhel.expect("has advisories");
     assert_eq!(rhel.fit, Fit::RepositoryAssumed);
     for (ecosystem, covered) in [
@@ -231,11 +142,7 @@ fn red_hat_assumes_the_ordinary_repositories_and_no_extended_ones() {
         assert_eq!(rhel.covers(ecosystem), covered, "{ecosystem}");
     }
     let seven = of_distribution(&distribution("rhel", "7.9", "", &[], "RHEL")).expect("has advisories");
-    assert!(
-        seven
-            .names
-            .contains(&"Red Hat:enterprise_linux:7::server".to_owned())
-    );
+    assert!(seven.names.contains(&"Red Hat:enterprise_linux:7::server".to_owned()));
 }
 
 #[test]
@@ -250,13 +157,8 @@ fn centos_is_only_approximately_red_hat() {
 
 #[test]
 fn suse_packages_may_come_from_any_module_of_their_service_pack() {
-    let sles = of_distribution(&distribution(
-        "sles",
-        "15.5",
-        "",
-        &["suse"],
-        "SUSE Linux Enterprise Server 15 SP5",
-    ));
+    let sles =
+        of_distribution(&distribution("sles", "15.5", "", &["suse"], "SUSE Linux Enterprise Server 15 SP5"));
     let sles = sles.expect("has advisories");
     assert_eq!(sles.names[0], "SUSE:Linux Enterprise Server 15 SP5");
     for (ecosystem, covered) in [
@@ -295,16 +197,8 @@ fn every_language_has_an_ecosystem_with_an_order_and_no_os_package_does() {
     use crate::advisories::versions::Scheme;
     for kind in PackageKind::ALL {
         let ecosystem = of_kind(*kind);
-        assert_eq!(
-            ecosystem.is_none(),
-            kind.level() == shared::model::package::Level::Os,
-            "{kind}"
-        );
-        assert_eq!(
-            ecosystem.is_none(),
-            ecosystem.and_then(Scheme::of_ecosystem).is_none(),
-            "{kind}"
-        );
+        assert_eq!(ecosystem.is_none(), kind.level() == shared::model::package::Level::Os, "{kind}");
+        assert_eq!(ecosystem.is_none(), ecosystem.and_then(Scheme::of_ecosystem).is_none(), "{kind}");
     }
 }
 
@@ -330,11 +224,7 @@ fn i4_support_ends_with_the_last_day_of_free_advisories() {
         ("arch", "", "Arch", None),
     ] {
         let expected = expected.map(|text| text.parse::<Timestamp>().expect("is a time stamp"));
-        assert_eq!(
-            support_ends(&distribution(id, version, "", &[], name)),
-            expected,
-            "{id} {version}"
-        );
+        assert_eq!(support_ends(&distribution(id, version, "", &[], name)), expected, "{id} {version}");
     }
 }
 
@@ -342,12 +232,7 @@ fn i4_support_ends_with_the_last_day_of_free_advisories() {
 fn every_day_in_the_tables_is_a_day() {
     let families = [
         ("debian", &["8", "9", "10", "11", "12", "13"][..]),
-        (
-            "ubuntu",
-            &[
-                "14.04", "16.04", "18.04", "22.04", "24.04", "24.10", "25.04", "25.10", "26.04",
-            ],
-        ),
+        ("ubuntu", &["14.04", "16.04", "18.04", "22.04", "24.04", "24.10", "25.04", "25.10", "26.04"]),
         ("rhel", &["6", "8", "9", "10"]),
         ("sles", &["12.5", "15.3", "15.4", "15.6", "15.7", "16.0"]),
         ("ol", &["6", "7", "8", "9"]),

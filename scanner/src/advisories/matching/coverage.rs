@@ -27,10 +27,7 @@ struct Counted {
 
 impl<'s> Tally<'s> {
     pub(super) fn new(scope: &'s Scope<'s>) -> Self {
-        Self {
-            scope,
-            kinds: BTreeMap::new(),
-        }
+        Self { scope, kinds: BTreeMap::new() }
     }
 
     /// Counts one package.
@@ -68,20 +65,11 @@ impl<'s> Tally<'s> {
             Level::Language => {
                 let ecosystem = ecosystems::of_kind(kind);
                 let known = ecosystem.is_some_and(|name| self.scope.database.has_ecosystem(name));
-                let state = if known {
-                    CoverageState::Full
-                } else {
-                    CoverageState::None
-                };
+                let state = if known { CoverageState::Full } else { CoverageState::None };
                 (kind.purl_type().to_owned(), ecosystem.map(str::to_owned), state)
             }
         };
-        Coverage {
-            subject,
-            ecosystem,
-            packages: counted.judged,
-            state,
-        }
+        Coverage { subject, ecosystem, packages: counted.judged, state }
     }
 
     fn distribution_row(&self, kind: PackageKind) -> (String, Option<String>, CoverageState) {
@@ -153,10 +141,8 @@ impl Counted {
             add(ProblemKind::NoAdvisoryCoverage, detail);
         }
         if self.unversioned > 0 {
-            let detail = format!(
-                "{} packages of {subject} state no version and are not judged",
-                self.unversioned
-            );
+            let detail =
+                format!("{} packages of {subject} state no version and are not judged", self.unversioned);
             add(ProblemKind::PartialCoverage, detail);
         }
         if self.ungrouped > 0 {

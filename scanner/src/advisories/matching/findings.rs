@@ -36,9 +36,7 @@ pub(super) fn of_package(
     if all.affecting.is_empty() {
         return Ok(Vec::new());
     }
-    let scheme = questions
-        .first()
-        .and_then(|question| Scheme::of_ecosystem(question.ecosystem));
+    let scheme = questions.first().and_then(|question| Scheme::of_ecosystem(question.ecosystem));
     let pro = pro_fixes(scope, matcher, installed, questions)?;
     let mut findings = Vec::new();
     for group in groups::group(&all.affecting, &all.sparing, matcher)? {
@@ -49,10 +47,7 @@ pub(super) fn of_package(
         let names = aliases.iter().map(String::as_str).chain([group.id.as_str()]);
         let (known_exploited, epss) = matcher.exploitation(names)?;
         let fix = fixes::of_finding(&group.matches, scheme, coverage(scope, installed));
-        let pro = pro
-            .iter()
-            .find(|(flaw, _)| *flaw == group.id)
-            .map(|(_, version)| version.clone());
+        let pro = pro.iter().find(|(flaw, _)| *flaw == group.id).map(|(_, version)| version.clone());
         let (summary, published) = about(&group, matcher)?;
         findings.push(Finding {
             advisories: group.advisories(),
@@ -105,10 +100,8 @@ fn asker<'p>(scope: &Scope<'p>, installed: &'p InstalledPackage) -> Asker<'p> {
     let package = &installed.package;
     Asker {
         binary: is_os(installed).then_some(package.name.as_str()),
-        module: (package.kind == PackageKind::Rpm).then_some(Installed {
-            version: &package.version,
-            label: package.module.as_deref(),
-        }),
+        module: (package.kind == PackageKind::Rpm)
+            .then_some(Installed { version: &package.version, label: package.module.as_deref() }),
         platform: scope.platform(),
     }
 }
@@ -137,9 +130,7 @@ fn kind(matches: &[&Match]) -> FindingKind {
 /// The surest of the matches that say "affected".
 fn confidence(matches: &[&Match]) -> Confidence {
     let sure = matches.iter().filter(|found| found.answer == Answer::Affected);
-    sure.map(|found| found.confidence)
-        .min()
-        .unwrap_or(Confidence::UnparsableVersion)
+    sure.map(|found| found.confidence).min().unwrap_or(Confidence::UnparsableVersion)
 }
 
 /// For Ubuntu: the fixes that subscribers get, by flaw.
@@ -153,10 +144,7 @@ fn pro_fixes(
     let (Some(ecosystem), true, Some(first)) = (pro, is_os(installed), questions.first()) else {
         return Ok(Vec::new());
     };
-    let question = Question {
-        ecosystem,
-        ..first.clone()
-    };
+    let question = Question { ecosystem, ..first.clone() };
     let mut fixes = Vec::new();
     for found in matcher.ask(&question, asker(scope, installed))?.affecting {
         if let fixes::RecordFix::In(version) = &found.fix {
@@ -179,13 +167,8 @@ fn about(
     let dates = single().filter_map(|found| found.head.published);
     let dates = dates.chain(flaw.and_then(|flaw| flaw.published));
     // An announcement is published after the flaw; its day is used only where nothing else is known.
-    let published = dates.min().or_else(|| {
-        group
-            .matches
-            .iter()
-            .filter_map(|found| found.head.published)
-            .min()
-    });
+    let published =
+        dates.min().or_else(|| group.matches.iter().filter_map(|found| found.head.published).min());
     let published = published.and_then(|seconds| Timestamp::from_second(seconds).ok());
     Ok((own.or(known).or_else(announced), published))
 }

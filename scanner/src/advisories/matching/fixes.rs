@@ -23,19 +23,12 @@ pub(super) enum RecordFix {
 /// The fix that a record states for `version`: the smallest fixed version above it, on the same major if there is
 /// one, that no other entry of the record calls affected again.
 pub(super) fn of_record(entries: &[StoredEntry<'_>], version: &str, scheme: Option<Scheme>) -> RecordFix {
-    let events = || {
-        entries
-            .iter()
-            .flat_map(|entry| &entry.ranges)
-            .flat_map(|range| &range.events)
-    };
+    let events = || entries.iter().flat_map(|entry| &entry.ranges).flat_map(|range| &range.events);
     let Some(order) = scheme.or_else(|| uses_semver(entries).then_some(Scheme::Semver)) else {
         return RecordFix::Unnamed;
     };
     let repairs = |candidate: &str| {
-        let mut answers = entries
-            .iter()
-            .map(|entry| ranges::entry_affects(entry, candidate, scheme));
+        let mut answers = entries.iter().map(|entry| ranges::entry_affects(entry, candidate, scheme));
         order.compare(candidate, version) == Some(Ordering::Greater)
             && answers.all(|answer| answer == Answer::Unaffected)
     };
@@ -47,9 +40,7 @@ pub(super) fn of_record(entries: &[StoredEntry<'_>], version: &str, scheme: Opti
         .filter(|candidate| repairs(candidate))
         .collect();
     candidates.sort_by(|a, b| order.compare(a, b).unwrap_or(Ordering::Equal));
-    let on_same_major = candidates
-        .iter()
-        .find(|candidate| major(candidate) == major(version));
+    let on_same_major = candidates.iter().find(|candidate| major(candidate) == major(version));
     if let Some(fix) = on_same_major.or(candidates.first()) {
         return RecordFix::In((*fix).to_owned());
     }
@@ -62,18 +53,11 @@ pub(super) fn of_record(entries: &[StoredEntry<'_>], version: &str, scheme: Opti
             && !range.events.iter().any(ends)
             && ranges::range_contains(range, version, scheme) != Answer::Unaffected
     });
-    if never_ends {
-        RecordFix::Open
-    } else {
-        RecordFix::Unnamed
-    }
+    if never_ends { RecordFix::Open } else { RecordFix::Unnamed }
 }
 
 fn uses_semver(entries: &[StoredEntry<'_>]) -> bool {
-    entries
-        .iter()
-        .flat_map(|entry| &entry.ranges)
-        .any(|range| range.semver)
+    entries.iter().flat_map(|entry| &entry.ranges).any(|range| range.semver)
 }
 
 /// The first number of a version, epoch included: what people mean by "the same major".
@@ -98,14 +82,9 @@ pub(super) fn of_finding(matches: &[&Match], scheme: Option<Scheme>, coverage: C
         }
     }
     if let Some(version) = fix {
-        return Fix::Fixed {
-            version: version.to_owned(),
-        };
+        return Fix::Fixed { version: version.to_owned() };
     }
-    if matches
-        .iter()
-        .any(|found| found.urgency == Some(StoredUrgency::EndOfLife))
-    {
+    if matches.iter().any(|found| found.urgency == Some(StoredUrgency::EndOfLife)) {
         return Fix::WillNotFix;
     }
     let open = matches.iter().any(|found| found.fix == RecordFix::Open);

@@ -72,11 +72,7 @@ impl Group<'_> {
     pub(super) fn aliases(&self) -> Vec<String> {
         let single = self.matches.iter().filter(|found| found.head.cves.len() <= 1);
         let names: BTreeSet<&String> = single.flat_map(|found| &found.head.names).collect();
-        names
-            .into_iter()
-            .filter(|name| **name != self.id)
-            .cloned()
-            .collect()
+        names.into_iter().filter(|name| **name != self.id).cloned().collect()
     }
 
     /// The records that say so, sorted.

@@ -174,10 +174,7 @@ impl<'d> Matcher<'d> {
     ) -> Result<(bool, Option<Probability>), DatabaseError> {
         let mut worst = (false, None);
         for name in names {
-            let Exploitation {
-                known_exploited,
-                epss,
-            } = self.reader.exploitation(name)?;
+            let Exploitation { known_exploited, epss } = self.reader.exploitation(name)?;
             worst = (worst.0 || known_exploited, worst.1.max(epss));
         }
         Ok(worst)
@@ -196,13 +193,8 @@ impl<'d> Matcher<'d> {
         }
         let mut cves = Vec::new();
         if let Some(package) = self.reader.package(ecosystem, name)? {
-            let numbers: Vec<_> = self
-                .reader
-                .entries(&package)?
-                .entries
-                .iter()
-                .map(|entry| entry.record)
-                .collect();
+            let numbers: Vec<_> =
+                self.reader.entries(&package)?.entries.iter().map(|entry| entry.record).collect();
             for number in numbers {
                 cves.extend(self.head(number)?.cves.iter().cloned());
             }
@@ -217,39 +209,24 @@ impl<'d> Matcher<'d> {
 
 /// What the entries of one record say about a version of their package.
 fn answer(entries: &[StoredEntry<'_>], version: &str, scheme: Option<Scheme>) -> Answered {
-    let answers: Vec<Answer> = entries
-        .iter()
-        .map(|entry| ranges::entry_affects(entry, version, scheme))
-        .collect();
+    let answers: Vec<Answer> =
+        entries.iter().map(|entry| ranges::entry_affects(entry, version, scheme)).collect();
     let answer = answers.iter().copied().max().unwrap_or(Answer::Unaffected);
     let (fix, remarks) = if answer == Answer::Unaffected {
         (RecordFix::Open, Vec::new())
     } else {
-        let affected = entries
-            .iter()
-            .zip(&answers)
-            .map(|(entry, answer)| (entry, *answer));
-        let remarks = affected
-            .map(|(entry, answer)| Remark::new(entry, answer))
-            .collect();
+        let affected = entries.iter().zip(&answers).map(|(entry, answer)| (entry, *answer));
+        let remarks = affected.map(|(entry, answer)| Remark::new(entry, answer)).collect();
         (fixes::of_record(entries, version, scheme), remarks)
     };
-    Answered {
-        number: entries.first().map_or(0, |entry| entry.record),
-        answer,
-        fix,
-        remarks,
-    }
+    Answered { number: entries.first().map_or(0, |entry| entry.record), answer, fix, remarks }
 }
 
 impl Remark {
     fn new(entry: &StoredEntry<'_>, answer: Answer) -> Self {
         let affects = answer != Answer::Unaffected;
         let Some(stored) = &entry.remarks else {
-            return Self {
-                affects,
-                ..Self::default()
-            };
+            return Self { affects, ..Self::default() };
         };
         let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
         Self {

@@ -24,10 +24,7 @@ pub(super) fn compare(
     let RecordFix::In(fixed) = fix else {
         return Some(Confidence::Exact);
     };
-    let modular = (
-        is_modular(installed.version) || stream_of(installed).is_some(),
-        is_modular(fixed),
-    );
+    let modular = (is_modular(installed.version) || stream_of(installed).is_some(), is_modular(fixed));
     match modular {
         (false, false) => return Some(Confidence::Exact),
         (true, true) => {}
@@ -58,9 +55,7 @@ fn stream_of(installed: Installed<'_>) -> Option<(&str, &str)> {
 
 /// The stream of a module that an announcement's title names: `Moderate: ruby:3.3 security update`.
 fn announced_stream<'s>(summary: &'s str, module: &str) -> Option<&'s str> {
-    summary
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix(module)?.strip_prefix(':'))
+    summary.split_whitespace().find_map(|word| word.strip_prefix(module)?.strip_prefix(':'))
 }
 
 /// The `elN` of a release.
@@ -77,8 +72,5 @@ fn line(version: &str) -> (&str, &str) {
     let version = version.split_once(':').map_or(version, |(_, version)| version);
     let upstream = version.split('-').next().unwrap_or(version);
     let mut numbers = upstream.split('.');
-    (
-        numbers.next().unwrap_or_default(),
-        numbers.next().unwrap_or_default(),
-    )
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
 }

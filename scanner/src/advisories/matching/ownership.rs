@@ -21,9 +21,7 @@ pub(super) fn status(
     let (Some(os), Some(purl)) = (&scope.os, &installed.owned_by) else {
         return Ok(None);
     };
-    let suppressed = FindingStatus::Suppressed {
-        reason: Suppression::OwnedBy { purl: purl.clone() },
-    };
+    let suppressed = FindingStatus::Suppressed { reason: Suppression::OwnedBy { purl: purl.clone() } };
     match os.coverage() {
         CoverageState::None => return Ok(None),
         CoverageState::Full => return Ok(Some(suppressed)),

@@ -72,11 +72,7 @@ impl<'a> Scope<'a> {
             let ecosystems = ecosystems::of_distribution(distribution)?;
             Some(OsScope::new(distribution, ecosystems, database))
         });
-        Self {
-            inventory,
-            database,
-            os,
-        }
+        Self { inventory, database, os }
     }
 
     pub(super) fn platform(&self) -> Option<&'a Platform> {
@@ -93,10 +89,7 @@ impl<'a> Scope<'a> {
             return Ok(Asked::NoVersion);
         }
         match package.kind.level() {
-            Level::Os => Ok(self
-                .os
-                .as_ref()
-                .map_or(Asked::NoAdvisories, |os| os.questions(package))),
+            Level::Os => Ok(self.os.as_ref().map_or(Asked::NoAdvisories, |os| os.questions(package))),
             Level::Language => self.language_question(package, matcher),
         }
     }
@@ -142,10 +135,7 @@ impl<'a> Scope<'a> {
     /// The OS package that owns a language package's evidence.
     pub(super) fn owner(&self, installed: &InstalledPackage) -> Option<&'a InstalledPackage> {
         let owner = installed.owned_by.as_ref()?;
-        self.inventory
-            .packages
-            .iter()
-            .find(|package| package.purl == *owner)
+        self.inventory.packages.iter().find(|package| package.purl == *owner)
     }
 }
 
@@ -154,29 +144,18 @@ impl<'a> OsScope<'a> {
         // A record that names a distribution without a release speaks about all of its releases.
         let is_base = |name: &str| ecosystems.names.iter().any(|known| names::base(known) == name);
         let known = database.ecosystems().iter().map(|row| row.name.as_str());
-        let names = known
-            .filter(|name| ecosystems.covers(name) || is_base(name))
-            .collect();
+        let names = known.filter(|name| ecosystems.covers(name) || is_base(name)).collect();
         let pro = ecosystems.names.iter().find_map(|name| {
             let pro = format!("Ubuntu:Pro:{}", name.strip_prefix("Ubuntu:")?);
             let known = database.ecosystems().iter().find(|row| row.name == pro)?;
             Some(known.name.as_str())
         });
-        Self {
-            distribution,
-            ecosystems,
-            names,
-            pro,
-        }
+        Self { distribution, ecosystems, names, pro }
     }
 
     /// How much the advisories can say; nothing, if the database has none of them.
     pub(super) fn coverage(&self) -> CoverageState {
-        if self.names.is_empty() {
-            CoverageState::None
-        } else {
-            self.ecosystems.coverage
-        }
+        if self.names.is_empty() { CoverageState::None } else { self.ecosystems.coverage }
     }
 
     pub(super) fn questions<'p>(&'p self, package: &'p Package) -> Asked<'p> {
@@ -192,9 +171,7 @@ impl<'a> OsScope<'a> {
             Fit::Approximate => Confidence::Approximate,
         };
         let mut questions = Vec::with_capacity(self.names.len());
-        let entitled = self
-            .entitled(package)
-            .map(|ecosystem| (ecosystem, Weight::Decides));
+        let entitled = self.entitled(package).map(|ecosystem| (ecosystem, Weight::Decides));
         let everybody = self.names.iter().map(|ecosystem| (*ecosystem, Weight::Adds));
         for (ecosystem, weight) in entitled.into_iter().chain(everybody) {
             let mut ask = |name: &'p str, version: &'p str, confidence: Confidence| {
@@ -207,11 +184,7 @@ impl<'a> OsScope<'a> {
                 });
             };
             let (source, source_version) = source_of(package);
-            let by_source = if source == package.name {
-                fit
-            } else {
-                fit.max(Confidence::BySource)
-            };
+            let by_source = if source == package.name { fit } else { fit.max(Confidence::BySource) };
             match self.ecosystems.named_by {
                 NamedBy::Source => ask(source, source_version, by_source),
                 NamedBy::Binary => ask(&package.name, &package.version, fit),
@@ -275,11 +248,7 @@ fn language_name(package: &Package) -> Option<Cow<'_, str>> {
         | PackageKind::Apk
         | PackageKind::Rpm => '/',
     };
-    match package
-        .namespace
-        .as_deref()
-        .filter(|namespace| !namespace.is_empty())
-    {
+    match package.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
         Some(namespace) => Some(Cow::Owned(format!("{namespace}{separator}{}", package.name))),
         None if package.kind == PackageKind::Maven => None,
         None => Some(Cow::Borrowed(&package.name)),

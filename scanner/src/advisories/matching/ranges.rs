@@ -127,16 +127,11 @@ fn close_single_versions(events: &mut [StoredEvent<'_>], scheme: Scheme) {
     let same = |a: &StoredEvent<'_>, b: &StoredEvent<'_>| in_order_of_versions(*a, *b, scheme).is_eq();
     let mut affected = false;
     for group in events.chunk_by_mut(same) {
-        let begins = group
-            .iter()
-            .any(|event| matches!(event, StoredEvent::Introduced(_)));
+        let begins = group.iter().any(|event| matches!(event, StoredEvent::Introduced(_)));
         if begins && !affected {
             group.sort_by_key(|event| matches!(event, StoredEvent::LastAffected(_)));
         }
-        affected = matches!(
-            group.last(),
-            Some(StoredEvent::Always | StoredEvent::Introduced(_))
-        );
+        affected = matches!(group.last(), Some(StoredEvent::Always | StoredEvent::Introduced(_)));
     }
 }
 
@@ -145,10 +140,7 @@ pub fn entry_affects(entry: &StoredEntry<'_>, version: &str, ecosystem: Option<S
     if lists(&entry.versions, version, ecosystem) {
         return Answer::Affected;
     }
-    let answers = entry
-        .ranges
-        .iter()
-        .map(|range| range_contains(range, version, ecosystem));
+    let answers = entry.ranges.iter().map(|range| range_contains(range, version, ecosystem));
     answers.max().unwrap_or(Answer::Unaffected)
 }
 
@@ -165,11 +157,7 @@ pub fn range_contains(range: &StoredRange<'_>, version: &str, ecosystem: Option<
         // An ecosystem without an order: only versions by name can be compared, and a range that spans
         // everything needs no order.
         let everything = range.events == [StoredEvent::Always] && range.limits.is_empty();
-        return if everything {
-            Answer::Affected
-        } else {
-            Answer::Undecidable
-        };
+        return if everything { Answer::Affected } else { Answer::Undecidable };
     };
     if !range.decidable {
         return Answer::Undecidable;

@@ -21,21 +21,13 @@ pub(super) struct Rated {
 
 impl From<Severity> for Rated {
     fn from(severity: Severity) -> Self {
-        Self {
-            severity,
-            score: None,
-            vector: None,
-        }
+        Self { severity, score: None, vector: None }
     }
 }
 
 impl From<StoredRating> for Rated {
     fn from(rating: StoredRating) -> Self {
-        Self {
-            severity: rating.severity,
-            score: rating.score,
-            vector: rating.vector,
-        }
+        Self { severity: rating.severity, score: rating.score, vector: rating.vector }
     }
 }
 
@@ -93,7 +85,5 @@ fn by_distribution(found: &Match) -> Option<Severity> {
 /// The worst of the vectors, so that the order of records decides nothing.
 fn best_vector<'m>(matches: impl Iterator<Item = &'m Match>) -> Option<StoredRating> {
     let ratings = matches.filter_map(|found| found.rating.as_ref().or(found.head.rating.as_ref()));
-    ratings
-        .max_by_key(|rating| (rating.severity, rating.score, &rating.vector))
-        .cloned()
+    ratings.max_by_key(|rating| (rating.severity, rating.score, &rating.vector)).cloned()
 }

@@ -69,13 +69,7 @@ fn is_kernel_headers(installed: &InstalledPackage) -> bool {
         "kernel-64k-devel",
         "kernel-default-devel",
     ];
-    let prefixes = [
-        "linux-headers-",
-        "linux-kbuild-",
-        "linux-doc-",
-        "linux-libc-dev-",
-        "kernel-devel-",
-    ];
+    let prefixes = ["linux-headers-", "linux-kbuild-", "linux-doc-", "linux-libc-dev-", "kernel-devel-"];
     of_kernel && (exact.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix)))
 }
 

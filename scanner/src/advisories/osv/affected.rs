@@ -53,9 +53,7 @@ struct WireEvent {
 impl WireAffected {
     /// Whether RustSec files it as unmaintained, unsound or a notice.
     pub(super) fn is_informational(&self) -> bool {
-        self.database_specific
-            .get("informational")
-            .is_some_and(Value::is_string)
+        self.database_specific.get("informational").is_some_and(Value::is_string)
     }
 
     /// The entry, unless it names no package.
@@ -65,11 +63,7 @@ impl WireAffected {
             return None;
         }
         let known_range = self.database_specific.get("last_known_affected_version_range");
-        let mut ranges: Vec<Range> = self
-            .ranges
-            .into_iter()
-            .filter_map(WireRange::into_range)
-            .collect();
+        let mut ranges: Vec<Range> = self.ranges.into_iter().filter_map(WireRange::into_range).collect();
         if let Some(end) = known_range.and_then(Value::as_str).and_then(upper_bound) {
             for range in ranges.iter_mut().filter(|range| is_open(range)) {
                 range.events.push(end.clone());
@@ -116,10 +110,7 @@ impl WireRange {
                 event.limit.map(Event::Limit),
             ]
         });
-        Some(Range {
-            order,
-            events: events.flatten().collect(),
-        })
+        Some(Range { order, events: events.flatten().collect() })
     }
 }
 
@@ -167,13 +158,7 @@ fn binaries(specific: &Value) -> Vec<String> {
     for entry in list {
         match entry.get("binary_name").and_then(Value::as_str) {
             Some(name) => names.push(name.to_owned()),
-            None => names.extend(
-                entry
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, _)| name.clone()),
-            ),
+            None => names.extend(entry.as_object().into_iter().flatten().map(|(name, _)| name.clone())),
         }
     }
     names.retain(|name| is_usable_name(name));

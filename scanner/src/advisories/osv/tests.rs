@@ -9,10 +9,7 @@ use super::{Advisory, Affected, Event, RecordError, Urgency, Word, cve_in};
 /// A record with one entry that consists of `entry` beside its package.
 fn record(id: &str, entry: Value) -> Value {
     let mut affected = json!({"package": {"ecosystem": "npm", "name": "a"}});
-    affected
-        .as_object_mut()
-        .unwrap()
-        .extend(entry.as_object().unwrap().clone());
+    affected.as_object_mut().unwrap().extend(entry.as_object().unwrap().clone());
     json!({"id": id, "modified": "2024-01-01T00:00:00Z", "affected": [affected]})
 }
 
@@ -43,21 +40,11 @@ fn null_and_unknown_fields_cost_nothing() {
 #[test]
 fn unusable_records_are_errors_of_their_own() {
     for (text, is_expected) in [
-        (
-            "[]",
-            (|error: &RecordError| matches!(error, RecordError::Json(_))) as fn(&RecordError) -> bool,
-        ),
+        ("[]", (|error: &RecordError| matches!(error, RecordError::Json(_))) as fn(&RecordError) -> bool),
         ("{}", |error| matches!(error, RecordError::Id)),
-        (
-            r#"{"id":"a\u0000b","modified":"2024-01-01T00:00:00Z"}"#,
-            |error| matches!(error, RecordError::Id),
-        ),
-        (r#"{"id":"A-1"}"#, |error| {
-            matches!(error, RecordError::Modified { .. })
-        }),
-        (r#"{"id":"A-1","modified":"yesterday"}"#, |error| {
-            matches!(error, RecordError::Modified { .. })
-        }),
+        (r#"{"id":"a\u0000b","modified":"2024-01-01T00:00:00Z"}"#, |error| matches!(error, RecordError::Id)),
+        (r#"{"id":"A-1"}"#, |error| matches!(error, RecordError::Modified { .. })),
+        (r#"{"id":"A-1","modified":"yesterday"}"#, |error| matches!(error, RecordError::Modified { .. })),
     ] {
         let error = Advisory::parse(text.as_bytes()).unwrap_err();
         assert!(is_expected(&error), "{text}: {error}");
@@ -85,16 +72,8 @@ fn a_git_range_before_an_ecosystem_range_hides_nothing() {
 #[test]
 fn github_s_last_known_range_ends_an_open_range_and_promises_no_fix() {
     for (text, events, expected) in [
-        (
-            "<= 1.2",
-            json!([{"introduced": "0"}]),
-            Some(Event::LastAffected("1.2".to_owned())),
-        ),
-        (
-            "< 7.23.2",
-            json!([{"introduced": "0"}]),
-            Some(Event::Limit("7.23.2".to_owned())),
-        ),
+        ("<= 1.2", json!([{"introduced": "0"}]), Some(Event::LastAffected("1.2".to_owned()))),
+        ("< 7.23.2", json!([{"introduced": "0"}]), Some(Event::Limit("7.23.2".to_owned()))),
         ("< 7.23.2", json!([{"introduced": "0"}, {"fixed": "8"}]), None),
         (">= 1, < 2", json!([{"introduced": "0"}]), None),
         ("<= 1.2, > 1", json!([{"introduced": "0"}]), None),
@@ -124,12 +103,7 @@ fn withdrawn_records_keep_their_id_and_nothing_else() {
 fn malware_without_versions_is_malware_in_every_version() {
     assert_eq!(parse(&record("MAL-2024-1", json!({}))).kind, FindingKind::Malware);
     assert_eq!(entry(&record("MAL-2024-1", json!({}))).ranges.len(), 1);
-    assert_eq!(
-        entry(&record("MAL-2024-1", json!({"versions": ["1.0"]})))
-            .ranges
-            .len(),
-        0
-    );
+    assert_eq!(entry(&record("MAL-2024-1", json!({"versions": ["1.0"]}))).ranges.len(), 0);
     assert_eq!(entry(&record("GHSA-1", json!({}))).ranges.len(), 0);
 }
 
@@ -137,12 +111,7 @@ fn malware_without_versions_is_malware_in_every_version() {
 fn cves_are_found_wherever_a_publisher_puts_them() {
     for (id, field, names, expected) in [
         ("GHSA-1", "aliases", vec!["CVE-2024-1"], vec!["CVE-2024-1"]),
-        (
-            "ALSA-2023:0946",
-            "related",
-            vec!["CVE-2024-1", "RHSA-1"],
-            vec!["CVE-2024-1"],
-        ),
+        ("ALSA-2023:0946", "related", vec!["CVE-2024-1", "RHSA-1"], vec!["CVE-2024-1"]),
         ("GHSA-1", "related", vec!["CVE-2024-1"], vec![]),
         (
             "DSA-1-1",
@@ -150,12 +119,7 @@ fn cves_are_found_wherever_a_publisher_puts_them() {
             vec!["DEBIAN-CVE-2024-1", "CVE-2024-1", "CVE-2024-2"],
             vec!["CVE-2024-1", "CVE-2024-2"],
         ),
-        (
-            "USN-1-1",
-            "upstream",
-            vec!["UBUNTU-CVE-2021-3782"],
-            vec!["CVE-2021-3782"],
-        ),
+        ("USN-1-1", "upstream", vec!["UBUNTU-CVE-2021-3782"], vec!["CVE-2021-3782"]),
         ("ALPINE-CVE-2024-9", "upstream", vec![], vec!["CVE-2024-9"]),
         ("BIT-x-2024-1", "aliases", vec!["CVE-2024-1"], vec!["CVE-2024-1"]),
     ] {
@@ -164,12 +128,7 @@ fn cves_are_found_wherever_a_publisher_puts_them() {
         let advisory = parse(&value);
         assert_eq!(advisory.cves().into_iter().collect::<Vec<_>>(), expected, "{id}");
     }
-    for (id, cve) in [
-        ("CVE-24-1", None),
-        ("CVE-2024-", None),
-        ("XCVE-2024-1", None),
-        ("CVE-2024-1x", None),
-    ] {
+    for (id, cve) in [("CVE-24-1", None), ("CVE-2024-", None), ("XCVE-2024-1", None), ("CVE-2024-1x", None)] {
         assert_eq!(cve_in(id), cve, "{id}");
     }
 }
@@ -192,18 +151,11 @@ fn bug_fix_notices_count_only_if_they_name_a_cve() {
 fn words_are_told_apart_by_who_said_them() {
     let rated = |id: &str, extra: Value| {
         let mut value = record(id, json!({}));
-        value
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
+        value.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         parse(&value).word
     };
     for (id, extra, expected) in [
-        (
-            "ALSA-1",
-            json!({"summary": "Important: kernel update"}),
-            Some(Word::Distribution(Severity::High)),
-        ),
+        ("ALSA-1", json!({"summary": "Important: kernel update"}), Some(Word::Distribution(Severity::High))),
         ("GHSA-1", json!({"summary": "Important: read this"}), None),
         (
             "GHSA-1",
@@ -220,11 +172,7 @@ fn words_are_told_apart_by_who_said_them() {
             json!({"severity": [{"type": "Ubuntu", "score": "negligible"}]}),
             Some(Word::Distribution(Severity::Negligible)),
         ),
-        (
-            "GHSA-1",
-            json!({"severity": [{"type": "Other", "score": "high"}]}),
-            None,
-        ),
+        ("GHSA-1", json!({"severity": [{"type": "Other", "score": "high"}]}), None),
     ] {
         assert_eq!(rated(id, extra.clone()), expected, "{id} {extra}");
     }
@@ -233,10 +181,7 @@ fn words_are_told_apart_by_who_said_them() {
 #[test]
 fn what_ecosystems_add_is_understood() {
     let specific = |value: Value| entry(&record("X-1", json!({"ecosystem_specific": value})));
-    assert_eq!(
-        specific(json!({"urgency": "high**"})).urgency,
-        Some(Urgency::High)
-    );
+    assert_eq!(specific(json!({"urgency": "high**"})).urgency, Some(Urgency::High));
     assert_eq!(specific(json!({"urgency": "not yet assigned"})).urgency, None);
     let ubuntu =
         json!({"binaries": [{"binary_name": "libssl3", "binary_version": "1"}, {"binary_name": "a"}]});
@@ -251,14 +196,8 @@ fn what_ecosystems_add_is_understood() {
     assert!(specific(partly).systems.is_empty());
     let rust = json!({"affects": {"os": ["macos"], "arch": ["x86_64"], "functions": []}});
     let rust = specific(rust);
-    assert_eq!(
-        (rust.systems, rust.architectures),
-        (vec!["darwin".to_owned()], vec!["amd64".to_owned()])
-    );
-    let informational = record(
-        "RUSTSEC-1",
-        json!({"database_specific": {"informational": "unmaintained"}}),
-    );
+    assert_eq!((rust.systems, rust.architectures), (vec!["darwin".to_owned()], vec!["amd64".to_owned()]));
+    let informational = record("RUSTSEC-1", json!({"database_specific": {"informational": "unmaintained"}}));
     assert_eq!(parse(&informational).kind, FindingKind::Informational);
     let plain = record("RUSTSEC-1", json!({"database_specific": {"informational": null}}));
     assert_eq!(parse(&plain).kind, FindingKind::Vulnerability);

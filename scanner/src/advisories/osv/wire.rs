@@ -121,11 +121,7 @@ impl Record {
         }
         let stated = self.database_specific.get("severity").and_then(Value::as_str);
         let stated = stated.and_then(severity::from_word)?;
-        Some(if self.id.starts_with("RHSA-") {
-            Word::Distribution(stated)
-        } else {
-            Word::Database(stated)
-        })
+        Some(if self.id.starts_with("RHSA-") { Word::Distribution(stated) } else { Word::Database(stated) })
     }
 }
 
@@ -166,11 +162,7 @@ fn names(names: Vec<String>, own: &str) -> Vec<String> {
 /// The first line, cut to a length that can be shown.
 fn shortened(summary: &str) -> Option<String> {
     let line = summary.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let mut short: String = line
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_SUMMARY)
-        .collect();
+    let mut short: String = line.chars().filter(|c| !c.is_control()).take(LONGEST_SUMMARY).collect();
     if short.len() < line.len() && line.chars().count() > LONGEST_SUMMARY {
         short.push('…');
     }

@@ -109,11 +109,7 @@ impl Token<'_> {
 
 /// Numbers after the first: with a leading zero on either side they are compared like fractions, digit by digit.
 fn compare_fraction(a: &[u8], b: &[u8]) -> Ordering {
-    if a.first() == Some(&b'0') || b.first() == Some(&b'0') {
-        a.cmp(b)
-    } else {
-        compare_digits(a, b)
-    }
+    if a.first() == Some(&b'0') || b.first() == Some(&b'0') { a.cmp(b) } else { compare_digits(a, b) }
 }
 
 /// How far the grammar has been read.
@@ -137,10 +133,7 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn new(text: &'a str) -> Self {
-        Self {
-            rest: text.as_bytes(),
-            stage: Stage::Start,
-        }
+        Self { rest: text.as_bytes(), stage: Stage::Start }
     }
 
     fn next_token(&mut self) -> Token<'a> {

@@ -30,11 +30,7 @@ impl<'a> Version<'a> {
             return None;
         }
         let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
-        Some(Self {
-            epoch: epoch.as_bytes(),
-            upstream: upstream.as_bytes(),
-            revision: revision.as_bytes(),
-        })
+        Some(Self { epoch: epoch.as_bytes(), upstream: upstream.as_bytes(), revision: revision.as_bytes() })
     }
 }
 

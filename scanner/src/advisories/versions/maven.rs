@@ -117,10 +117,7 @@ impl<'a> Word<'a> {
     fn compare(self, other: Self) -> Ordering {
         match (self, other) {
             (Self::Other(a), Self::Other(b)) => {
-                let (a, b) = (
-                    a.iter().map(u8::to_ascii_lowercase),
-                    b.iter().map(u8::to_ascii_lowercase),
-                );
+                let (a, b) = (a.iter().map(u8::to_ascii_lowercase), b.iter().map(u8::to_ascii_lowercase));
                 a.cmp(b)
             }
             (a, b) => a.rank().cmp(&b.rank()),
@@ -163,9 +160,7 @@ fn canonical(text: &[u8]) -> Vec<Token<'_>> {
     let mut kept = Vec::with_capacity(tokens.len());
     // From the end: a null token goes if nothing or a dash follows what is kept so far.
     while let Some(token) = tokens.pop() {
-        let before_dash = kept
-            .last()
-            .is_none_or(|next: &Token<'_>| next.separator == Separator::Dash);
+        let before_dash = kept.last().is_none_or(|next: &Token<'_>| next.separator == Separator::Dash);
         if !(token.value.is_null() && before_dash) {
             kept.push(token);
         }
@@ -239,19 +234,14 @@ fn place(rest: &[Token<'_>]) -> Place {
         (Separator::Dash, Value::Word(word)) => beside_release(word, Join::DashedWord),
         (Separator::Dash, Value::Number(_)) => Place::After(Join::DashedNumber),
         (Separator::Dot, Value::Number(_)) => match rest.iter().find(|token| !token.is_dotted_zero()) {
-            Some(Token {
-                separator: Separator::Dot,
-                value: Value::Word(word),
-            }) if first.is_dotted_zero() => beside_release(*word, Join::Zeros),
+            Some(Token { separator: Separator::Dot, value: Value::Word(word) }) if first.is_dotted_zero() => {
+                beside_release(*word, Join::Zeros)
+            }
             Some(_) | None => Place::Number,
         },
     }
 }
 
 fn beside_release(word: Word<'_>, join: Join) -> Place {
-    if word.rank() < Word::Release.rank() {
-        Place::Before(join)
-    } else {
-        Place::After(join)
-    }
+    if word.rank() < Word::Release.rank() { Place::Before(join) } else { Place::After(join) }
 }

@@ -140,11 +140,8 @@ fn epoch_and_release<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
 fn word_and_number<'a, T: Copy>(rest: &mut &'a [u8], words: &[(&str, T)]) -> Option<(T, &'a [u8])> {
     let mut ahead = *rest;
     skip(&mut ahead, is_separator);
-    let starts = |word: &str| {
-        ahead
-            .get(..word.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
-    };
+    let starts =
+        |word: &str| ahead.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()));
     let &(word, meaning) = words.iter().find(|(word, _)| starts(word))?;
     ahead = &ahead[word.len()..];
     let after_word = ahead;
@@ -171,10 +168,7 @@ fn local<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     };
     *rest = b"";
     let legal = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_alphanumeric);
-    local
-        .split(|&byte| is_separator(byte))
-        .all(legal)
-        .then_some(Some(local))
+    local.split(|&byte| is_separator(byte)).all(legal).then_some(Some(local))
 }
 
 /// Dotted numbers; missing ones are zero.
@@ -212,10 +206,7 @@ fn compare_locals(a: Option<&[u8]>, b: Option<&[u8]>) -> Ordering {
     let (Some(a), Some(b)) = (a, b) else {
         return a.is_some().cmp(&b.is_some());
     };
-    let (mut a, mut b) = (
-        a.split(|&byte| is_separator(byte)),
-        b.split(|&byte| is_separator(byte)),
-    );
+    let (mut a, mut b) = (a.split(|&byte| is_separator(byte)), b.split(|&byte| is_separator(byte)));
     loop {
         let order = match (a.next(), b.next()) {
             (None, None) => return Ordering::Equal,
@@ -236,10 +227,7 @@ fn compare_local_parts(a: &[u8], b: &[u8]) -> Ordering {
         (true, false) => Ordering::Greater,
         (false, true) => Ordering::Less,
         (false, false) => {
-            let (a, b) = (
-                a.iter().map(u8::to_ascii_lowercase),
-                b.iter().map(u8::to_ascii_lowercase),
-            );
+            let (a, b) = (a.iter().map(u8::to_ascii_lowercase), b.iter().map(u8::to_ascii_lowercase));
             a.cmp(b)
         }
     }

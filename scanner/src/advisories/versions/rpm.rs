@@ -36,11 +36,7 @@ impl<'a> Version<'a> {
             Some(_) | None => ("", text),
         };
         let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
-        Some(Self {
-            epoch: epoch.as_bytes(),
-            version: version.as_bytes(),
-            release: release.as_bytes(),
-        })
+        Some(Self { epoch: epoch.as_bytes(), version: version.as_bytes(), release: release.as_bytes() })
     }
 }
 
@@ -66,9 +62,7 @@ enum Segment<'a> {
 
 impl<'a> Segment<'a> {
     fn take(rest: &mut &'a [u8]) -> Self {
-        take_while(rest, |byte| {
-            !byte.is_ascii_alphanumeric() && byte != b'~' && byte != b'^'
-        });
+        take_while(rest, |byte| !byte.is_ascii_alphanumeric() && byte != b'~' && byte != b'^');
         match rest.first() {
             None => Self::End,
             Some(b'~') => {

@@ -59,12 +59,7 @@ impl<'a> Segments<'a> {
         if !text.starts_with(|c: char| c.is_ascii_digit()) || !text.bytes().all(legal) {
             return None;
         }
-        let mut segments = Self {
-            rest: text.as_bytes(),
-            leading: 0,
-            zeros: 0,
-            given: 0,
-        };
+        let mut segments = Self { rest: text.as_bytes(), leading: 0, zeros: 0, given: 0 };
         let mut ahead = segments.clone();
         while let Some(Segment::Number(number)) = ahead.take() {
             if number.iter().all(|&digit| digit == b'0') {
@@ -81,16 +76,12 @@ impl<'a> Segments<'a> {
     fn take(&mut self) -> Option<Segment<'a>> {
         take_while(&mut self.rest, |byte| byte == b'.');
         match self.rest.first()? {
-            b'0'..=b'9' => Some(Segment::Number(take_while(&mut self.rest, |byte| {
-                byte.is_ascii_digit()
-            }))),
+            b'0'..=b'9' => Some(Segment::Number(take_while(&mut self.rest, |byte| byte.is_ascii_digit()))),
             b'-' => {
                 self.rest = &self.rest[1..];
                 Some(Segment::Word(b"pre"))
             }
-            _ => Some(Segment::Word(take_while(&mut self.rest, |byte| {
-                byte.is_ascii_alphabetic()
-            }))),
+            _ => Some(Segment::Word(take_while(&mut self.rest, |byte| byte.is_ascii_alphabetic()))),
         }
     }
 

@@ -46,11 +46,7 @@ impl<'a> Version<'a> {
         let (numbers, prerelease) = without_dash(numbers, text).unwrap_or((numbers, prerelease));
         let spaced = |text: Option<&str>| text.is_some_and(|text| text.contains(|c: char| c.is_whitespace()));
         let legal = numbers.split('.').all(is_number) && !spaced(prerelease) && !spaced(build);
-        legal.then_some(Self {
-            numbers,
-            prerelease,
-            build,
-        })
+        legal.then_some(Self { numbers, prerelease, build })
     }
 
     fn compare(&self, other: &Self, compare_text: fn(&str, &str) -> Ordering) -> Ordering {
@@ -73,8 +69,7 @@ fn without_dash<'a>(numbers: &str, text: &'a str) -> Option<(&'a str, Option<&'a
 
 /// What stands before the first `separator`, and after it.
 fn split_off(text: &str, separator: char) -> (&str, Option<&str>) {
-    text.split_once(separator)
-        .map_or((text, None), |(before, after)| (before, Some(after)))
+    text.split_once(separator).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
 /// Compares dotted numbers; missing ones are zero.
@@ -119,6 +114,5 @@ fn compare_identifier(a: &str, b: &str, compare_text: fn(&str, &str) -> Ordering
 
 fn compare_ignoring_case(a: &str, b: &str) -> Ordering {
     let (a, b) = (a.bytes(), b.bytes());
-    a.map(|byte| byte.to_ascii_lowercase())
-        .cmp(b.map(|byte| byte.to_ascii_lowercase()))
+    a.map(|byte| byte.to_ascii_lowercase()).cmp(b.map(|byte| byte.to_ascii_lowercase()))
 }

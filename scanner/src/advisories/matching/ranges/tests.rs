@@ -20,10 +20,7 @@ fn range(text: &str) -> Range {
             Event::Fixed(word.strip_prefix('<').unwrap().replace('+', ", "))
         }
     };
-    Range {
-        order: RangeOrder::Ecosystem,
-        events: text.split_whitespace().map(event).collect(),
-    }
+    Range { order: RangeOrder::Ecosystem, events: text.split_whitespace().map(event).collect() }
 }
 
 fn evaluate(ranges: &[Range], versions: &[&str], version: &str, scheme: Option<Scheme>) -> Answer {
@@ -93,22 +90,13 @@ fn listed_versions_are_compared_as_text_and_in_their_order() {
         (None, "r7", "r7", Affected),
         (None, "r7", "R7", Unaffected),
     ] {
-        assert_eq!(
-            evaluate(&[], &[listed], version, scheme),
-            expected,
-            "{version} in {listed}"
-        );
+        assert_eq!(evaluate(&[], &[listed], version, scheme), expected, "{version} in {listed}");
     }
     // An ecosystem whose order nobody knows: only what spans everything can be decided.
     assert_eq!(evaluate(&[range(">=0 <2")], &[], "1", None), Undecidable);
     assert_eq!(evaluate(&[range(">=0")], &[], "1", None), Affected);
     assert_eq!(
-        evaluate(
-            &[range(">=0 <1.0.0"), range(">=2.0.0")],
-            &[],
-            "3.0.0",
-            Some(Scheme::Semver)
-        ),
+        evaluate(&[range(">=0 <1.0.0"), range(">=2.0.0")], &[], "3.0.0", Some(Scheme::Semver)),
         Affected
     );
 }
@@ -129,11 +117,7 @@ fn model(events: &[Event], version: u32) -> bool {
         let (before, text) = (after, at.to_string());
         let introduced = has(Event::Introduced(text.clone()));
         let affected = introduced || (before && !has(Event::Fixed(text.clone())));
-        after = if has(Event::LastAffected(text)) {
-            introduced && before
-        } else {
-            affected
-        };
+        after = if has(Event::LastAffected(text)) { introduced && before } else { affected };
         if at == version {
             return affected;
         }

@@ -32,9 +32,9 @@ fn parts(text: &str) -> Vec<Part> {
                 rest = &rest[1..];
                 push_word(&mut parts, FINAL_DASH);
             }
-            b'0'..=b'9' => parts.push(Part::Number(padded(take_while(&mut rest, |byte| {
-                byte.is_ascii_digit()
-            })))),
+            b'0'..=b'9' => {
+                parts.push(Part::Number(padded(take_while(&mut rest, |byte| byte.is_ascii_digit()))))
+            }
             b'a'..=b'z' => {
                 let word = take_while(&mut rest, |byte| byte.is_ascii_lowercase());
                 push_word(&mut parts, spelled(word));
