@@ -198,7 +198,7 @@ mod tests {
                 [found.package.name.as_str(), &found.package.version, &source.name]
             })
             .collect();
-        assert_eq!(packages, expected, "{:.200}", content);
+        assert_eq!(packages, expected, "{content:.200}");
         found
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `var/lib/dpkg/status` has one stanza a package; images without dpkg have one file a package in
 //! `var/lib/dpkg/status.d/`. Owned files: `info/<package>[:<architecture>].list` and `.md5sums`, and
-//! `status.d/<package>.md5sums`. Formats: deb-control(5), deb822(5), dpkg-query(1), deb-md5sums(5).
+//! `status.d/<package>.md5sums`. What an interrupted run left in `updates/` counts beside `status`. Formats: deb-control(5), deb822(5), dpkg-query(1), deb-md5sums(5).
 
 mod stanza;
 
@@ -15,6 +15,8 @@ use crate::limits::Limits;
 
 const STATUS: &str = "var/lib/dpkg/status";
 const STATUS_PARTS: &str = "var/lib/dpkg/status.d";
+/// What dpkg has done but not yet written into `status`: numbered files, gone after an orderly end.
+const JOURNAL: &str = "var/lib/dpkg/updates";
 const LISTS: &str = "var/lib/dpkg/info";
 
 /// Reads dpkg's database.
@@ -34,6 +36,7 @@ impl Analyzer for Dpkg {
         &[
             Trigger::Path(STATUS),
             Trigger::Parent(STATUS_PARTS),
+            Trigger::Parent(JOURNAL),
             Trigger::Parent(LISTS),
         ]
     }
@@ -91,6 +94,9 @@ impl<'a> Part<'a> {
         match (directory, name.rsplit_once('.')) {
             (STATUS_PARTS | LISTS, Some((owner, "md5sums"))) => Some(Self::Checksums(Owner::of(owner))),
             (LISTS, Some((owner, "list"))) => Some(Self::List(Owner::of(owner))),
+            (JOURNAL, None) if name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(Self::Status(Layout::OneFile))
+            }
             (STATUS_PARTS, _) => Some(Self::Status(Layout::FilePerPackage)),
             _ => None,
         }

@@ -16,6 +16,13 @@ const MOST_OWNED_FILES: usize = 1_000_000;
 /// so the size of the input does not bound this.
 const MOST_OWNED_TEXT: usize = 64 << 20;
 
+/// All texts of all packages of one database, in bytes. Many tags of an rpm header may point to one text.
+const MOST_PACKAGE_TEXT: usize = 128 << 20;
+
+/// The longest text that a package keeps, in bytes. Names and versions have a hundredth of this, the longest
+/// licence lists a quarter.
+const LONGEST_TEXT: usize = 16 << 10;
+
 /// What has been read of one database so far.
 #[derive(Debug)]
 pub(super) struct Ledger<'a> {
@@ -24,6 +31,7 @@ pub(super) struct Ledger<'a> {
     found: Found,
     owned_files: usize,
     owned_text: usize,
+    package_text: usize,
     exceeded: Option<&'static str>,
     first_damage: Option<String>,
     damages: usize,
@@ -39,6 +47,7 @@ impl<'a> Ledger<'a> {
             found: Found::default(),
             owned_files: 0,
             owned_text: 0,
+            package_text: 0,
             exceeded: None,
             first_damage: None,
             damages: 0,
@@ -48,7 +57,8 @@ impl<'a> Ledger<'a> {
 
     /// Enters a package, unless there are too many: that is a problem of its own.
     pub(super) fn package(&mut self, package: Package) {
-        if self.found.packages.len() < self.limits.packages {
+        self.package_text = self.package_text.saturating_add(text_of(&package));
+        if self.found.packages.len() < self.limits.packages && self.package_text <= MOST_PACKAGE_TEXT {
             self.found.push(package);
         } else {
             self.exceeded = Some("more packages than may be read");
@@ -75,18 +85,17 @@ impl<'a> Ledger<'a> {
             self.skipped("an owned path is longer than a path can be");
             return None;
         }
-        // Every byte may become a replacement character of three.
-        self.owned_text = self.owned_text.saturating_add(length.saturating_mul(3));
-        self.owned_files = self.owned_files.saturating_add(1);
-        if self.owned_files > MOST_OWNED_FILES || self.owned_text > 3 * MOST_OWNED_TEXT {
-            self.exceeded = Some("more owned files than may be read");
-            return None;
-        }
         let mut path = String::from_utf8_lossy(directory).into_owned();
         if !path.is_empty() && !path.ends_with('/') {
             path.push('/');
         }
         path.push_str(&String::from_utf8_lossy(without_leading_slash(name)));
+        self.owned_text = self.owned_text.saturating_add(path.len());
+        self.owned_files = self.owned_files.saturating_add(1);
+        if self.owned_files > MOST_OWNED_FILES || self.owned_text > MOST_OWNED_TEXT {
+            self.exceeded = Some("more owned files than may be read");
+            return None;
+        }
         Some(OwnedFile { path, checksum })
     }
 
@@ -138,9 +147,28 @@ pub(super) fn lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         .map(|(line, number)| (number, line))
 }
 
-/// A value as text: undecodable bytes become U+FFFD, surrounding white space goes.
+/// A value as text: undecodable bytes become U+FFFD, surrounding white space goes, and what is longer than any
+/// honest value is cut.
 pub(super) fn text(value: &[u8]) -> String {
-    String::from_utf8_lossy(value.trim_ascii()).into_owned()
+    let value = value.trim_ascii();
+    String::from_utf8_lossy(&value[..value.len().min(LONGEST_TEXT)]).into_owned()
+}
+
+/// How many bytes the texts of a package take.
+fn text_of(package: &Package) -> usize {
+    let optional = [&package.architecture, &package.vendor, &package.module];
+    let source = package
+        .source
+        .iter()
+        .flat_map(|source| [Some(&source.name), source.version.as_ref()]);
+    let texts = [Some(&package.name), Some(&package.version)]
+        .into_iter()
+        .chain(source);
+    let texts = texts
+        .chain(optional.map(Option::as_ref))
+        .flatten()
+        .chain(&package.licenses);
+    texts.map(String::len).sum()
 }
 
 /// `/usr/bin/a`, `./usr/bin/a` and `usr/bin/a` are one path from the root.
@@ -155,7 +183,11 @@ fn without_leading_slash(path: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use shared::model::package::{Evidence, PackageKind};
+
     use super::*;
+    use crate::analyzers::Analyzer as _;
+    use crate::analyzers::apk::Apk;
 
     const FILE: CapturedFile<'_> = CapturedFile {
         path: "db",
@@ -171,8 +203,55 @@ mod tests {
         let files = (0..100_000)
             .filter_map(|_| ledger.file(&directory, b"f", None))
             .count();
-        assert!(files < 20_000, "{files}");
+        assert!((16_000..20_000).contains(&files), "{files}");
         let found = ledger.close();
+        assert_eq!(found.problems[0].kind, ProblemKind::LimitExceeded);
+    }
+
+    #[test]
+    fn i7_long_texts_that_many_packages_share_do_not_grow_without_bound() {
+        let limits = Limits::default();
+        let mut ledger = Ledger::new(&FILE, &limits);
+        let long = text(&vec![b'x'; 1 << 20]);
+        assert_eq!(long.len(), LONGEST_TEXT);
+        for _ in 0..20_000 {
+            ledger.package(Package {
+                kind: PackageKind::Rpm,
+                namespace: None,
+                name: "a".to_owned(),
+                version: "1".to_owned(),
+                architecture: None,
+                source: None,
+                vendor: Some(long.clone()),
+                module: None,
+                licenses: Vec::new(),
+                evidence: Evidence::Installed,
+            });
+        }
+        assert!(ledger.is_full());
+        let found = ledger.close();
+        assert!(
+            (8_000..8_200).contains(&found.packages.len()),
+            "{}",
+            found.packages.len()
+        );
+        assert_eq!(found.problems[0].kind, ProblemKind::LimitExceeded);
+    }
+
+    #[test]
+    fn i4_more_packages_than_allowed_are_said_to_be_missing() {
+        let limits = Limits {
+            packages: 2,
+            ..Limits::default()
+        };
+        let content = b"P:a\nV:1\n\nP:b\nV:1\n\nP:c\nV:1\n\n";
+        let file = CapturedFile {
+            path: "lib/apk/db/installed",
+            mode: 0,
+            content,
+        };
+        let found = Apk.analyze(&file, &limits);
+        assert_eq!(found.packages.len(), 2);
         assert_eq!(found.problems[0].kind, ProblemKind::LimitExceeded);
     }
 

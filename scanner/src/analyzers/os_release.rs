@@ -60,40 +60,56 @@ impl Analyzer for OsRelease {
 /// The longest value that identifies anything, in bytes; longer ones are cut.
 const LONGEST_VALUE: usize = 1024;
 
-/// The assignments of a file in the shell syntax of os-release(5). A later one of a key wins, as in a shell.
-struct Assignments(Vec<(String, String)>);
+/// The keys that are read; a file may assign any number of others.
+const KEYS: &[&str] = &[
+    "ID",
+    "ID_LIKE",
+    "NAME",
+    "PRETTY_NAME",
+    "VERSION",
+    "VERSION_CODENAME",
+    "VERSION_ID",
+    "DISTRIB_CODENAME",
+    "DISTRIB_DESCRIPTION",
+    "DISTRIB_ID",
+    "DISTRIB_RELEASE",
+];
+
+/// What a file in the shell syntax of os-release(5) assigns to [`KEYS`]. The last assignment wins.
+#[derive(Default)]
+struct Assignments([Option<String>; KEYS.len()]);
 
 impl Assignments {
     fn parse(content: &[u8]) -> Self {
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-        Self(lines(content).filter_map(|(_, line)| assignment(line)).collect())
+        let mut file = Self::default();
+        for (index, value) in lines(content).filter_map(|(_, line)| assignment(line)) {
+            file.0[index] = Some(unquoted(value));
+        }
+        file
     }
 
     /// A value that is there and not empty.
     fn value(&self, key: &str) -> Option<&str> {
-        let last = self.0.iter().rev().find(|(name, _)| name == key);
-        last.map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        let index = KEYS.iter().position(|known| *known == key)?;
+        self.0[index].as_deref().filter(|value| !value.is_empty())
     }
 }
 
-/// One line `KEY=value`; `None` for comments, blank lines and anything else.
-fn assignment(line: &[u8]) -> Option<(String, String)> {
+/// One line `KEY=value`: which key, and the value as written. `None` for comments, blank lines, other keys.
+fn assignment(line: &[u8]) -> Option<(usize, &[u8])> {
     let line = line.trim_ascii_start();
-    let equals = line.iter().position(|byte| *byte == b'=')?;
+    let equals = memchr::memchr(b'=', line)?;
     let (key, value) = (&line[..equals], &line[equals + 1..]);
-    let is_key = !key.is_empty()
-        && key
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    is_key.then(|| (text(key), unquoted(value)))
+    let index = KEYS.iter().position(|known| known.as_bytes() == key)?;
+    Some((index, value))
 }
 
 /// What a shell makes of the right side of an assignment: quotes, backslashes, and the end at a space.
 fn unquoted(value: &[u8]) -> String {
     let mut out = Vec::new();
     let mut quote = None;
-    let mut bytes = value.iter().copied();
+    let mut bytes = value[..value.len().min(LONGEST_VALUE)].iter().copied();
     while let Some(byte) = bytes.next() {
         match (byte, quote) {
             (b'\'' | b'"', None) => quote = Some(byte),
@@ -107,7 +123,6 @@ fn unquoted(value: &[u8]) -> String {
             (byte, _) => out.push(byte),
         }
     }
-    out.truncate(LONGEST_VALUE);
     text(&out)
 }
 

@@ -218,6 +218,8 @@ fn only_files_of_the_database_are_wanted() {
         ("var/lib/dpkg/info/libc6:amd64.md5sums", true),
         ("var/lib/dpkg/info/libc6:amd64.postinst", false),
         ("var/lib/dpkg/info/format", false),
+        ("var/lib/dpkg/updates/0001", true),
+        ("var/lib/dpkg/updates/tmp.i", false),
         ("var/lib/dpkg/status-old", false),
         ("srv/var/lib/dpkg/status.d/libc6", false),
     ] {
@@ -231,8 +233,8 @@ fn only_files_of_the_database_are_wanted() {
     }
 }
 
-/// Excerpt of a real Debian 12 status file: an epoch, a binary rebuild, leftover configuration, same-name
-/// packages of two architectures would be too large to add.
+/// An excerpt of a real Debian 12 status file with epochs, binary rebuilds and sources of other names, and
+/// what `dpkg-query` says about it.
 #[test]
 fn a_real_status_file_is_read() {
     let content = include_bytes!("../../../fixtures/dpkg/status");
