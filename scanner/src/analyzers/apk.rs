@@ -80,7 +80,7 @@ impl<'a> Record<'a> {
             self.line = number;
         }
         let [letter, b':', value @ ..] = line else {
-            ledger.damage(format!("line {number} is not a letter, a colon and a value"));
+            ledger.damage(format_args!("line {number} is not a letter, a colon and a value"));
             return;
         };
         match letter {
@@ -102,14 +102,14 @@ impl<'a> Record<'a> {
             _ => return,
         };
         if field.replace(value).is_some() {
-            ledger.damage(format!("line {number} repeats a field"));
+            ledger.damage(format_args!("line {number} repeats a field"));
         }
     }
 
     fn read_checksum(&mut self, number: usize, value: &[u8], ledger: &mut Ledger<'_>) {
         match (checksum(value), self.files.last_mut()) {
             (Some(checksum), Some(file)) => file.checksum = Some(checksum),
-            _ => ledger.skipped(format!("line {number} is no checksum of a file")),
+            _ => ledger.skipped(format_args!("line {number} is no checksum of a file")),
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Record<'a> {
             return;
         }
         let (Some(name), Some(version)) = (stated(self.name), stated(self.version)) else {
-            ledger.damage(format!(
+            ledger.damage(format_args!(
                 "the record in line {} has no name or no version",
                 self.line
             ));

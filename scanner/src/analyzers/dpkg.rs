@@ -8,7 +8,7 @@ mod stanza;
 
 use shared::model::package::{Evidence, Package, PackageKind, SourcePackage};
 
-use self::stanza::Stanza;
+use self::stanza::{Stanza, StanzaDamage};
 use super::ledger::{Ledger, lines, text};
 use super::{Analyzer, Candidate, CapturedFile, Checksum, FileClass, Found, OwnedFiles, Trigger};
 use crate::limits::Limits;
@@ -132,8 +132,8 @@ fn read_packages(content: &[u8], layout: Layout, ledger: &mut Ledger<'_>) {
         if ledger.is_full() {
             return;
         }
-        if let Some(damage) = &stanza.damage {
-            ledger.damage(damage.as_str());
+        if let Some(damage) = stanza.damage {
+            ledger.damage(damage);
         }
         match installed(&stanza, layout) {
             Ok(Some(package)) => ledger.package(package),
@@ -148,15 +148,20 @@ fn read_packages(content: &[u8], layout: Layout, ledger: &mut Ledger<'_>) {
 }
 
 /// The package of a stanza; `None` if it is not installed; else why that cannot be told.
-fn installed(stanza: &Stanza<'_>, layout: Layout) -> Result<Option<Package>, String> {
+fn installed(stanza: &Stanza<'_>, layout: Layout) -> Result<Option<Package>, StanzaDamage> {
     let name = stanza.package.filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| format!("the stanza in line {} names no package", stanza.line))?;
-    match presence(stanza.status, layout) {
-        Presence::Absent => return Ok(None),
-        Presence::Present => {}
+    let name = name.ok_or(StanzaDamage::NoName(stanza.line))?;
+    let is_present = match (stanza.status, layout) {
+        (Some(status), Layout::OneFile | Layout::FilePerPackage) => is_present(status),
+        (None, Layout::FilePerPackage) => true,
+        // dpkg writes a status for every stanza and takes one without it as not installed.
+        (None, Layout::OneFile) => return Err(StanzaDamage::NoStatus(stanza.line)),
+    };
+    if !is_present {
+        return Ok(None);
     }
     let version = stanza.version.filter(|version| !version.is_empty());
-    let version = version.ok_or_else(|| format!("the stanza in line {} has no version", stanza.line))?;
+    let version = version.ok_or(StanzaDamage::NoVersion(stanza.line))?;
     let (name, version) = (text(name), text(version));
     Ok(Some(Package {
         kind: PackageKind::Deb,
@@ -175,31 +180,16 @@ fn installed(stanza: &Stanza<'_>, layout: Layout) -> Result<Option<Package>, Str
     }))
 }
 
-/// Whether a package's files are in the image.
-enum Presence {
-    Present,
-    Absent,
-}
-
-/// `Status` is three words: what is wanted, whether it failed, and the state, which alone tells what is on
-/// disk. Only two states leave no file but configuration; a state that nobody knows hides nothing.
-fn presence(status: Option<&[u8]>, layout: Layout) -> Presence {
-    let Some(status) = status else {
-        return match layout {
-            Layout::OneFile => Presence::Absent,
-            Layout::FilePerPackage => Presence::Present,
-        };
-    };
+/// Whether a package's files are in the image. `Status` is three words: what is wanted, whether it failed, and
+/// the state, which alone tells what is on disk. Only two states leave nothing but configuration; a state that
+/// nobody knows hides nothing.
+fn is_present(status: &[u8]) -> bool {
     let mut words = status
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty());
     let state = words.nth(2).unwrap_or_default();
     let absent = [&b"config-files"[..], b"not-installed"];
-    if absent.iter().any(|word| state.eq_ignore_ascii_case(word)) {
-        Presence::Absent
-    } else {
-        Presence::Present
-    }
+    !absent.iter().any(|word| state.eq_ignore_ascii_case(word))
 }
 
 /// `Source: name (version)`. Without it the source is called like the package; without parentheses it has
@@ -240,13 +230,13 @@ fn read_checksums(content: &[u8], owner: Owner<'_>, ledger: &mut Ledger<'_>) {
             Some((digest, path)) if path.starts_with(b" ") => {
                 let mut md5 = [0; 16];
                 if hex::decode_to_slice(digest, &mut md5).is_err() {
-                    ledger.skipped(format!("line {number} has no MD5 digest"));
+                    ledger.skipped(format_args!("line {number} has no MD5 digest"));
                     continue;
                 }
                 files.extend(ledger.file(b"", path.trim_ascii_start(), Some(Checksum::Md5(md5))));
             }
             _ if line.trim_ascii().is_empty() => {}
-            _ => ledger.skipped(format!("line {number} is not a digest and a path")),
+            _ => ledger.skipped(format_args!("line {number} is not a digest and a path")),
         }
     }
     ledger.owner(owner.of_files(files));

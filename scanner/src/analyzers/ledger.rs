@@ -3,6 +3,8 @@
 //! Whatever is wrong inside a package database may hide a package, so any damage becomes one blocking
 //! problem that says what was first found and how much more there is; what was readable is kept.
 
+use std::fmt::Display;
+
 use shared::model::package::Package;
 use shared::model::problem::{Problem, ProblemKind};
 
@@ -99,15 +101,15 @@ impl<'a> Ledger<'a> {
         Some(OwnedFile { path, checksum })
     }
 
-    /// Notes that something could not be read.
-    pub(super) fn damage(&mut self, what: impl Into<String>) {
+    /// Notes that something could not be read. Only the first is put into words: there may be millions.
+    pub(super) fn damage(&mut self, what: impl Display) {
         self.damages = self.damages.saturating_add(1);
-        self.first_damage.get_or_insert_with(|| what.into());
+        self.first_damage.get_or_insert_with(|| what.to_string());
     }
 
     /// Notes that something was left out that can hide no package: an entry of a list of owned files.
-    pub(super) fn skipped(&mut self, what: impl Into<String>) {
-        self.first_skipped.get_or_insert_with(|| what.into());
+    pub(super) fn skipped(&mut self, what: impl Display) {
+        self.first_skipped.get_or_insert_with(|| what.to_string());
     }
 
     /// Whether reading on is pointless because a limit was reached.
@@ -120,7 +122,7 @@ impl<'a> Ledger<'a> {
         if let Some(first) = self.first_damage {
             let detail = match self.damages - 1 {
                 0 => first,
-                more => format!("{first}; {more} more places are damaged"),
+                more => format!("{first} (and {more} more)"),
             };
             let problem = Problem::new(ProblemKind::DatabaseUnreadable, detail).at(self.path);
             self.found.problems.push(problem);
@@ -263,7 +265,7 @@ mod tests {
         ledger.damage("second");
         let problems = ledger.close().problems;
         assert_eq!(problems.len(), 1);
-        assert_eq!(problems[0].detail, "first; 1 more places are damaged");
+        assert_eq!(problems[0].detail, "first (and 1 more)");
         assert_eq!(problems[0].path.as_deref(), Some("db"));
     }
 

@@ -76,6 +76,8 @@ struct Headers<'l, 'a> {
     count: usize,
     /// How many bytes may still come. A sound database does not hold more than its own size.
     room: usize,
+    /// Whether more came.
+    is_over: bool,
 }
 
 impl<'l, 'a> Headers<'l, 'a> {
@@ -84,6 +86,7 @@ impl<'l, 'a> Headers<'l, 'a> {
             ledger,
             count: 0,
             room: file.content.len(),
+            is_over: false,
         }
     }
 
@@ -94,17 +97,20 @@ impl<'l, 'a> Headers<'l, 'a> {
                 self.room = room;
                 package::enter(blob, self.ledger);
             }
-            None => self.damage("its headers lie on top of each other"),
+            None => {
+                self.is_over = true;
+                self.damage("its headers lie on top of each other");
+            }
         }
     }
 
     fn damage(&mut self, what: impl std::fmt::Display) {
-        self.ledger.damage(format!("rpm database: {what}"));
+        self.ledger.damage(format_args!("rpm database: {what}"));
     }
 
     /// Whether reading on is pointless.
     fn is_full(&self) -> bool {
-        self.ledger.is_full()
+        self.is_over || self.ledger.is_full()
     }
 }
 

@@ -17,7 +17,24 @@ pub(super) struct Stanza<'a> {
     pub(super) source: Option<&'a [u8]>,
     pub(super) maintainer: Option<&'a [u8]>,
     /// The first thing that no writer of such files would write.
-    pub(super) damage: Option<String>,
+    pub(super) damage: Option<StanzaDamage>,
+}
+
+/// What is wrong with a paragraph, and in which line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum StanzaDamage {
+    #[error("line {0} is not a field")]
+    NoField(usize),
+    #[error("line {0} repeats a field")]
+    Repeated(usize),
+    #[error("line {0} contains a NUL byte")]
+    Nul(usize),
+    #[error("the stanza in line {0} names no package")]
+    NoName(usize),
+    #[error("the stanza in line {0} does not say whether it is installed")]
+    NoStatus(usize),
+    #[error("the stanza in line {0} has no version")]
+    NoVersion(usize),
 }
 
 /// The paragraphs of a file, in order.
@@ -45,22 +62,18 @@ impl<'a> Stanza<'a> {
         }
         let colon = memchr::memchr(b':', line).filter(|at| is_field_name(&line[..*at]));
         let Some(colon) = colon else {
-            self.damage
-                .get_or_insert_with(|| format!("line {number} is not a field"));
+            self.damage.get_or_insert(StanzaDamage::NoField(number));
             return;
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         let Some(field) = self.field(name) else {
             return;
         };
-        let is_second = field.replace(value).is_some();
-        if is_second || value.contains(&0) {
-            let what = if is_second {
-                "repeats a field"
-            } else {
-                "contains a NUL byte"
-            };
-            self.damage.get_or_insert_with(|| format!("line {number} {what}"));
+        if field.replace(value).is_some() {
+            self.damage.get_or_insert(StanzaDamage::Repeated(number));
+        }
+        if value.contains(&0) {
+            self.damage.get_or_insert(StanzaDamage::Nul(number));
         }
     }
 

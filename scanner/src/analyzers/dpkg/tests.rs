@@ -83,7 +83,8 @@ fn a_missing_status_means_present_only_in_a_file_of_its_own() {
         Some("Somebody <s@example.org>")
     );
     assert!(found.problems.is_empty());
-    check(STATUS, text, &[]);
+    let found = check(STATUS, text, &[]);
+    assert_eq!(found.problems[0].kind, ProblemKind::DatabaseUnreadable);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) fn read(content: &[u8], ledger: &mut Ledger<'_>) {
         match package(line) {
             Some(package) if package.name == "gpg-pubkey" => {}
             Some(package) => ledger.package(package),
-            None => ledger.damage(format!("line {number} is not a package of an rpm manifest")),
+            None => ledger.damage(format_args!("line {number} is not a package of an rpm manifest")),
         }
     }
     if !content.is_empty() && !content.ends_with(b"\n") {

@@ -19,7 +19,7 @@ const KEY: &[u8] = b"gpg-pubkey";
 pub(super) fn enter(blob: &[u8], ledger: &mut Ledger<'_>) {
     match read(blob, ledger) {
         Ok(()) => {}
-        Err(damage) => ledger.damage(format!("rpm database: {damage}")),
+        Err(damage) => ledger.damage(format_args!("rpm database: {damage}")),
     }
 }
 

@@ -239,6 +239,40 @@ fn i4_an_ndb_file_that_lies_is_read_within_bounds() {
 }
 
 #[test]
+fn i7_slots_that_share_one_blob_do_not_multiply_it() {
+    let mut content = ndb(&headers()[..1]);
+    let slot = content[32 + 16..32 + 32].to_vec();
+    for at in (32..4096).step_by(16) {
+        content[at..at + 16].copy_from_slice(&slot);
+    }
+    let found = analyze("var/lib/rpm/Packages.db", &content);
+    assert!(found.packages.len() < 4, "{}", found.packages.len());
+    assert!(
+        found.problems[0].detail.contains("on top of each other"),
+        "{:?}",
+        found.problems
+    );
+}
+
+#[test]
+fn i7_cells_that_share_one_row_do_not_multiply_it() {
+    let mut content = fixture!("page-65536.sqlite");
+    // A leaf whose array of cells points to the first cell only, as often as there is room.
+    for page in content.chunks_mut(65_536).filter(|page| page[0] == 13) {
+        let first = [page[8], page[9]];
+        let room = usize::from(u16::from_be_bytes([page[5], page[6]]));
+        let cells = (room - 8) / 2;
+        page[3..5].copy_from_slice(&(cells as u16).to_be_bytes());
+        for at in 0..cells {
+            page[8 + at * 2..10 + at * 2].copy_from_slice(&first);
+        }
+    }
+    let found = analyze("var/lib/rpm/rpmdb.sqlite", &content);
+    assert!(found.packages.len() < 1000, "{}", found.packages.len());
+    assert_ne!(found.problems, []);
+}
+
+#[test]
 fn i7_a_berkeley_db_file_that_lies_neither_hangs_nor_passes() {
     const PATH: &str = "var/lib/rpm/Packages";
     let sound = fixture!("Packages");

@@ -45,7 +45,7 @@ pub(super) fn report(log: &[u8], ledger: &mut Ledger<'_>) {
     match Committed::read(log) {
         Ok(committed) if committed.pages.is_empty() => {}
         Ok(_) => ledger.damage("a write-ahead log next to the rpm database was not read"),
-        Err(error) => ledger.damage(error.to_string()),
+        Err(error) => ledger.damage(error),
     }
 }
 
