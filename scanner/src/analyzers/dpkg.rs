@@ -210,12 +210,15 @@ fn source(field: Option<&[u8]>, package: &str, version: &str) -> SourcePackage {
 
 /// A `.list` file: one absolute path a line, directories too.
 fn read_list(content: &[u8], owner: Owner<'_>, ledger: &mut Ledger<'_>) {
-    let paths = lines(content).filter(|(_, path)| !matches!(*path, b"" | b"/" | b"/."));
-    let files = paths.map_while(|(_, path)| match ledger.is_full() {
-        true => None,
-        false => Some(ledger.file(b"", path, None)),
-    });
-    let files = files.flatten().collect();
+    let mut files = Vec::new();
+    for (_, path) in lines(content) {
+        if ledger.is_full() {
+            break;
+        }
+        if !matches!(path, b"" | b"/" | b"/.") {
+            files.extend(ledger.file(b"", path, None));
+        }
+    }
     ledger.owner(owner.of_files(files));
 }
 

@@ -34,6 +34,10 @@ enum BdbDamage {
     Kind(usize),
     #[error("the chain of overflow pages from page {0} is broken")]
     Chain(usize),
+    #[error("page {0} lists other items than it holds")]
+    Items(usize),
+    #[error("overflow page {0} belongs to no value")]
+    Orphan(usize),
 }
 
 /// A file whose description makes sense.
@@ -60,8 +64,11 @@ pub(super) fn read(content: &[u8], headers: &mut Headers<'_, '_>) {
             database.read_pairs(number, page, headers);
         }
         if headers.is_full() {
-            break;
+            return;
         }
+    }
+    if let Some(orphan) = database.orphan() {
+        headers.damage(orphan);
     }
 }
 
@@ -109,11 +116,33 @@ impl<'a> Database<'a> {
         self.content.get(start..start.checked_add(self.page_size)?)
     }
 
+    /// An overflow page that no value led to. Pages that are free have another kind, so its value went missing.
+    fn orphan(&self) -> Option<BdbDamage> {
+        let is_orphan = |number: &usize| {
+            let is_overflow = self.page(*number).is_some_and(|page| page[25] == OVERFLOW);
+            is_overflow && !self.followed[*number]
+        };
+        (1..self.followed.len()).find(is_orphan).map(BdbDamage::Orphan)
+    }
+
+    /// Whether the last item listed is the one at which the page says that its items begin.
+    fn lists_all(&self, page: &[u8], entries: usize) -> bool {
+        let last = match entries.checked_sub(1) {
+            Some(last) => self.order.u16(page, PAGE_HEADER + last * 2),
+            // The largest page size does not fit into the field; an empty page then says 0.
+            None => Some(self.page_size as u16),
+        };
+        last == self.order.u16(page, 22)
+    }
+
     /// Delivers the values of one hash page.
     fn read_pairs(&mut self, number: usize, page: &'a [u8], headers: &mut Headers<'_, '_>) {
         let entries = self.order.u16(page, 20).map_or(0, usize::from);
         if !entries.is_multiple_of(2) {
             headers.damage(BdbDamage::Page(number));
+        }
+        if !self.lists_all(page, entries) {
+            headers.damage(BdbDamage::Items(number));
         }
         for pair in 0..entries / 2 {
             if headers.is_full() {

@@ -179,3 +179,77 @@ impl<'a> Value<'a> {
         self.strings()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A blob of entries (tag, type, offset, count) and data.
+    fn blob(entries: &[[u32; 4]], data: &[u8]) -> Vec<u8> {
+        let mut blob = Vec::new();
+        for number in [entries.len() as u32, data.len() as u32] {
+            blob.extend(number.to_be_bytes());
+        }
+        blob.extend(entries.iter().flatten().flat_map(|number| number.to_be_bytes()));
+        blob.extend(data);
+        blob
+    }
+
+    fn check(entries: &[[u32; 4]], data: &[u8], expected: Result<Option<&[u8]>, HeaderDamage>) {
+        let blob = blob(entries, data);
+        let found = Header::open(&blob).and_then(|header| header.string(Tag::Name));
+        assert_eq!(found, expected, "{entries:?} {data:?}");
+    }
+
+    #[test]
+    fn strings_are_found_where_their_entry_says() {
+        check(&[[1000, 6, 0, 1]], b"a\0", Ok(Some(b"a")));
+        check(&[[1000, 6, 2, 1]], b"a\0bc\0", Ok(Some(b"bc")));
+        check(&[[1000, 9, 0, 2]], b"a\0b\0", Ok(Some(b"a")));
+        check(&[[1000, 8, 0, 0]], b"a\0", Ok(None));
+        check(&[[1001, 6, 0, 1]], b"a\0", Ok(None));
+        check(&[], b"", Ok(None));
+    }
+
+    #[test]
+    fn an_entry_after_the_region_replaces_the_one_in_it() {
+        check(
+            &[[63, 7, 0, 16], [1000, 6, 0, 1], [1000, 6, 2, 1]],
+            b"a\0b\0",
+            Ok(Some(b"b")),
+        );
+    }
+
+    #[test]
+    fn i7_entries_that_lie_are_damage() {
+        check(&[[1000, 6, 0, 1]], b"a", Err(HeaderDamage::Outside(Tag::Name)));
+        check(&[[1000, 6, 2, 1]], b"a\0", Err(HeaderDamage::Outside(Tag::Name)));
+        check(
+            &[[1000, 6, u32::MAX, 1]],
+            b"a\0",
+            Err(HeaderDamage::Outside(Tag::Name)),
+        );
+        check(&[[1000, 4, 0, 1]], b"a\0", Err(HeaderDamage::Type(Tag::Name)));
+        check(&[[1000, 8, 0, u32::MAX]], b"a\0", Err(HeaderDamage::TooLarge));
+
+        let numbers = blob(&[[1003, 4, 0, 2]], &[0, 0, 0, 7]);
+        let numbers = Header::open(&numbers)
+            .unwrap()
+            .numbers(Tag::Epoch)
+            .map(Iterator::count);
+        assert_eq!(numbers, Err(HeaderDamage::Outside(Tag::Epoch)));
+    }
+
+    #[test]
+    fn i7_frames_that_lie_are_damage() {
+        let sound = blob(&[[1000, 6, 0, 1]], b"a\0");
+        for (at, byte) in [(3, 0), (3, 2), (7, 1), (7, 3), (0, 1), (4, 0x20)] {
+            let mut lying = sound.clone();
+            lying[at] = byte;
+            assert!(Header::open(&lying).is_err(), "{at} {byte}");
+        }
+        for end in 0..sound.len() {
+            assert!(Header::open(&sound[..end]).is_err(), "{end}");
+        }
+    }
+}

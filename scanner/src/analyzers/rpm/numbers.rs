@@ -1,6 +1,6 @@
 //! Fixed-width numbers at stated offsets of foreign bytes; `None` where the bytes end before.
 
-/// The bytes order of a file that may come from another machine.
+/// The byte order of a file that may come from another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Big,

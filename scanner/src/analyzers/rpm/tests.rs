@@ -193,6 +193,7 @@ fn ndb(blobs: &[Vec<u8>]) -> Vec<u8> {
 
 #[test]
 fn ndb_is_read_around_free_slots() {
+    check_whole("usr/lib/sysimage/rpm/Packages.db", &fixture!("Packages.db"));
     assert_eq!(headers().len(), 5);
     check_whole("usr/lib/sysimage/rpm/Packages.db", &ndb(&headers()));
 }
@@ -292,6 +293,18 @@ fn i7_a_berkeley_db_file_that_lies_neither_hangs_nor_passes() {
     }
     check_damaged(PATH, &changed(32, &[0xff; 4]), 4, "pages of 4294967296");
     check_damaged(PATH, b"", 0, "not a Berkeley DB hash file");
+    let hash_page = (1..sound.len() / 4096)
+        .map(|page| page * 4096)
+        .find(|at| sound[at + 25] == 13 && sound[at + 20] > 2);
+    let hash_page = hash_page.unwrap();
+    check_damaged(
+        PATH,
+        &changed(hash_page + 20, &[sound[hash_page + 20] - 2]),
+        3,
+        "lists other items",
+    );
+    let hidden = analyze(PATH, &changed(hash_page + 25, &[0]));
+    assert!(hidden.packages.len() < 4 && hidden.problems[0].detail.contains("belongs to no value"));
     // Every overflow page points to itself.
     let mut looping = sound.clone();
     for (number, page) in looping
@@ -396,24 +409,26 @@ proptest! {
     }
 
     #[test]
-    fn i4_a_flipped_sqlite_database_never_lacks_a_package_in_silence(at: prop::sample::Index, bits in 1_u8..) {
-        let mut content = fixture!("page-512.sqlite");
-        let at = at.index(content.len());
-        content[at] ^= bits;
-        let found = analyze("var/lib/rpm/rpmdb.sqlite", &content);
-        prop_assert!(found.packages.len() >= 4 || !found.problems.is_empty());
-    }
-
-    #[test]
-    fn i7_a_flipped_database_of_any_form_does_not_panic(at: prop::sample::Index, bits in 1_u8.., form in 0..4) {
+    fn i4_a_flipped_database_never_lacks_a_package_in_silence(at: prop::sample::Index, bits in 1_u8.., form in 0..4) {
         let (path, mut content) = match form {
             0 => ("var/lib/rpm/Packages", fixture!("Packages")),
             1 => ("var/lib/rpm/Packages", fixture!("Packages-big-endian")),
-            2 => ("var/lib/rpm/Packages.db", ndb(&headers())),
-            _ => ("var/lib/rpm/rpmdb.sqlite-wal", fixture!("logged.sqlite-wal")),
+            2 => ("var/lib/rpm/Packages.db", fixture!("Packages.db")),
+            _ => ("var/lib/rpm/rpmdb.sqlite", fixture!("page-512.sqlite")),
         };
         let at = at.index(content.len());
         content[at] ^= bits;
-        analyze(path, &content);
+        let found = analyze(path, &content);
+        prop_assert!(found.packages.len() >= 4 || !found.problems.is_empty(), "{path} {at}");
+    }
+
+    #[test]
+    fn i7_a_flipped_log_does_not_panic(at: prop::sample::Index, bits in 1_u8..) {
+        let (database, mut log) = (fixture!("logged.sqlite"), fixture!("logged.sqlite-wal"));
+        let at = at.index(log.len());
+        log[at] ^= bits;
+        analyze("var/lib/rpm/rpmdb.sqlite-wal", &log);
+        let size = wal::joined(&database, &log).map_or(0, |image| image.len());
+        prop_assert!(size <= database.len() + log.len());
     }
 }

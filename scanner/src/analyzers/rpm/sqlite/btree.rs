@@ -198,12 +198,16 @@ impl<'a> Btrees<'a> {
             children.push(child);
         }
         children.extend(Big.u32(page.bytes, page.start + 8));
-        let audit = page.audit(filled);
-        let waits = children
-            .into_iter()
-            .rev()
-            .map(|child| self.wait_for(child, depth + 1, waiting));
-        audit_and(audit, waits).any(|result| result.is_err_and(|damage| visit(Err(damage))))
+        if page.audit(filled).is_err_and(|damage| visit(Err(damage))) {
+            return true;
+        }
+        for child in children.into_iter().rev() {
+            let waits = self.wait_for(child, depth + 1, waiting);
+            if waits.is_err_and(|damage| visit(Err(damage))) {
+                return true;
+            }
+        }
+        false
     }
 
     fn visit_leaf(&mut self, page: &Page<'a>, visit: Visit<'_>) -> bool {
@@ -278,14 +282,6 @@ impl<'a> Btrees<'a> {
             Err(SqliteDamage::Page(next))
         }
     }
-}
-
-/// The result of an audit, then others.
-fn audit_and(
-    audit: Result<(), SqliteDamage>,
-    others: impl Iterator<Item = Result<(), SqliteDamage>>,
-) -> impl Iterator<Item = Result<(), SqliteDamage>> {
-    std::iter::once(audit).chain(others)
 }
 
 impl Page<'_> {
