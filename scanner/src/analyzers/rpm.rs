@@ -2,8 +2,8 @@
 //!
 //! `rpmdb.sqlite`, `Packages.db` (NDB) or `Packages` (Berkeley DB) in one of three directories hold one header
 //! blob a package; images without rpm have the text file `container-manifest-2`. Where several exist, which one
-//! counts is decided where all of them are visible. Reading order: [`header`] (the blob), [`package`] (blob →
-//! package), then the containers: [`sqlite`], [`wal`], [`ndb`], [`bdb`], [`manifest`].
+//! counts is decided where all of them are visible. Reading order: `header` (the blob), `package` (blob →
+//! package), then the containers: `sqlite`, `wal`, `ndb`, `bdb`, `manifest`.
 //!
 //! A write-ahead log belongs to the database beside it, and an analyzer sees one file: a log with committed
 //! pages is a problem here, until both are joined ([`wal::joined`]).
