@@ -3,6 +3,12 @@
 //! An analyzer is context free: it sees one file and nothing of other files, layers, the distribution or
 //! advisories. That makes its result cacheable by layer, and lets the squash decide what is still visible.
 
+pub mod apk;
+pub mod dpkg;
+mod ledger;
+pub mod os_release;
+pub mod rpm;
+
 use serde::{Deserialize, Serialize};
 use shared::model::package::Package;
 use shared::model::problem::Problem;
@@ -11,7 +17,7 @@ use shared::model::report::{Distribution, Revision};
 use crate::limits::Limits;
 
 /// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
-pub const ALL: &[&dyn Analyzer] = &[];
+pub const ALL: &[&dyn Analyzer] = &[&os_release::OsRelease, &dpkg::Dpkg, &apk::Apk, &rpm::Rpm];
 
 /// Reads one package format.
 pub trait Analyzer: Send + Sync {
