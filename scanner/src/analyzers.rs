@@ -171,8 +171,13 @@ impl Found {
 
 /// The revision of everything that decides what analyzers find (I6).
 pub fn revision(limits: &Limits) -> Revision {
+    revision_of(ALL, limits)
+}
+
+/// The revision of a list of analyzers under limits.
+pub(crate) fn revision_of(analyzers: &[&dyn Analyzer], limits: &Limits) -> Revision {
     let mut text = format!("engine {}\n", crate::image::ENGINE_VERSION);
-    for analyzer in ALL {
+    for analyzer in analyzers {
         text.push_str(&format!("{} {}\n", analyzer.name(), analyzer.version()));
     }
     text.push_str(&format!("{limits:?}"));

@@ -1,0 +1,159 @@
+//! Everything that one layer contributes to an image, and nothing that depends on other layers.
+//!
+//! A pure function of the layer's bytes and the analyzer revision, so it can be cached by layer digest and
+//! shared by every image that has the layer. What of it is visible, only the squash knows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared::model::digest::Digest;
+use shared::model::problem::{Problem, ProblemKind};
+use shared::model::report::Revision;
+
+pub use super::entries::{Entries, Entry, EntryKind, EntryTable};
+use crate::analyzers::{Checksum, Found};
+
+/// What one pass over a layer found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerAnalysis {
+    /// Digest of the stored bytes, verified.
+    pub layer: Digest,
+    /// What decided about the findings (I6).
+    pub analyzer: Revision,
+    /// SHA-256 of the uncompressed tar; `None` if it could not be decoded to its end.
+    pub diff_id: Option<Digest>,
+    /// Stored size in bytes.
+    pub size_bytes: u64,
+    /// Uncompressed size in bytes, as far as it was decoded.
+    pub inflated_bytes: u64,
+    /// Every entry, in the order of the tar.
+    pub entries: EntryTable,
+    /// Whiteouts and opaque markers; they hide what lower layers have, whatever their place in the tar.
+    pub removals: EntryTable,
+    /// What analyzers made of which file, in the order of the tar.
+    pub evidence: Vec<Evidence>,
+    /// Hard links with names that analyzers want; the squash finds the content that they share.
+    pub links: Vec<WantedLink>,
+    /// Package databases below another root than the image's: positions of their entries.
+    pub nested_databases: Vec<u32>,
+    /// What went wrong with the layer itself.
+    pub problems: Vec<Problem>,
+}
+
+/// A file that analyzers wanted, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Position in [`LayerAnalysis::entries`].
+    pub entry: u32,
+    /// Under another path than the entry's own, which a link in some image led to.
+    pub read_as: Option<String>,
+    /// What each analyzer found that read it.
+    pub readings: Vec<Reading>,
+    /// What the content hashes to, if a language package depends on it.
+    pub checksums: Option<Checksums>,
+    /// Why it could not be read, or not by everybody.
+    pub problems: Vec<Problem>,
+}
+
+/// What one analyzer found in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The analyzer's name.
+    pub analyzer: String,
+    /// Its findings, possibly none.
+    pub found: Found,
+}
+
+/// A hard link whose path says that analyzers want the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedLink {
+    /// Position in [`LayerAnalysis::entries`].
+    pub entry: u32,
+    /// Names of the analyzers.
+    pub analyzers: Vec<String>,
+}
+
+/// Digests of a file's content, of the kinds that package databases state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checksums {
+    md5: [u8; 16],
+    sha1: [u8; 20],
+    sha256: [u8; 32],
+}
+
+impl Checksums {
+    /// The digests of `content`.
+    pub fn of(content: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self {
+            md5: md5::Md5::digest(content).into(),
+            sha1: sha1::Sha1::digest(content).into(),
+            sha256: sha2::Sha256::digest(content).into(),
+        }
+    }
+
+    /// Whether the content is what a package database says.
+    pub fn match_stated(&self, stated: &Checksum) -> bool {
+        match stated {
+            Checksum::Md5(md5) => *md5 == self.md5,
+            Checksum::Sha1(sha1) => *sha1 == self.sha1,
+            Checksum::Sha256(sha256) => *sha256 == self.sha256,
+        }
+    }
+}
+
+/// How many problems of one kind are kept; the rest is counted.
+const KEPT_OF_A_KIND: usize = 100;
+
+/// Problems as they come: a hostile layer cannot make millions of them.
+#[derive(Default)]
+pub(super) struct Problems {
+    kept: Vec<Problem>,
+    counts: BTreeMap<ProblemKind, usize>,
+}
+
+impl Problems {
+    /// Adds one.
+    pub(super) fn push(&mut self, problem: Problem) {
+        let count = self.counts.entry(problem.kind).or_default();
+        *count += 1;
+        if *count <= KEPT_OF_A_KIND {
+            self.kept.push(problem);
+        }
+    }
+
+    /// Adds several.
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        problems.into_iter().for_each(|problem| self.push(problem));
+    }
+
+    /// All that were kept, and for each kind of which there were more, how many more.
+    pub(super) fn finish(mut self) -> Vec<Problem> {
+        for (kind, count) in self.counts {
+            if count > KEPT_OF_A_KIND {
+                let more = count - KEPT_OF_A_KIND;
+                self.kept
+                    .push(Problem::new(kind, format!("{more} more of this kind")));
+            }
+        }
+        self.kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i7_a_flood_of_problems_is_kept_in_part_and_counted() {
+        let mut problems = Problems::default();
+        problems.extend((0..1000).map(|n| Problem::new(ProblemKind::PathTraversal, format!("{n}"))));
+        problems.push(Problem::new(ProblemKind::TrailingData, "once"));
+        let kept = problems.finish();
+        assert_eq!(kept.len(), KEPT_OF_A_KIND + 2);
+        assert!(
+            kept.iter()
+                .any(|problem| problem.detail == "900 more of this kind")
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! What all examinations of a process share: limits, the prebuilt matcher, memory, and places for layers.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use shared::model::digest::Digest;
+use shared::model::document::Descriptor;
+use shared::model::report::Revision;
+use tokio::sync::Semaphore;
+
+use super::analysis::LayerAnalysis;
+use super::capture::Pool;
+use super::matcher::{Analyzers, Matcher};
+use crate::analyzers;
+use crate::limits::Limits;
+
+/// Windows of `--long` zstd streams: one of the largest at a time.
+const WINDOW_BYTES: u64 = 128 << 20;
+
+/// Examines images. Cheap to clone; clones share memory and places.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) kit: Arc<Kit>,
+    /// Layers that are read at the same time.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) cache: Option<Arc<dyn LayerCache>>,
+}
+
+/// The part of an engine that a pass over a layer needs.
+pub(super) struct Kit {
+    pub(super) limits: Limits,
+    pub(super) analyzers: Analyzers,
+    pub(super) matcher: Matcher,
+    pub(super) pool: Pool,
+    pub(super) windows: Pool,
+    pub(super) revision: Revision,
+}
+
+/// Remembers analyses of layers, over images and processes.
+///
+/// Whatever it gives is used only if it names the layer and the revision that were asked for (I6). It may
+/// forget anything at any time.
+#[async_trait]
+pub trait LayerCache: Send + Sync {
+    /// What was remembered about a layer under a revision of the analyzers.
+    async fn load(&self, layer: &Digest, revision: &Revision) -> Option<LayerAnalysis>;
+
+    /// Remembers an analysis; its bytes were verified (I5).
+    async fn save(&self, analysis: &LayerAnalysis);
+}
+
+/// Hears how far an examination is.
+pub trait Progress: Send + Sync {
+    /// A layer's bytes begin to arrive.
+    fn layer_started(&self, layer: &Descriptor);
+    /// So many more bytes of it were read.
+    fn layer_read(&self, layer: &Digest, bytes: u64);
+    /// Nothing more will be heard of it: it was read, known already, or cannot be read.
+    fn layer_done(&self, layer: &Digest);
+}
+
+/// Hears nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn layer_started(&self, _layer: &Descriptor) {}
+    fn layer_read(&self, _layer: &Digest, _bytes: u64) {}
+    fn layer_done(&self, _layer: &Digest) {}
+}
+
+impl Engine {
+    /// An engine with every analyzer that there is.
+    pub fn new(limits: Limits, layers_in_parallel: NonZeroUsize) -> Self {
+        Self::with_analyzers(limits, layers_in_parallel, analyzers::ALL)
+    }
+
+    /// An engine with other analyzers than all.
+    pub(crate) fn with_analyzers(
+        limits: Limits,
+        layers_in_parallel: NonZeroUsize,
+        analyzers: Analyzers,
+    ) -> Self {
+        let kit = Kit {
+            analyzers,
+            matcher: Matcher::new(analyzers),
+            pool: Pool::new(limits.capture_bytes),
+            windows: Pool::new(WINDOW_BYTES),
+            revision: analyzers::revision_of(analyzers, &limits),
+            limits,
+        };
+        let places = layers_in_parallel.get().min(Semaphore::MAX_PERMITS);
+        Self {
+            kit: Arc::new(kit),
+            places: Arc::new(Semaphore::new(places)),
+            cache: None,
+        }
+    }
+
+    /// The same engine, remembering layers.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Arc<dyn LayerCache>) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// The budgets.
+    pub fn limits(&self) -> &Limits {
+        &self.kit.limits
+    }
+
+    /// The revision of everything that decides what is found (I6).
+    pub fn revision(&self) -> &Revision {
+        &self.kit.revision
+    }
+}

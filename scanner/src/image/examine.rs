@@ -1,0 +1,297 @@
+//! From a digest to what it is and contains: document → config → layers in parallel → squash.
+//!
+//! Whatever may go better later is an error and leaves no examination; whatever is wrong with the image
+//! itself is a problem in it, and everything else is examined all the same (I4).
+
+mod config;
+mod layers;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use shared::model::digest::Digest;
+use shared::model::document::{Document, DocumentError, Manifest};
+use shared::model::layer::Layer;
+use shared::model::problem::{Problem, ProblemKind};
+use shared::model::report::{Inventory, Subject};
+use tokio::task;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::analysis::{Evidence, LayerAnalysis};
+use super::classify::ManifestKind;
+use super::engine::{Engine, Progress};
+use super::halt::Halt;
+use super::index::examine_index;
+use super::layer::Request;
+use super::squash::{Applied, Squashed, squash};
+use crate::source::{ImageSource, SourceError};
+use layers::Outcome;
+
+/// What a digest is, and what stands between that and the whole truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examination {
+    /// What was examined.
+    pub digest: Digest,
+    /// What it turned out to be.
+    pub subject: Subject,
+    /// What could not be fetched, verified or parsed; sorted, without repetitions.
+    pub problems: Vec<Problem>,
+}
+
+/// Why there is no examination.
+#[derive(Debug, thiserror::Error)]
+pub enum ExamineError {
+    /// The digest does not exist there.
+    #[error("there is nothing to examine")]
+    Missing {
+        /// What the source said.
+        #[source]
+        source: SourceError,
+    },
+    /// It may work later.
+    #[error("the image cannot be read now")]
+    Retryable {
+        /// What the source said.
+        #[source]
+        source: SourceError,
+    },
+    /// It will not work before somebody changes access or configuration.
+    #[error("the image may not be read")]
+    Refused {
+        /// What the source said.
+        #[source]
+        source: SourceError,
+    },
+    /// The examination itself broke down. Always a defect here, never the image's right.
+    #[error("examining {digest} broke down")]
+    BrokeDown {
+        /// What was examined.
+        digest: Digest,
+        /// How it ended.
+        #[source]
+        source: task::JoinError,
+    },
+}
+
+impl ExamineError {
+    /// Whether the same examination may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Retryable { .. } => true,
+            Self::Missing { .. } | Self::Refused { .. } | Self::BrokeDown { .. } => false,
+        }
+    }
+}
+
+/// One examination on its way.
+struct Case<'a> {
+    engine: &'a Engine,
+    source: Arc<dyn ImageSource>,
+    progress: Arc<dyn Progress>,
+    digest: &'a Digest,
+    deadline: Instant,
+    /// Cancelled when the examination ends in whatever way, so that no thread reads on for nobody.
+    cancelled: CancellationToken,
+}
+
+impl Engine {
+    /// Examines the manifest or index with this digest. Of an index only the list of runnable children is
+    /// made; each of them has an examination of its own.
+    ///
+    /// Dropping the future stops the threads that read layers.
+    pub async fn examine(
+        &self,
+        source: Arc<dyn ImageSource>,
+        digest: &Digest,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Examination, ExamineError> {
+        let cancelled = CancellationToken::new();
+        let _stops_threads = cancelled.clone().drop_guard();
+        let case = Case {
+            engine: self,
+            source,
+            progress,
+            digest,
+            deadline: Instant::now() + self.limits().image_time,
+            cancelled,
+        };
+        let (subject, mut problems) = case.examine().await?;
+        problems.sort();
+        problems.dedup();
+        Ok(Examination {
+            digest: digest.clone(),
+            subject,
+            problems,
+        })
+    }
+}
+
+impl Case<'_> {
+    async fn examine(&self) -> Result<(Subject, Vec<Problem>), ExamineError> {
+        match self.document().await? {
+            Ok(Document::Index(index)) => examine_index(&*self.source, &index, self.engine.limits()).await,
+            Ok(Document::Manifest(manifest)) => match ManifestKind::of(&manifest) {
+                ManifestKind::Artifact { artifact_type } => {
+                    Ok((Subject::Artifact { artifact_type }, Vec::new()))
+                }
+                ManifestKind::Image => self.image(&manifest).await,
+            },
+            // Nobody knows what it is, so it is treated as what must be searched, and was not.
+            Err(problem) => Ok((Subject::Image(Box::default()), vec![problem])),
+        }
+    }
+
+    /// The root document, or why it cannot be acted on. Wrong bytes are fetched once more.
+    async fn document(&self) -> Result<Result<Document, Problem>, ExamineError> {
+        let mut answer = self.source.document(self.digest).await;
+        if let Err(SourceError::DigestMismatch { .. }) = answer {
+            answer = self.source.document(self.digest).await;
+        }
+        let error = match answer {
+            Ok(document) => return Ok(Ok(document)),
+            Err(error) => error,
+        };
+        let kind = match &error {
+            SourceError::NotFound { .. } => return Err(ExamineError::Missing { source: error }),
+            SourceError::Unavailable { .. } => return Err(ExamineError::Retryable { source: error }),
+            SourceError::Refused { .. } => return Err(ExamineError::Refused { source: error }),
+            SourceError::DigestMismatch { .. } => ProblemKind::DigestMismatch,
+            SourceError::TooLarge { .. } => ProblemKind::LimitExceeded,
+            SourceError::Malformed { source, .. } => match source.downcast_ref::<DocumentError>() {
+                Some(DocumentError::Schema1 | DocumentError::MediaType(_)) => {
+                    ProblemKind::UnsupportedManifest
+                }
+                Some(
+                    DocumentError::Json(_)
+                    | DocumentError::Contradiction { .. }
+                    | DocumentError::Ambiguous
+                    | DocumentError::TooMany { .. },
+                )
+                | None => ProblemKind::MalformedManifest,
+            },
+        };
+        Ok(Err(Problem::new(kind, with_cause(&error))))
+    }
+
+    async fn image(&self, manifest: &Manifest) -> Result<(Subject, Vec<Problem>), ExamineError> {
+        let mut problems = Vec::new();
+        let config = self.config(manifest, &mut problems).await?;
+        let outcomes = self.layers(manifest).await?;
+        let analyses: Vec<Option<Arc<LayerAnalysis>>> = manifest
+            .layers
+            .iter()
+            .map(|layer| outcomes.get(&layer.digest).and_then(Outcome::analysis))
+            .collect();
+        for outcome in outcomes.values() {
+            problems.extend(outcome.problems());
+        }
+        problems.extend(config.check_diff_ids(&analyses));
+        let squashed = self.squash(manifest, &analyses).await?;
+        problems.extend(squashed.problems);
+        let commands = config.commands(manifest.layers.len(), &mut problems);
+        let layers = manifest.layers.iter().zip(&analyses).zip(commands);
+        let inventory = Inventory {
+            platform: config.platform(),
+            distribution: squashed.distribution,
+            layers: layers
+                .map(|((descriptor, analysis), created_by)| Layer {
+                    digest: descriptor.digest.clone(),
+                    diff_id: analysis.as_ref().and_then(|analysis| analysis.diff_id.clone()),
+                    size_bytes: descriptor.size,
+                    created_by,
+                })
+                .collect(),
+            packages: squashed.packages,
+        };
+        Ok((Subject::Image(Box::new(inventory)), problems))
+    }
+
+    /// Squashes; where links lead to files that nobody has read, reads those and squashes again.
+    async fn squash(
+        &self,
+        manifest: &Manifest,
+        analyses: &[Option<Arc<LayerAnalysis>>],
+    ) -> Result<Squashed, ExamineError> {
+        let first = self.squash_once(analyses, HashMap::new()).await?;
+        if first.unread.is_empty() {
+            return Ok(first);
+        }
+        let mut wanted: BTreeMap<Digest, HashMap<u32, Vec<Request>>> = BTreeMap::new();
+        for unread in first.unread {
+            let layer = &manifest.layers[usize::from(unread.place.layer)].digest;
+            let requests = wanted.entry(layer.clone()).or_default();
+            let requests = requests.entry(unread.place.entry).or_default();
+            if !requests.contains(&unread.request) {
+                requests.push(unread.request);
+            }
+        }
+        let (linked, problems) = self.linked(manifest, wanted).await?;
+        let mut second = self.squash_once(analyses, linked).await?;
+        second.problems.extend(problems);
+        for unread in std::mem::take(&mut second.unread) {
+            let detail = format!(
+                "{} could not read a file that a link leads to",
+                unread.request.analyzer
+            );
+            let problem = Problem::new(ProblemKind::DatabaseUnreadable, detail);
+            second.problems.push(problem.at(&unread.request.path));
+        }
+        Ok(second)
+    }
+
+    async fn squash_once(
+        &self,
+        analyses: &[Option<Arc<LayerAnalysis>>],
+        linked: HashMap<Digest, Vec<Evidence>>,
+    ) -> Result<Squashed, ExamineError> {
+        let kit = Arc::clone(&self.engine.kit);
+        let analyses = analyses.to_vec();
+        let cancelled = self.cancelled.clone();
+        let deadline = self.deadline;
+        let work = move || {
+            let check = || match cancelled.is_cancelled() {
+                true => Err(Halt::Cancelled),
+                false if Instant::now() >= deadline => Err(Halt::TimedOut {
+                    limit: kit.limits.image_time,
+                }),
+                false => Ok(()),
+            };
+            let none = Vec::new();
+            let applied: Vec<Option<Applied<'_>>> = analyses
+                .iter()
+                .map(|analysis| {
+                    let analysis = analysis.as_deref()?;
+                    Some(Applied {
+                        analysis,
+                        linked: linked.get(&analysis.layer).unwrap_or(&none),
+                    })
+                })
+                .collect();
+            squash(&applied, &kit, &check)
+        };
+        let squashed = task::spawn_blocking(work).await;
+        let squashed = squashed.map_err(|source| ExamineError::BrokeDown {
+            digest: self.digest.clone(),
+            source,
+        })?;
+        Ok(squashed.unwrap_or_else(|halt| Squashed {
+            problems: vec![Problem::new(
+                ProblemKind::LimitExceeded,
+                format!("squashing: {halt}"),
+            )],
+            ..Squashed::default()
+        }))
+    }
+}
+
+/// An error with the first of its causes, for people.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! The layers of one image, each distinct one read once, several at a time.
+//!
+//! `async` waits for bytes and places, threads chew them. One layer that cannot be had or read is a problem;
+//! the others are analysed all the same.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use shared::model::digest::Digest;
+use shared::model::document::{Descriptor, Manifest};
+use shared::model::problem::{Problem, ProblemKind};
+use tokio::task;
+use tokio::time::timeout_at;
+use tracing::Span;
+
+use super::{Case, ExamineError};
+use crate::image::analysis::{Evidence, LayerAnalysis};
+use crate::image::layer::{Focus, LayerError, LayerPass, Request};
+use crate::image::layer_type::LayerType;
+use crate::image::stored::Watch;
+use crate::source::SourceError;
+
+/// What became of a layer.
+pub(super) enum Outcome {
+    /// It was read, or known already.
+    Analysed(Arc<LayerAnalysis>, Vec<Problem>),
+    /// It was not, and this is why.
+    NotAnalysed(Problem),
+}
+
+/// How one attempt to read a layer ended.
+enum Attempt {
+    Read(LayerAnalysis),
+    Mismatch(Problem),
+    Failed(Problem),
+}
+
+impl Outcome {
+    pub(super) fn analysis(&self) -> Option<Arc<LayerAnalysis>> {
+        match self {
+            Self::Analysed(analysis, _) => Some(Arc::clone(analysis)),
+            Self::NotAnalysed(_) => None,
+        }
+    }
+
+    /// Of the layer as such; those of its files are known only after the squash.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        match self {
+            Self::Analysed(analysis, problems) => analysis.problems.iter().chain(problems).cloned().collect(),
+            Self::NotAnalysed(problem) => vec![problem.clone()],
+        }
+    }
+}
+
+impl Case<'_> {
+    /// Every distinct layer of a manifest.
+    pub(super) async fn layers(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<BTreeMap<Digest, Outcome>, ExamineError> {
+        let mut distinct: BTreeMap<&Digest, &Descriptor> = BTreeMap::new();
+        let (mut total, limit) = (0_u64, self.engine.limits().image_bytes);
+        let mut outcomes = BTreeMap::new();
+        for layer in &manifest.layers {
+            if distinct.contains_key(&layer.digest) {
+                continue;
+            }
+            total = total.saturating_add(layer.size);
+            if total > limit {
+                let detail = format!("the layers of the image have more than {limit} bytes");
+                let problem = Problem::new(ProblemKind::LimitExceeded, detail).in_layer(&layer.digest);
+                outcomes.insert(layer.digest.clone(), Outcome::NotAnalysed(problem));
+            } else {
+                distinct.insert(&layer.digest, layer);
+            }
+        }
+        let work = distinct.into_values().map(|layer| async move {
+            let outcome = self.layer(layer).await?;
+            self.progress.layer_done(&layer.digest);
+            Ok((layer.digest.clone(), outcome))
+        });
+        outcomes.extend(try_join_all(work).await?);
+        Ok(outcomes)
+    }
+
+    /// Reads files again that links lead to; each layer once.
+    pub(super) async fn linked(
+        &self,
+        manifest: &Manifest,
+        wanted: BTreeMap<Digest, HashMap<u32, Vec<Request>>>,
+    ) -> Result<(HashMap<Digest, Vec<Evidence>>, Vec<Problem>), ExamineError> {
+        let work = wanted.into_iter().filter_map(|(digest, requests)| {
+            let layer = manifest.layers.iter().find(|layer| layer.digest == digest)?;
+            Some(async move { Ok((digest, self.read(layer, Some(&requests)).await?)) })
+        });
+        let (mut linked, mut problems) = (HashMap::new(), Vec::new());
+        for (digest, attempt) in try_join_all(work).await? {
+            match attempt {
+                Attempt::Read(analysis) => {
+                    linked.insert(digest, analysis.evidence);
+                }
+                Attempt::Mismatch(problem) | Attempt::Failed(problem) => problems.push(problem),
+            }
+        }
+        Ok((linked, problems))
+    }
+
+    async fn layer(&self, layer: &Descriptor) -> Result<Outcome, ExamineError> {
+        let layer_type = LayerType::of(&layer.media_type);
+        if layer_type == LayerType::Encrypted {
+            let problem = Problem::new(ProblemKind::EncryptedLayer, "the layer is encrypted");
+            return Ok(Outcome::NotAnalysed(problem.in_layer(&layer.digest)));
+        }
+        let analysis = match self.remembered(layer).await {
+            Some(analysis) => analysis,
+            None => match self.read(layer, None).await? {
+                Attempt::Read(analysis) => {
+                    if let Some(cache) = &self.engine.cache {
+                        cache.save(&analysis).await;
+                    }
+                    analysis
+                }
+                Attempt::Mismatch(problem) | Attempt::Failed(problem) => {
+                    return Ok(Outcome::NotAnalysed(problem));
+                }
+            },
+        };
+        Ok(match layer_type {
+            LayerType::Tar | LayerType::Foreign | LayerType::Encrypted => {
+                Outcome::Analysed(Arc::new(analysis), Vec::new())
+            }
+            LayerType::Artifact | LayerType::Unknown => sniffed(layer, analysis),
+        })
+    }
+
+    /// A known analysis of this very layer by these very analyzers (I6).
+    async fn remembered(&self, layer: &Descriptor) -> Option<LayerAnalysis> {
+        let cache = self.engine.cache.as_ref()?;
+        let revision = self.engine.revision();
+        let analysis = cache.load(&layer.digest, revision).await?;
+        let is_it = analysis.layer == layer.digest
+            && analysis.analyzer == *revision
+            && analysis.size_bytes == layer.size;
+        is_it.then_some(analysis)
+    }
+
+    /// Reads a layer, once more if its bytes are not what its digest says, until the image's time is up.
+    async fn read(
+        &self,
+        layer: &Descriptor,
+        requests: Option<&HashMap<u32, Vec<Request>>>,
+    ) -> Result<Attempt, ExamineError> {
+        let attempts = async {
+            match self.attempt(layer, requests).await? {
+                Attempt::Mismatch(_) => self.attempt(layer, requests).await,
+                attempt @ (Attempt::Read(_) | Attempt::Failed(_)) => Ok(attempt),
+            }
+        };
+        match timeout_at(self.deadline, attempts).await {
+            Ok(attempt) => attempt,
+            Err(_elapsed) => {
+                let limit = self.engine.limits().image_time.as_secs();
+                let detail = format!("the image took longer than {limit} seconds");
+                let problem = Problem::new(ProblemKind::LimitExceeded, detail);
+                Ok(Attempt::Failed(problem.in_layer(&layer.digest)))
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        layer: &Descriptor,
+        requests: Option<&HashMap<u32, Vec<Request>>>,
+    ) -> Result<Attempt, ExamineError> {
+        let places = Arc::clone(&self.engine.places);
+        let place = places.acquire_owned().await.expect("the places are never closed");
+        self.progress.layer_started(layer);
+        let reader = match self.source.blob(layer).await {
+            Ok(reader) => reader,
+            Err(error) => return unavailable(layer, error),
+        };
+        let cancelled = self.cancelled.child_token();
+        let _stops_thread = cancelled.clone().drop_guard();
+        let limit = self.engine.limits().layer_time;
+        let watch = Watch::start(&layer.digest, limit, cancelled, Arc::clone(&self.progress));
+        let kit = Arc::clone(&self.engine.kit);
+        let focus = requests.map_or(Focus::Everything, |requests| Focus::Linked(requests.clone()));
+        let (descriptor, span) = (layer.clone(), Span::current());
+        let pass = task::spawn_blocking(move || {
+            let _held = (place, span.entered());
+            LayerPass::new(&kit, &descriptor, focus).run(reader as Box<dyn Read + Send>, watch)
+        });
+        let failed = |kind, detail: String| Problem::new(kind, detail).in_layer(&layer.digest);
+        match pass.await {
+            Ok(Ok(analysis)) => Ok(Attempt::Read(analysis)),
+            Ok(Err(LayerError::Read { source, .. })) => Err(ExamineError::Retryable {
+                source: SourceError::Unavailable {
+                    what: format!("layer {}", layer.digest),
+                    place: "the source".to_owned(),
+                    source: Box::new(source),
+                },
+            }),
+            Ok(Err(error @ LayerError::DigestMismatch { .. })) => Ok(Attempt::Mismatch(failed(
+                ProblemKind::DigestMismatch,
+                error.to_string(),
+            ))),
+            Ok(Err(error @ (LayerError::TimedOut { .. } | LayerError::Cancelled { .. }))) => Ok(
+                Attempt::Failed(failed(ProblemKind::LimitExceeded, error.to_string())),
+            ),
+            Err(broken) => Ok(Attempt::Failed(failed(
+                ProblemKind::AnalyzerFailed,
+                format!("analysing the layer broke down: {broken}"),
+            ))),
+        }
+    }
+}
+
+/// What it means that a source gives no bytes.
+fn unavailable(layer: &Descriptor, error: SourceError) -> Result<Attempt, ExamineError> {
+    let is_foreign = LayerType::of(&layer.media_type) == LayerType::Foreign;
+    let problem = |kind| Problem::new(kind, error.to_string()).in_layer(&layer.digest);
+    Ok(match &error {
+        SourceError::Unavailable { .. } => return Err(ExamineError::Retryable { source: error }),
+        SourceError::Refused { .. } => return Err(ExamineError::Refused { source: error }),
+        SourceError::NotFound { .. } if is_foreign => {
+            Attempt::Failed(problem(ProblemKind::ForeignLayerNotScanned))
+        }
+        SourceError::NotFound { .. } => Attempt::Failed(problem(ProblemKind::LayerMissing)),
+        SourceError::DigestMismatch { .. } | SourceError::TooLarge { .. } => {
+            Attempt::Mismatch(problem(ProblemKind::DigestMismatch))
+        }
+        SourceError::Malformed { .. } => Attempt::Failed(problem(ProblemKind::LayerMalformed)),
+    })
+}
+
+/// A layer of an unknown type counts if it is a tar; that nobody defined the type is a problem either way.
+fn sniffed(layer: &Descriptor, analysis: LayerAnalysis) -> Outcome {
+    let is_malformed = |problem: &Problem| problem.kind == ProblemKind::LayerMalformed;
+    let is_tar = !analysis.entries.is_empty() || !analysis.problems.iter().any(is_malformed);
+    let found = if is_tar {
+        "it was read as a tar"
+    } else {
+        "it is no tar"
+    };
+    let detail = format!("nobody defined the layer type {:?}; {found}", layer.media_type);
+    let problem = Problem::new(ProblemKind::UnknownLayerType, detail).in_layer(&layer.digest);
+    if is_tar {
+        Outcome::Analysed(Arc::new(analysis), vec![problem])
+    } else {
+        Outcome::NotAnalysed(problem)
+    }
+}

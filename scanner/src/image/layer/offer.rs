@@ -1,0 +1,275 @@
+//! Offering a file to the analyzers that want it: head, size, permit, content, findings.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use shared::model::package::Level;
+use shared::model::problem::{Problem, ProblemKind};
+
+use super::LayerPass;
+use crate::analyzers::{Analyzer, Candidate, CapturedFile, Found};
+use crate::image::analysis::{Checksums, Entry, Evidence, Reading, WantedLink};
+use crate::image::capture::read_whole;
+use crate::image::decompress::Inflated;
+use crate::image::halt::Halt;
+use crate::image::matcher::HEAD;
+use crate::image::stored::Watch;
+use crate::image::tar::Archive;
+
+/// Which files a pass is for.
+pub(in crate::image) enum Focus {
+    /// Every file that a trigger chooses.
+    Everything,
+    /// Only the files that links in an image lead to, by position.
+    Linked(HashMap<u32, Vec<Request>>),
+}
+
+/// One analyzer's wish to read a file as if it lay at another path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::image) struct Request {
+    pub(in crate::image) analyzer: String,
+    pub(in crate::image) path: String,
+}
+
+/// An analyzer that will read a file, and the path under which it knows it.
+struct Reader {
+    analyzer: &'static dyn Analyzer,
+    path: String,
+}
+
+impl LayerPass<'_> {
+    /// Lets everybody who wants a file read it. What cannot be read becomes a problem of the file.
+    pub(super) fn offer(
+        &mut self,
+        position: u32,
+        entry: &Entry,
+        size: u64,
+        archive: &mut Archive<Inflated>,
+        watch: &Watch,
+    ) -> Result<(), Halt> {
+        if let Focus::Linked(requests) = &self.focus {
+            let Some(requests) = requests.get(&position) else {
+                return Ok(());
+            };
+            // Each path is an evidence of its own; the content is read once.
+            let requests = requests.clone();
+            return self.read_linked(position, entry, size, &requests, archive, watch);
+        }
+        let matched = self.kit.matcher.by_path(&entry.path);
+        if matched.is_nested_database {
+            self.nested_databases.push(position);
+        }
+        let mut head = [0; HEAD];
+        let head = fill(archive, &mut head)?;
+        let wanted = matched.wanted.union(self.kit.matcher.by_head(head));
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let own_path = String::from_utf8_lossy(&entry.path);
+        let readers = wanted.iter().map(|position| Reader {
+            analyzer: self.kit.analyzers[position],
+            path: matched.known_as.unwrap_or(&own_path).to_owned(),
+        });
+        let mut evidence = Evidence::new(position, None);
+        let willing = self.willing(readers, entry, size, head, &mut evidence);
+        if !willing.is_empty() {
+            self.capture(&willing, entry, size, head, archive, watch, &mut evidence)?;
+        }
+        self.package_count += evidence.package_count();
+        if !evidence.readings.is_empty() || !evidence.problems.is_empty() {
+            self.evidence.push(evidence);
+        }
+        if self.package_count > self.kit.limits.packages {
+            return Err(Halt::Limit {
+                what: "the number of packages",
+                limit: self.kit.limits.packages as u64,
+            });
+        }
+        Ok(())
+    }
+
+    /// Remembers a hard link whose path somebody wants.
+    pub(super) fn note_link(&mut self, position: u32, path: &[u8]) {
+        let matched = self.kit.matcher.by_path(path);
+        if matched.is_nested_database {
+            self.nested_databases.push(position);
+        }
+        if !matched.wanted.is_empty() {
+            let names = matched.wanted.iter();
+            self.links.push(WantedLink {
+                entry: position,
+                analyzers: names
+                    .map(|position| self.kit.analyzers[position].name().to_owned())
+                    .collect(),
+            });
+        }
+    }
+
+    fn read_linked(
+        &mut self,
+        position: u32,
+        entry: &Entry,
+        size: u64,
+        requests: &[Request],
+        archive: &mut Archive<Inflated>,
+        watch: &Watch,
+    ) -> Result<(), Halt> {
+        let mut head = [0; HEAD];
+        let head = fill(archive, &mut head)?;
+        let all = self.kit.analyzers.iter();
+        let readers = requests.iter().filter_map(|request| {
+            let analyzer = all.clone().find(|analyzer| analyzer.name() == request.analyzer)?;
+            Some(Reader {
+                analyzer: *analyzer,
+                path: request.path.clone(),
+            })
+        });
+        let mut together = Evidence::new(position, None);
+        let willing = self.willing(readers, entry, size, head, &mut together);
+        if !willing.is_empty() {
+            self.capture(&willing, entry, size, head, archive, watch, &mut together)?;
+        }
+        // `readings` are in the order of `willing`: one evidence for each path.
+        for (reader, reading) in willing.iter().zip(std::mem::take(&mut together.readings)) {
+            let mut evidence = Evidence::new(position, Some(reader.path.clone()));
+            evidence.checksums.clone_from(&together.checksums);
+            evidence.readings.push(reading);
+            self.evidence.push(evidence);
+        }
+        // Who did not want the file after all must not ask again.
+        for request in requests {
+            if !willing.iter().any(|reader| reader.path == request.path) {
+                let mut evidence = Evidence::new(position, Some(request.path.clone()));
+                evidence.readings.push(Reading {
+                    analyzer: request.analyzer.clone(),
+                    found: Found::default(),
+                });
+                evidence.problems = std::mem::take(&mut together.problems);
+                self.evidence.push(evidence);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those who want the file and may read one of its size; the others leave a problem.
+    fn willing(
+        &self,
+        readers: impl Iterator<Item = Reader>,
+        entry: &Entry,
+        size: u64,
+        head: &[u8],
+        evidence: &mut Evidence,
+    ) -> Vec<Reader> {
+        let mut willing = Vec::new();
+        for reader in readers {
+            let candidate = Candidate {
+                path: reader.path.as_bytes(),
+                size,
+                mode: entry.mode,
+                head,
+            };
+            match catch_unwind(AssertUnwindSafe(|| reader.analyzer.wants(&candidate))) {
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(_) => {
+                    evidence.problems.push(self.failed(reader.analyzer, entry));
+                    continue;
+                }
+            }
+            let limit = reader.analyzer.class().limit(&self.kit.limits);
+            if size > limit {
+                let name = reader.analyzer.name();
+                let detail = format!("a file of {size} bytes was not read by {name}, the limit is {limit}");
+                let problem = Problem::new(ProblemKind::FileTooLarge, detail);
+                evidence.problems.push(self.about(problem, entry));
+            } else {
+                willing.push(reader);
+            }
+        }
+        willing
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one file at one moment of the pass"
+    )]
+    fn capture(
+        &self,
+        readers: &[Reader],
+        entry: &Entry,
+        size: u64,
+        head: &[u8],
+        archive: &mut Archive<Inflated>,
+        watch: &Watch,
+        evidence: &mut Evidence,
+    ) -> Result<(), Halt> {
+        let _permit = self.kit.pool.acquire(size, watch)?;
+        let content = read_whole(archive, head, size).map_err(Halt::of)?;
+        for reader in readers {
+            let file = CapturedFile {
+                path: &reader.path,
+                mode: entry.mode,
+                content: &content,
+            };
+            let analyzer = reader.analyzer;
+            let analyzed = catch_unwind(AssertUnwindSafe(|| analyzer.analyze(&file, &self.kit.limits)));
+            let found = analyzed.unwrap_or_else(|_| Found::problem(self.failed(analyzer, entry)));
+            evidence.readings.push(Reading {
+                analyzer: analyzer.name().to_owned(),
+                found,
+            });
+        }
+        if evidence.has_language_packages() {
+            evidence.checksums = Some(Checksums::of(&content));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, analyzer: &dyn Analyzer, entry: &Entry) -> Problem {
+        let detail = format!("the {} analyzer failed on this file", analyzer.name());
+        self.about(Problem::new(ProblemKind::AnalyzerFailed, detail), entry)
+    }
+
+    fn about(&self, problem: Problem, entry: &Entry) -> Problem {
+        problem
+            .at(String::from_utf8_lossy(&entry.path))
+            .in_layer(&self.descriptor.digest)
+    }
+}
+
+impl Evidence {
+    fn new(entry: u32, read_as: Option<String>) -> Self {
+        Self {
+            entry,
+            read_as,
+            readings: Vec::new(),
+            checksums: None,
+            problems: Vec::new(),
+        }
+    }
+
+    fn package_count(&self) -> usize {
+        let found = self.readings.iter().map(|reading| &reading.found);
+        found.map(|found| found.packages.len()).sum()
+    }
+
+    fn has_language_packages(&self) -> bool {
+        let found = self.readings.iter().flat_map(|reading| &reading.found.packages);
+        found
+            .map(|found| found.package.kind.level())
+            .any(|level| level == Level::Language)
+    }
+}
+
+/// Reads until the buffer is full or the content ends.
+fn fill<'b>(archive: &mut Archive<Inflated>, buffer: &'b mut [u8]) -> Result<&'b [u8], Halt> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match archive.read(&mut buffer[filled..]).map_err(Halt::of)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(&buffer[..filled])
+}

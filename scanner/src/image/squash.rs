@@ -1,0 +1,261 @@
+//! Layers squashed: analyses in, what is visible in the image out. Pure, and the same on warm and cold caches.
+//!
+//! A package counts if the file that proves it is, in the squashed tree, the very entry that an analyzer
+//! read. What was overwritten, whited out or lost with its directory is thus gone by construction, also
+//! where nothing of interest took its place. OCI image-spec layer.md, "Applying Changesets".
+
+mod attribution;
+mod distribution;
+mod ownership;
+mod sightings;
+
+use std::collections::{HashMap, HashSet};
+
+use shared::model::layer::LayerIndex;
+use shared::model::package::{Level, Purl};
+use shared::model::problem::{Problem, ProblemKind};
+use shared::model::report::{Distribution, InstalledPackage};
+
+use super::analysis::{Evidence, LayerAnalysis, Problems};
+use super::engine::Kit;
+use super::halt::Halt;
+use super::layer::Request;
+use super::tree::{Place, Tree};
+use attribution::Versions;
+use sightings::{Sighting, Sightings};
+
+/// How many entries are applied between two looks at the clock.
+const ENTRIES_A_LOOK: u32 = 4096;
+/// The most entries of one image.
+const MOST_ENTRIES: u64 = 4_000_000;
+
+/// A layer at its place in an image.
+#[derive(Clone, Copy)]
+pub(super) struct Applied<'a> {
+    /// What it contributes.
+    pub(super) analysis: &'a LayerAnalysis,
+    /// What was read in it besides, because links in this image lead there.
+    pub(super) linked: &'a [Evidence],
+}
+
+/// What is visible in an image.
+#[derive(Debug, Default)]
+pub(super) struct Squashed {
+    /// Of the root.
+    pub(super) distribution: Option<Distribution>,
+    /// Sorted by purl, then path.
+    pub(super) packages: Vec<InstalledPackage>,
+    /// Of visible files, and of the squash itself.
+    pub(super) problems: Vec<Problem>,
+    /// Files that only a link makes interesting, and that nobody has read yet.
+    pub(super) unread: Vec<Unread>,
+}
+
+/// A file that must be read under another path than its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Unread {
+    pub(super) place: Place,
+    pub(super) request: Request,
+}
+
+/// Everything that analyzers made of the files of an image, by the entry that holds the bytes.
+type EvidenceAt<'a> = HashMap<Place, Vec<&'a Evidence>>;
+
+/// Squashes `layers`, bottom first; a layer that could not be analysed is `None` and changes nothing.
+///
+/// `check` is asked now and then whether to go on.
+pub(super) fn squash(
+    layers: &[Option<Applied<'_>>],
+    kit: &Kit,
+    check: &dyn Fn() -> Result<(), Halt>,
+) -> Result<Squashed, Halt> {
+    let mut problems = Problems::default();
+    let evidence = evidence_of(layers);
+    let mut tree = Tree::new(watched(layers, &evidence));
+    let versions = fold(layers, &mut tree, &mut problems, check)?;
+    let sightings = Sightings::find(&tree, layers, &evidence, kit);
+    let distribution = distribution::find(&tree, &sightings);
+    report_databases(&tree, layers, &sightings, distribution.as_ref(), &mut problems);
+    for sighting in &sightings.visible {
+        problems.extend(sighting.problems(layers));
+    }
+    let mut located = locate(
+        &sightings,
+        &versions,
+        &evidence,
+        distribution.as_ref(),
+        kit,
+        &mut problems,
+    );
+    ownership::mark(&tree, &sightings, &mut located);
+    let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
+    packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
+    packages.dedup_by(|one, other| one.purl == other.purl && one.path == other.path);
+    Ok(Squashed {
+        distribution,
+        packages,
+        problems: problems.finish(),
+        unread: sightings.unread,
+    })
+}
+
+/// A package, and the sighting that it came from.
+struct Located<'s, 'a> {
+    package: InstalledPackage,
+    sighting: &'s Sighting<'a>,
+}
+
+fn evidence_of<'a>(layers: &[Option<Applied<'a>>]) -> EvidenceAt<'a> {
+    let mut at = EvidenceAt::new();
+    for (layer, applied) in numbered(layers) {
+        for evidence in applied.analysis.evidence.iter().chain(applied.linked) {
+            let entry = evidence.entry;
+            at.entry(Place { layer, entry }).or_default().push(evidence);
+        }
+    }
+    at
+}
+
+/// The entries whose coming and going matters.
+fn watched(layers: &[Option<Applied<'_>>], evidence: &EvidenceAt<'_>) -> HashSet<Place> {
+    let mut watched: HashSet<Place> = evidence.keys().copied().collect();
+    for (layer, applied) in numbered(layers) {
+        let links = applied.analysis.links.iter().map(|link| link.entry);
+        let nested = applied.analysis.nested_databases.iter().copied();
+        watched.extend(links.chain(nested).map(|entry| Place { layer, entry }));
+    }
+    watched
+}
+
+/// The layers that there are, with their positions; a manifest lists fewer layers than `u16` counts.
+fn numbered<'l, 'a>(layers: &'l [Option<Applied<'a>>]) -> impl Iterator<Item = (u16, &'l Applied<'a>)> {
+    (0_u16..)
+        .zip(layers)
+        .filter_map(|(layer, applied)| Some((layer, applied.as_ref()?)))
+}
+
+/// Applies layer after layer; remembers what each did to watched files.
+fn fold(
+    layers: &[Option<Applied<'_>>],
+    tree: &mut Tree,
+    problems: &mut Problems,
+    check: &dyn Fn() -> Result<(), Halt>,
+) -> Result<Versions, Halt> {
+    let mut versions = Versions::default();
+    let mut left = MOST_ENTRIES;
+    for (layer, applied) in numbered(layers) {
+        let analysis = applied.analysis;
+        let count = u64::from(analysis.removals.len()) + u64::from(analysis.entries.len());
+        let Some(remaining) = left.checked_sub(count) else {
+            let detail = format!("the image has more than {MOST_ENTRIES} entries");
+            problems.push(Problem::new(ProblemKind::LimitExceeded, detail).in_layer(&analysis.layer));
+            break;
+        };
+        left = remaining;
+        if let Err(halt) = apply(analysis, layer, tree, check) {
+            let Halt::Corrupt(detail) = halt.survivable()? else {
+                continue;
+            };
+            problems.push(Problem::new(ProblemKind::LayerMalformed, detail).in_layer(&analysis.layer));
+        }
+        versions.record(layer, tree);
+    }
+    if tree.is_exhausted() {
+        let detail = "symbolic links lead too far; some paths were not followed";
+        problems.push(Problem::new(ProblemKind::LimitExceeded, detail));
+    }
+    Ok(versions)
+}
+
+fn apply(
+    analysis: &LayerAnalysis,
+    layer: u16,
+    tree: &mut Tree,
+    check: &dyn Fn() -> Result<(), Halt>,
+) -> Result<(), Halt> {
+    let damaged = |error: std::io::Error| Halt::Corrupt(format!("the stored analysis is damaged: {error}"));
+    // Whiteouts mean lower layers only, so they come before anything that the layer adds.
+    for removal in analysis.removals.iter() {
+        tree.remove(&removal.map_err(damaged)?);
+    }
+    for (entry, added) in (0_u32..).zip(analysis.entries.iter()) {
+        if entry % ENTRIES_A_LOOK == 0 {
+            check()?;
+        }
+        tree.add(&added.map_err(damaged)?, Place { layer, entry });
+    }
+    Ok(())
+}
+
+/// Says what stands between the databases that are there and a whole inventory.
+fn report_databases(
+    tree: &Tree,
+    layers: &[Option<Applied<'_>>],
+    sightings: &Sightings<'_>,
+    distribution: Option<&Distribution>,
+    problems: &mut Problems,
+) {
+    for path in sightings.nested_roots(layers, tree) {
+        let detail = "a package database of another root file system was not inventoried";
+        problems.push(Problem::new(ProblemKind::NestedRoot, detail).at(String::from_utf8_lossy(&path)));
+    }
+    for path in &sightings.broken_links {
+        let detail = "a hard link leads to no file";
+        problems.push(Problem::new(ProblemKind::LayerMalformed, detail).at(String::from_utf8_lossy(path)));
+    }
+    if distribution.is_none()
+        && let Some(path) = sightings.package_database()
+    {
+        let detail = "there is a package database, and no file says of which distribution";
+        let problem = Problem::new(ProblemKind::UnknownDistribution, detail);
+        problems.push(problem.at(String::from_utf8_lossy(path)));
+    }
+}
+
+/// Every package of every visible file of the image's own root.
+fn locate<'s, 'a>(
+    sightings: &'s Sightings<'a>,
+    versions: &Versions,
+    evidence: &EvidenceAt<'a>,
+    distribution: Option<&Distribution>,
+    kit: &Kit,
+    problems: &mut Problems,
+) -> Vec<Located<'s, 'a>> {
+    let identity = distribution.map(|distribution| (&*distribution.id, &*distribution.version));
+    let mut history = attribution::History::new(versions, evidence);
+    let mut located = Vec::new();
+    for sighting in sightings.visible.iter().filter(|sighting| !sighting.is_nested) {
+        for reading in &sighting.readings {
+            let introduced = history.introduced(sighting, reading);
+            for (found, layer) in reading.found.packages.iter().zip(introduced) {
+                if located.len() >= kit.limits.packages {
+                    let detail = format!("the image has more than {} packages", kit.limits.packages);
+                    problems.push(Problem::new(ProblemKind::LimitExceeded, detail));
+                    return located;
+                }
+                let package = found.package.clone();
+                let purl = match package.kind.level() {
+                    Level::Os => Purl::new(&package, identity),
+                    Level::Language => Purl::new(&package, None),
+                };
+                let mut path = String::from_utf8_lossy(&sighting.path).into_owned();
+                if let Some(inner) = &found.inner_path {
+                    path.push_str("!/");
+                    path.push_str(inner);
+                }
+                let package = InstalledPackage {
+                    package,
+                    purl,
+                    path,
+                    introduced_in: LayerIndex(layer),
+                    owned_by: None,
+                };
+                located.push(Located { package, sighting });
+            }
+        }
+    }
+    located
+}
+
+#[cfg(test)]
+mod tests;

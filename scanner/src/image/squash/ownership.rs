@@ -1,0 +1,136 @@
+//! Which OS package owns a language package's evidence file, unchanged.
+//!
+//! A distribution repairs its copies of language packages without changing their versions, so its own
+//! advisories must decide about them. Owned means: listed by the OS package, both paths made canonical in
+//! the tree, and still what the package installed: the stated checksum, or, where none is stated, a file
+//! that comes from no later layer than the package.
+
+use std::collections::{HashMap, HashSet};
+
+use shared::model::package::{Level, Purl};
+
+use super::Located;
+use super::sightings::Sightings;
+use crate::analyzers::{Checksum, OwnedFiles};
+use crate::image::matcher::split;
+use crate::image::tree::{NodeId, Tree};
+
+/// Sets `owned_by` of every language package whose evidence file an OS package owns.
+pub(super) fn mark(tree: &Tree, sightings: &Sightings<'_>, located: &mut [Located<'_, '_>]) {
+    let candidates = Candidates::of(located);
+    if candidates.nodes.is_empty() {
+        return;
+    }
+    let owners = Owners::of(located);
+    let mut claims: HashMap<NodeId, Vec<Claim<'_>>> = HashMap::new();
+    let readings = sightings
+        .visible
+        .iter()
+        .filter(|sighting| !sighting.is_nested)
+        .flat_map(|sighting| &sighting.readings);
+    for owned in readings.flat_map(|reading| &reading.found.owned) {
+        let Some(owner) = owners.find(owned) else { continue };
+        for file in &owned.files {
+            let path = file.path.as_bytes();
+            if !candidates.names.contains(split(path).1) {
+                continue;
+            }
+            if let Some(node) = tree.link(path).filter(|node| candidates.nodes.contains(node)) {
+                let claim = Claim {
+                    owner,
+                    checksum: file.checksum.as_ref(),
+                };
+                claims.entry(node).or_default().push(claim);
+            }
+        }
+    }
+    for package in located.iter_mut() {
+        let claims = claims
+            .get(&package.sighting.node())
+            .map_or(&[][..], Vec::as_slice);
+        if package.package.package.kind.level() == Level::Language {
+            package.package.owned_by = owner_of(package, claims).cloned();
+        }
+    }
+}
+
+/// An OS package says that it installed a file.
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    owner: &'a Owner,
+    checksum: Option<&'a Checksum>,
+}
+
+struct Owner {
+    purl: Purl,
+    architecture: Option<String>,
+    introduced_in: u16,
+}
+
+/// The owner whose claim holds. A stated checksum decides alone, whatever other lists of the owner say.
+fn owner_of<'a>(package: &Located<'_, '_>, claims: &[Claim<'a>]) -> Option<&'a Purl> {
+    let sighting = package.sighting;
+    let holds = |claim: &&Claim<'a>| {
+        let of_owner = claims.iter().filter(|other| other.owner.purl == claim.owner.purl);
+        let mut stated = of_owner.filter_map(|claim| claim.checksum).peekable();
+        if stated.peek().is_none() {
+            return sighting.file.made_by.layer <= claim.owner.introduced_in;
+        }
+        stated.any(|stated| {
+            let actual = sighting.checksums;
+            actual.is_some_and(|actual| actual.match_stated(stated))
+        })
+    };
+    claims.iter().find(holds).map(|claim| &claim.owner.purl)
+}
+
+/// The files that might be owned; most listed paths can be dismissed by their names.
+struct Candidates {
+    nodes: HashSet<NodeId>,
+    names: HashSet<Vec<u8>>,
+}
+
+impl Candidates {
+    fn of(located: &[Located<'_, '_>]) -> Self {
+        let language = located
+            .iter()
+            .filter(|located| located.package.package.kind.level() == Level::Language)
+            .map(|located| located.sighting);
+        Self {
+            nodes: language.clone().map(super::sightings::Sighting::node).collect(),
+            names: language
+                .map(|sighting| split(&sighting.path).1.to_vec())
+                .collect(),
+        }
+    }
+}
+
+struct Owners(HashMap<String, Vec<Owner>>);
+
+impl Owners {
+    fn of(located: &[Located<'_, '_>]) -> Self {
+        let mut owners: HashMap<String, Vec<Owner>> = HashMap::new();
+        let installed = located.iter().map(|located| &located.package);
+        for package in installed.filter(|package| package.package.kind.level() == Level::Os) {
+            owners
+                .entry(package.package.name.clone())
+                .or_default()
+                .push(Owner {
+                    purl: package.purl.clone(),
+                    architecture: package.package.architecture.clone(),
+                    introduced_in: package.introduced_in.0,
+                });
+        }
+        Self(owners)
+    }
+
+    /// The installed package that a list belongs to.
+    fn find(&self, owned: &OwnedFiles) -> Option<&Owner> {
+        let named = self.0.get(&owned.package)?;
+        let fits = |owner: &&Owner| match (&owned.architecture, &owner.architecture) {
+            (Some(listed), Some(installed)) => listed == installed,
+            (None, _) | (_, None) => true,
+        };
+        named.iter().find(fits)
+    }
+}

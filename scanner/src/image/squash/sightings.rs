@@ -1,0 +1,305 @@
+//! Which files with findings are visible, under which paths, and which files a link makes interesting.
+
+use std::collections::{HashMap, HashSet};
+
+use shared::model::package::Level;
+use shared::model::problem::Problem;
+
+use super::{Applied, EvidenceAt, Unread, numbered};
+use crate::analyzers::FileClass;
+use crate::image::analysis::{Checksums, Evidence, Reading};
+use crate::image::engine::Kit;
+use crate::image::layer::Request;
+use crate::image::tree::{FileNode, NodeId, Place, Tree};
+
+/// A visible file that analyzers have read, at one of its paths.
+pub(super) struct Sighting<'a> {
+    /// Canonical: without symlinks.
+    pub(super) path: Vec<u8>,
+    pub(super) file: FileNode,
+    /// The entry that holds the bytes.
+    pub(super) content: Place,
+    pub(super) readings: Vec<&'a Reading>,
+    pub(super) checksums: Option<&'a Checksums>,
+    /// It belongs to a root below the image's own.
+    pub(super) is_nested: bool,
+    evidence: Vec<&'a Evidence>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Sightings<'a> {
+    /// Sorted by path.
+    pub(super) visible: Vec<Sighting<'a>>,
+    pub(super) unread: Vec<Unread>,
+    /// Visible hard links to nothing whose names analyzers want.
+    pub(super) broken_links: Vec<Vec<u8>>,
+    /// Well-known database paths that lead to a file.
+    databases: Vec<&'static str>,
+}
+
+/// Names of the analyzers that want a hard link for its path.
+type LinksAt<'a> = HashMap<Place, &'a [String]>;
+
+impl<'a> Sightings<'a> {
+    /// Looks at every watched file in the tree, and behind every well-known path.
+    pub(super) fn find(
+        tree: &Tree,
+        layers: &[Option<Applied<'a>>],
+        evidence: &EvidenceAt<'a>,
+        kit: &Kit,
+    ) -> Self {
+        let mut links = LinksAt::new();
+        for (layer, applied) in numbered(layers) {
+            for link in &applied.analysis.links {
+                let entry = link.entry;
+                links.insert(Place { layer, entry }, &link.analyzers);
+            }
+        }
+        let files = tree.watched_files();
+        let mut sightings = Self::default();
+        let mut reported = HashSet::new();
+        for (path, file) in &files {
+            if file.content == Some(file.made_by) {
+                reported.insert(file.made_by);
+                sightings.add_own(path, *file, evidence);
+            }
+        }
+        for (path, file) in &files {
+            let wanted = links.get(&file.made_by).copied().unwrap_or_default();
+            match file.content {
+                Some(content) if content == file.made_by => {}
+                Some(content) => {
+                    let is_first = reported.insert(content);
+                    sightings.add_link(path, *file, content, wanted, is_first, evidence);
+                }
+                None if wanted.is_empty() => {}
+                None => sightings.broken_links.push(path.clone()),
+            }
+        }
+        sightings.add_linked_evidence(tree, layers);
+        sightings.look_behind_well_known(tree, evidence, kit);
+        sightings.unread.sort_unstable();
+        sightings.unread.dedup();
+        sightings.visible.sort_by(|one, other| one.path.cmp(&other.path));
+        for sighting in &mut sightings.visible {
+            sighting.is_nested = sighting.lies_in_another_root(kit);
+        }
+        sightings
+    }
+
+    /// Databases of other roots that are visible, and visible files that belong to one.
+    pub(super) fn nested_roots(&self, layers: &[Option<Applied<'_>>], tree: &Tree) -> Vec<Vec<u8>> {
+        let mut nested = HashSet::new();
+        for (layer, applied) in numbered(layers) {
+            let entries = applied.analysis.nested_databases.iter();
+            nested.extend(entries.map(|entry| Place { layer, entry: *entry }));
+        }
+        let databases = tree.watched_files().into_iter();
+        let databases = databases.filter(|(_, file)| nested.contains(&file.made_by));
+        let others = self.visible.iter().filter(|sighting| sighting.is_nested);
+        let mut paths: Vec<Vec<u8>> = databases
+            .map(|(path, _)| path)
+            .chain(others.map(|sighting| sighting.path.clone()))
+            .collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
+    /// A path that shows that the root has a package manager.
+    pub(super) fn package_database(&self) -> Option<&[u8]> {
+        let has_os_packages = |sighting: &&Sighting<'_>| {
+            let found = sighting
+                .readings
+                .iter()
+                .flat_map(|reading| &reading.found.packages);
+            !sighting.is_nested
+                && found
+                    .map(|found| found.package.kind.level())
+                    .any(|level| level == Level::Os)
+        };
+        let by_packages = self.visible.iter().find(has_os_packages);
+        let by_path = self.databases.first().map(|path| path.as_bytes());
+        by_packages.map(|sighting| &*sighting.path).or(by_path)
+    }
+
+    /// A file at the path at which its bytes lie in the layer.
+    fn add_own(&mut self, path: &[u8], file: FileNode, evidence: &EvidenceAt<'a>) {
+        let own = own_evidence(evidence, file.made_by);
+        if own.is_empty() {
+            return;
+        }
+        let readings = own.iter().flat_map(|evidence| &evidence.readings).collect();
+        self.push(path, file, file.made_by, readings, own);
+    }
+
+    /// A hard link: what its name promises, and, if it is the last name that the file has, everything.
+    fn add_link(
+        &mut self,
+        path: &[u8],
+        file: FileNode,
+        content: Place,
+        wanted: &[String],
+        is_only_name: bool,
+        evidence: &EvidenceAt<'a>,
+    ) {
+        let own = own_evidence(evidence, content);
+        let readings: Vec<&Reading> = own
+            .iter()
+            .flat_map(|evidence| &evidence.readings)
+            .filter(|reading| is_only_name || wanted.contains(&reading.analyzer))
+            .collect();
+        for analyzer in wanted {
+            let is_read = readings.iter().any(|reading| reading.analyzer == *analyzer);
+            let as_linked = evidence.get(&content).into_iter().flatten();
+            let is_read_as_linked = as_linked.clone().any(|evidence| evidence.is_of(analyzer, path));
+            // A file that was too large for everybody stays too large.
+            let is_refused = own.iter().any(|evidence| !evidence.problems.is_empty());
+            if !is_read && !is_read_as_linked && !is_refused {
+                self.request(content, analyzer, String::from_utf8_lossy(path).into_owned());
+            }
+        }
+        if !readings.is_empty() || (is_only_name && !own.is_empty()) {
+            self.push(path, file, content, readings, own);
+        }
+    }
+
+    /// What was read because links lead there: visible where the link still leads to the same bytes.
+    fn add_linked_evidence(&mut self, tree: &Tree, layers: &[Option<Applied<'a>>]) {
+        for (layer, applied) in numbered(layers) {
+            for evidence in applied.linked {
+                let Some(read_as) = &evidence.read_as else {
+                    continue;
+                };
+                let content = Place {
+                    layer,
+                    entry: evidence.entry,
+                };
+                let file = tree.file(read_as.as_bytes());
+                if let Some(file) = file.filter(|file| file.content == Some(content)) {
+                    let path = tree.path(file.node);
+                    let readings = evidence.readings.iter().collect();
+                    self.push(&path, file, content, readings, vec![evidence]);
+                }
+            }
+        }
+    }
+
+    /// A well-known path may lead through links to a file that nobody took for interesting.
+    fn look_behind_well_known(&mut self, tree: &Tree, evidence: &EvidenceAt<'a>, kit: &Kit) {
+        for known in kit.matcher.well_known() {
+            let Some(file) = tree.file(known.path.as_bytes()) else {
+                continue;
+            };
+            if known.class == FileClass::Database {
+                self.databases.push(known.path);
+            }
+            let Some(content) = file.content else { continue };
+            let name = kit.analyzers[known.analyzer].name();
+            let at = evidence.get(&content).into_iter().flatten();
+            let is_settled = at.clone().any(|evidence| {
+                evidence.readings.iter().any(|reading| reading.analyzer == name)
+                    || !evidence.problems.is_empty()
+            });
+            let is_at_home = kit.matcher.is_in_root(known.analyzer, &tree.path(file.node));
+            if !is_settled && !(is_at_home && file.content == Some(file.made_by)) {
+                self.request(content, name, known.path.to_owned());
+            }
+        }
+    }
+
+    fn request(&mut self, place: Place, analyzer: &str, path: String) {
+        let request = Request {
+            analyzer: analyzer.to_owned(),
+            path,
+        };
+        self.unread.push(Unread { place, request });
+    }
+
+    fn push(
+        &mut self,
+        path: &[u8],
+        file: FileNode,
+        content: Place,
+        readings: Vec<&'a Reading>,
+        evidence: Vec<&'a Evidence>,
+    ) {
+        let checksums = evidence.iter().find_map(|evidence| evidence.checksums.as_ref());
+        self.visible.push(Sighting {
+            path: path.to_vec(),
+            file,
+            content,
+            readings,
+            checksums,
+            is_nested: false,
+            evidence,
+        });
+    }
+}
+
+impl Sighting<'_> {
+    /// What could not be read of the file, naming it and its layer.
+    pub(super) fn problems(&self, layers: &[Option<Applied<'_>>]) -> Vec<Problem> {
+        let layer = layers[usize::from(self.content.layer)].map(|applied| &applied.analysis.layer);
+        let of_file = self.evidence.iter().flat_map(|evidence| &evidence.problems);
+        let of_readings = self.readings.iter().flat_map(|reading| &reading.found.problems);
+        let complete = |problem: &Problem| {
+            let mut problem = problem.clone();
+            if problem.path.is_none() {
+                problem = problem.at(String::from_utf8_lossy(&self.path));
+            }
+            match layer {
+                Some(layer) => problem.in_layer(layer),
+                None => problem,
+            }
+        };
+        of_file.chain(of_readings).map(complete).collect()
+    }
+
+    pub(super) fn node(&self) -> NodeId {
+        self.file.node
+    }
+
+    /// Whether what was read concerns an operating system, and not that of the image's own root.
+    fn lies_in_another_root(&self, kit: &Kit) -> bool {
+        let concerns_system = |reading: &&&Reading| {
+            let found = &reading.found;
+            let mut levels = found.packages.iter().map(|found| found.package.kind.level());
+            !found.owned.is_empty() || found.distribution.is_some() || levels.any(|level| level == Level::Os)
+        };
+        let is_elsewhere = |reading: &Reading| {
+            let position = kit
+                .analyzers
+                .iter()
+                .position(|one| one.name() == reading.analyzer);
+            position.is_some_and(|analyzer| !kit.matcher.is_in_root(analyzer, &self.path))
+        };
+        // What was read through a link counts where the link is, and requests name only paths of the root.
+        self.evidence.iter().all(|evidence| evidence.read_as.is_none())
+            && self.file.content == Some(self.file.made_by)
+            && self
+                .readings
+                .iter()
+                .filter(concerns_system)
+                .any(|reading| is_elsewhere(reading))
+    }
+}
+
+impl Evidence {
+    /// Whether it is what `analyzer` made of the file as if it lay at `path`.
+    fn is_of(&self, analyzer: &str, path: &[u8]) -> bool {
+        self.read_as
+            .as_ref()
+            .is_some_and(|read_as| read_as.as_bytes() == path)
+            && self.readings.iter().any(|reading| reading.analyzer == analyzer)
+    }
+}
+
+/// What was read of a file under its own name.
+fn own_evidence<'a>(evidence: &EvidenceAt<'a>, place: Place) -> Vec<&'a Evidence> {
+    let at = evidence.get(&place).into_iter().flatten();
+    at.copied()
+        .filter(|evidence| evidence.read_as.is_none())
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! A layer's bytes as they are stored: buffered, counted, hashed, and watched for time and cancellation.
+
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shared::model::digest::{Algorithm, Digest};
+use shared::model::document::Descriptor;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::Progress;
+use super::halt::Halt;
+use super::hashing::{HashLine, Place};
+
+const BUFFER_BYTES: usize = 128 << 10;
+/// Streams below this are hashed where they are read: a thread would cost more than it saves.
+const WORTH_A_THREAD: u64 = 1 << 20;
+
+/// Tells a reading thread when to stop, and others how far it is.
+#[derive(Clone)]
+pub(super) struct Watch {
+    layer: Digest,
+    deadline: Option<Instant>,
+    limit: Duration,
+    cancelled: CancellationToken,
+    progress: Arc<dyn Progress>,
+}
+
+impl Watch {
+    /// A watch over one layer that begins now.
+    pub(super) fn start(
+        layer: &Digest,
+        limit: Duration,
+        cancelled: CancellationToken,
+        progress: Arc<dyn Progress>,
+    ) -> Self {
+        Self {
+            layer: layer.clone(),
+            deadline: Instant::now().checked_add(limit),
+            limit,
+            cancelled,
+            progress,
+        }
+    }
+
+    /// Fails once the time is up or nobody wants the result.
+    pub(super) fn check(&self) -> Result<(), Halt> {
+        if self.cancelled.is_cancelled() {
+            return Err(Halt::Cancelled);
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Halt::TimedOut { limit: self.limit });
+        }
+        Ok(())
+    }
+
+    fn read(&self, bytes: usize) {
+        self.progress.layer_read(&self.layer, bytes as u64);
+    }
+}
+
+/// The compressed side of a layer.
+pub(super) struct Stored {
+    source: Box<dyn Read + Send>,
+    watch: Watch,
+    algorithm: Algorithm,
+    line: HashLine,
+    place: Place,
+    /// One more than the descriptor says: enough to know that there is too much.
+    left: u64,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Stored {
+    /// Begins to read `source`, which should yield exactly the bytes of `descriptor`.
+    pub(super) fn new(source: Box<dyn Read + Send>, descriptor: &Descriptor, watch: Watch) -> Self {
+        let place = match descriptor.size {
+            0..WORTH_A_THREAD => Place::Here,
+            WORTH_A_THREAD.. => Place::Beside,
+        };
+        Self {
+            source,
+            watch,
+            algorithm: descriptor.digest.algorithm(),
+            line: HashLine::start(descriptor.digest.algorithm(), place),
+            place,
+            left: descriptor.size.saturating_add(1),
+            buffer: vec![0; BUFFER_BYTES],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// The next `count` bytes without taking them; fewer only at the end of the stream.
+    pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        debug_assert!(count <= BUFFER_BYTES, "a peek fits the buffer");
+        while self.end - self.start < count && self.refill()? > 0 {}
+        let end = self.end.min(self.start + count);
+        Ok(&self.buffer[self.start..end])
+    }
+
+    /// Reads what is left, so that the digest covers everything. `true` if it was all zeros.
+    pub(super) fn drain(&mut self) -> io::Result<bool> {
+        let mut zeros = true;
+        loop {
+            let bytes = self.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(zeros);
+            }
+            zeros &= bytes.iter().all(|byte| *byte == 0);
+            let length = bytes.len();
+            self.consume(length);
+        }
+    }
+
+    /// How many bytes the source has given.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.line.bytes()
+    }
+
+    /// What the stored bytes are hashed with.
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Where this layer's streams are hashed.
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The digest of everything that was read, and how many bytes that were.
+    pub(super) fn finish(self) -> (Digest, u64) {
+        let bytes = self.line.bytes();
+        (self.line.finish(), bytes)
+    }
+
+    /// Reads more bytes behind those that are there; 0 at the end.
+    fn refill(&mut self) -> io::Result<usize> {
+        self.watch.check()?;
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let room = BUFFER_BYTES - self.end;
+        let room = usize::try_from(self.left).map_or(room, |left| left.min(room));
+        let read = loop {
+            match self.source.read(&mut self.buffer[self.end..self.end + room]) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Halt::Source(error).into()),
+            }
+        };
+        self.line.feed(&self.buffer[self.end..self.end + read]);
+        self.end += read;
+        self.left -= read as u64;
+        self.watch.read(read);
+        Ok(read)
+    }
+}
+
+impl Read for Stored {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let length = available.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&available[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl BufRead for Stored {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.end {
+            self.refill()?;
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+}

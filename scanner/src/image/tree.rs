@@ -1,0 +1,446 @@
+//! The file system that a runtime would see: layers applied one over another, links resolved within the root.
+//!
+//! Follows what runtimes do when they extract: entries take effect in the order of the tar, parents are
+//! resolved through symlinks of whatever layer, anything over a non-directory and any non-directory over
+//! anything replaces it with its subtree. OCI image-spec layer.md, "Applying Changesets".
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use super::analysis::{Entry, EntryKind};
+use super::matcher::split;
+
+/// Symlinks that one lookup follows, as Linux does (path_resolution(7)).
+const MOST_HOPS: u32 = 40;
+/// Components of symlink targets that are walked in all lookups of one image.
+const MOST_STEPS: u64 = 1_000_000;
+
+/// Which bytes: an entry of a layer, both by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) layer: u16,
+    pub(super) entry: u32,
+}
+
+/// A node of the tree. Ids stay valid when a node is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct NodeId(u32);
+
+const ROOT: NodeId = NodeId(0);
+
+/// The tree.
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+    /// Files whose comings and goings are reported.
+    watched: HashSet<Place>,
+    sightings: Vec<NodeId>,
+    touched: Vec<NodeId>,
+    steps: Cell<u64>,
+    /// The directory of the last entry: tars list a directory's children together.
+    last_parent: Option<(Vec<u8>, NodeId)>,
+}
+
+struct Node {
+    parent: NodeId,
+    name: Box<[u8]>,
+    /// The entry that made it; `None` for directories that only other paths imply.
+    made_by: Option<Place>,
+    kind: NodeKind,
+    is_there: bool,
+}
+
+enum NodeKind {
+    Directory(HashMap<Box<[u8]>, NodeId>),
+    Symlink(Box<[u8]>),
+    /// A file with the content of that entry, which is another than `made_by` for a hard link.
+    File(Option<Place>),
+    Special,
+}
+
+/// A regular file in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileNode {
+    pub(super) node: NodeId,
+    /// The entry that put it at this path.
+    pub(super) made_by: Place,
+    /// The entry that holds its bytes; `None` for a hard link to nothing.
+    pub(super) content: Option<Place>,
+}
+
+impl Tree {
+    /// An empty root. `watched` are the entries whose files the caller will ask about.
+    pub(super) fn new(watched: HashSet<Place>) -> Self {
+        let root = Node {
+            parent: ROOT,
+            name: Box::default(),
+            made_by: None,
+            kind: NodeKind::Directory(HashMap::new()),
+            is_there: true,
+        };
+        Self {
+            nodes: vec![root],
+            watched,
+            sightings: Vec::new(),
+            touched: Vec::new(),
+            steps: Cell::new(0),
+            last_parent: None,
+        }
+    }
+
+    /// Applies a whiteout or an opaque marker to what is there.
+    pub(super) fn remove(&mut self, removal: &Entry) {
+        match removal.kind {
+            EntryKind::Whiteout => {
+                if let Some(node) = self.find(&removal.path, Last::Keep).filter(|node| *node != ROOT) {
+                    self.detach(node);
+                }
+            }
+            EntryKind::Opaque => {
+                if let Some(directory) = self.find(&removal.path, Last::Follow) {
+                    self.empty(directory);
+                }
+            }
+            EntryKind::File { .. }
+            | EntryKind::Hardlink { .. }
+            | EntryKind::Symlink { .. }
+            | EntryKind::Directory
+            | EntryKind::Special => {}
+        }
+    }
+
+    /// Applies an entry. One whose parent cannot be reached changes nothing.
+    pub(super) fn add(&mut self, entry: &Entry, place: Place) {
+        let kind = match &entry.kind {
+            EntryKind::File { .. } => NodeKind::File(Some(place)),
+            EntryKind::Symlink { target } => NodeKind::Symlink(target.as_slice().into()),
+            EntryKind::Directory => NodeKind::Directory(HashMap::new()),
+            EntryKind::Special => NodeKind::Special,
+            EntryKind::Hardlink { target } => match self.link_to(target, &entry.path) {
+                Some(kind) => kind,
+                None => return,
+            },
+            EntryKind::Whiteout | EntryKind::Opaque => return,
+        };
+        let (parent, name) = split(&entry.path);
+        let Some(parent) = self.parent(parent) else {
+            return;
+        };
+        match self.child(parent, name) {
+            Some(there) if self.is_directory(there) && matches!(kind, NodeKind::Directory(_)) => {
+                self.node_mut(there).made_by = Some(place);
+            }
+            Some(there) => {
+                self.detach(there);
+                self.attach(parent, name, kind, Some(place));
+            }
+            None => {
+                self.attach(parent, name, kind, Some(place));
+            }
+        }
+    }
+
+    /// The file at a path, through symlinks in it and at its end.
+    pub(super) fn file(&self, path: &[u8]) -> Option<FileNode> {
+        self.file_node(self.find(path, Last::Follow)?)
+    }
+
+    /// The node at a path, through symlinks on the way but not at its end.
+    pub(super) fn link(&self, path: &[u8]) -> Option<NodeId> {
+        self.find(path, Last::Keep)
+    }
+
+    /// The file at a path that has no symlink in it.
+    pub(super) fn exact_file(&self, path: &[u8]) -> Option<FileNode> {
+        let mut node = ROOT;
+        for component in path.split(|byte| *byte == b'/') {
+            node = self.child(node, component)?;
+        }
+        self.file_node(node)
+    }
+
+    /// The node as a file, if it is one and still there.
+    pub(super) fn file_node(&self, node: NodeId) -> Option<FileNode> {
+        let Node {
+            made_by: Some(made_by),
+            kind: NodeKind::File(content),
+            is_there: true,
+            ..
+        } = self.node(node)
+        else {
+            return None;
+        };
+        Some(FileNode {
+            node,
+            made_by: *made_by,
+            content: *content,
+        })
+    }
+
+    /// The watched files that are there, sorted by path.
+    pub(super) fn watched_files(&self) -> Vec<(Vec<u8>, FileNode)> {
+        let there = self.sightings.iter().filter_map(|node| self.file_node(*node));
+        let mut files: Vec<_> = there.map(|file| (self.path(file.node), file)).collect();
+        files.sort_by(|(one, _), (other, _)| one.cmp(other));
+        files
+    }
+
+    /// Paths where watched files came or went since the last call, sorted.
+    pub(super) fn take_touched(&mut self) -> Vec<Vec<u8>> {
+        let touched = std::mem::take(&mut self.touched);
+        let mut paths: Vec<_> = touched.into_iter().map(|node| self.path(node)).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
+    /// Whether symlinks were so many that some were not followed any more.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.steps.get() > MOST_STEPS
+    }
+
+    /// The path from the root; it has no symlink in it.
+    pub(super) fn path(&self, mut node: NodeId) -> Vec<u8> {
+        let mut names = Vec::new();
+        while node != ROOT {
+            names.push(&*self.node(node).name);
+            node = self.node(node).parent;
+        }
+        names.reverse();
+        names.join(&b'/')
+    }
+
+    /// What a hard link at `path` becomes. `None` if it is a link to itself, which changes nothing.
+    fn link_to(&self, target: &[u8], path: &[u8]) -> Option<NodeKind> {
+        let Some(node) = self.find(target, Last::Keep) else {
+            return Some(NodeKind::File(None));
+        };
+        if self.find(path, Last::Keep) == Some(node) {
+            return None;
+        }
+        Some(match &self.node(node).kind {
+            NodeKind::File(content) => NodeKind::File(*content),
+            NodeKind::Symlink(target) => NodeKind::Symlink(target.clone()),
+            NodeKind::Special => NodeKind::Special,
+            NodeKind::Directory(_) => NodeKind::File(None),
+        })
+    }
+
+    /// The directory at `path`, made where it is missing.
+    fn parent(&mut self, path: &[u8]) -> Option<NodeId> {
+        if let Some((last, node)) = &self.last_parent
+            && last == path
+        {
+            return Some(*node);
+        }
+        let mut walk = Walk::new(path);
+        while let Some(component) = walk.next_component() {
+            let component = match component {
+                Component::Up => {
+                    walk.node = self.node(walk.node).parent;
+                    continue;
+                }
+                Component::Name(name) => walk.path[name].to_vec(),
+            };
+            let Some(child) = self.child(walk.node, &component) else {
+                walk.node = self.attach(walk.node, &component, NodeKind::Directory(HashMap::new()), None);
+                continue;
+            };
+            match &self.node(child).kind {
+                NodeKind::Directory(_) => walk.node = child,
+                NodeKind::Symlink(target) => {
+                    let target = target.clone();
+                    self.follow(&mut walk, &target)?;
+                }
+                NodeKind::File(_) | NodeKind::Special => {
+                    let parent = walk.node;
+                    self.detach(child);
+                    walk.node = self.attach(parent, &component, NodeKind::Directory(HashMap::new()), None);
+                }
+            }
+        }
+        self.last_parent = Some((path.to_vec(), walk.node));
+        Some(walk.node)
+    }
+
+    fn find(&self, path: &[u8], last: Last) -> Option<NodeId> {
+        let mut walk = Walk::new(path);
+        while let Some(component) = walk.next_component() {
+            let child = match component {
+                Component::Up => self.node(walk.node).parent,
+                Component::Name(name) => self.child(walk.node, &walk.path[name])?,
+            };
+            match &self.node(child).kind {
+                NodeKind::Directory(_) => walk.node = child,
+                // A link on the way leaves something to walk behind it, so this is the end of `path` itself.
+                NodeKind::Symlink(_) if last == Last::Keep && walk.is_at_end() => return Some(child),
+                NodeKind::Symlink(target) => self.follow(&mut walk, target)?,
+                NodeKind::File(_) | NodeKind::Special if walk.is_at_end() => return Some(child),
+                NodeKind::File(_) | NodeKind::Special => return None,
+            }
+        }
+        Some(walk.node)
+    }
+
+    /// Continues a lookup at a symlink's target, unless there were too many.
+    fn follow(&self, walk: &mut Walk<'_>, target: &[u8]) -> Option<()> {
+        let components = 1 + target.iter().filter(|byte| **byte == b'/').count() as u64;
+        self.steps.set(self.steps.get() + components);
+        (!self.is_exhausted() && walk.follow(target)).then_some(())
+    }
+
+    fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
+        match &self.node(directory).kind {
+            NodeKind::Directory(children) => children.get(name).copied(),
+            NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special => None,
+        }
+    }
+
+    fn is_directory(&self, node: NodeId) -> bool {
+        matches!(self.node(node).kind, NodeKind::Directory(_))
+    }
+
+    fn attach(&mut self, parent: NodeId, name: &[u8], kind: NodeKind, made_by: Option<Place>) -> NodeId {
+        let id = NodeId(u32::try_from(self.nodes.len()).expect("entries of an image are capped far below"));
+        let is_watched = match (&kind, made_by) {
+            (NodeKind::File(content), Some(made_by)) => {
+                self.watched.contains(&made_by)
+                    || content.is_some_and(|content| self.watched.contains(&content))
+            }
+            (NodeKind::Directory(_) | NodeKind::Symlink(_) | NodeKind::Special, _)
+            | (NodeKind::File(_), None) => false,
+        };
+        if is_watched {
+            self.sightings.push(id);
+            self.touched.push(id);
+        }
+        self.nodes.push(Node {
+            parent,
+            name: name.into(),
+            made_by,
+            kind,
+            is_there: true,
+        });
+        if let NodeKind::Directory(children) = &mut self.node_mut(parent).kind {
+            children.insert(name.into(), id);
+        }
+        id
+    }
+
+    /// Takes a node and everything below it out of the tree.
+    fn detach(&mut self, node: NodeId) {
+        let Node { parent, name, .. } = self.node(node);
+        let (parent, name) = (*parent, name.clone());
+        if let NodeKind::Directory(children) = &mut self.node_mut(parent).kind {
+            children.remove(&name);
+        }
+        self.bury(node);
+    }
+
+    fn empty(&mut self, directory: NodeId) {
+        if let NodeKind::Directory(children) = &mut self.node_mut(directory).kind {
+            for child in std::mem::take(children).into_values() {
+                self.bury(child);
+            }
+        }
+    }
+
+    /// Marks a subtree as gone; a stack of its own, because a tree may be deep.
+    fn bury(&mut self, node: NodeId) {
+        self.last_parent = None;
+        let mut gone = vec![node];
+        while let Some(id) = gone.pop() {
+            let node = &mut self.nodes[id.0 as usize];
+            node.is_there = false;
+            match &mut node.kind {
+                NodeKind::Directory(children) => gone.extend(std::mem::take(children).into_values()),
+                NodeKind::File(content) => {
+                    let places = [node.made_by, *content];
+                    if places.iter().flatten().any(|place| self.watched.contains(place)) {
+                        self.touched.push(id);
+                    }
+                }
+                NodeKind::Symlink(_) | NodeKind::Special => {}
+            }
+        }
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0 as usize]
+    }
+}
+
+/// What to do with a symlink at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Follow,
+    Keep,
+}
+
+/// A lookup on its way: where it stands, and what is still to be walked.
+struct Walk<'a> {
+    node: NodeId,
+    path: Cow<'a, [u8]>,
+    at: usize,
+    hops: u32,
+}
+
+enum Component {
+    Up,
+    /// Where in the walk's path it stands.
+    Name(Range<usize>),
+}
+
+impl<'a> Walk<'a> {
+    fn new(path: &'a [u8]) -> Self {
+        Self {
+            node: ROOT,
+            path: Cow::Borrowed(path),
+            at: 0,
+            hops: 0,
+        }
+    }
+
+    fn next_component(&mut self) -> Option<Component> {
+        loop {
+            let rest = self.path.get(self.at..).filter(|rest| !rest.is_empty())?;
+            let length = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+            let start = self.at;
+            self.at += length + 1;
+            match &self.path[start..start + length] {
+                b"" | b"." => {}
+                b".." => return Some(Component::Up),
+                _ => return Some(Component::Name(start..start + length)),
+            }
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.path
+            .get(self.at..)
+            .is_none_or(|rest| rest.iter().all(|byte| *byte == b'/'))
+    }
+
+    /// Continues at a symlink's target, and after it with the rest. `false` after too many.
+    fn follow(&mut self, target: &[u8]) -> bool {
+        self.hops += 1;
+        if self.hops > MOST_HOPS {
+            return false;
+        }
+        if target.starts_with(b"/") {
+            self.node = ROOT;
+        }
+        let rest = self.path.get(self.at..).unwrap_or_default();
+        self.path = Cow::Owned([target, b"/", rest].concat());
+        self.at = 0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;
