@@ -1,16 +1,30 @@
 //! Which OSV ecosystem holds the advisories for what: distributions, and the packaging systems of languages.
+//!
+//! In: the distribution that an image states, or a kind of package. Out: the ecosystem strings as OSV writes them
+//! (OSV schema, "Defined Ecosystems"), how well they fit and how much they can say. Whether a database holds records
+//! under these names is for the database to say: a name without records is no coverage, never a clean result.
 
 use jiff::Timestamp;
 use shared::model::package::PackageKind;
 use shared::model::report::{CoverageState, Distribution};
 
+use release::{Family, Release};
+
+mod release;
+mod support;
+#[cfg(test)]
+mod tests;
+
 /// The advisory ecosystems of a distribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OsEcosystems {
-    /// Names to ask for, for example `Debian:12`; for SUSE and Red Hat one a repository.
+    /// Names to ask for, for example `Debian:12`; for SUSE and Red Hat one a product or repository. Never empty.
     pub names: Vec<String>,
     /// Further names, known only by their shape.
     pub patterns: Vec<NamePattern>,
+    /// Names whose fixes only subscribers get (Ubuntu Pro): they say where a fix is to be had, not whether a package
+    /// is affected.
+    pub subscription: Vec<String>,
     /// Whose advisories they are.
     pub fit: Fit,
     /// How much they can say.
@@ -19,12 +33,13 @@ pub struct OsEcosystems {
     pub named_by: NamedBy,
 }
 
-/// The names of a family of ecosystems of which only the database knows which exist: SUSE's modules.
+/// The names of a family of ecosystems of which only the database knows which exist: SUSE's modules, Red Hat's
+/// repositories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern {
     /// What the name starts with.
     pub prefix: String,
-    /// What the name ends with.
+    /// What the name ends with; may be empty.
     pub suffix: String,
 }
 
@@ -51,37 +66,32 @@ pub enum NamedBy {
 }
 
 impl OsEcosystems {
-    /// Whether an ecosystem, as a record names it, is one of these.
+    /// Whether an ecosystem, as a record names it, is one of these. A bare family name (`Debian`) in a record means
+    /// every release.
     pub fn covers(&self, ecosystem: &str) -> bool {
         let fits = |pattern: &NamePattern| {
-            ecosystem.starts_with(&pattern.prefix) && ecosystem.ends_with(&pattern.suffix)
+            let middle = ecosystem.strip_prefix(pattern.prefix.as_str());
+            middle.is_some_and(|middle| middle.ends_with(pattern.suffix.as_str()))
         };
-        self.names.iter().any(|name| name == ecosystem) || self.patterns.iter().any(fits)
+        let names = |name: &String| name == ecosystem || name.split(':').next() == Some(ecosystem);
+        self.names.iter().any(names) || self.patterns.iter().any(fits)
     }
 }
 
 /// The ecosystems of a distribution; `None` if nobody publishes advisories for it in OSV's format (Amazon, Oracle,
-/// Fedora, Arch …).
+/// Fedora, Arch …), or if its release is unknown: then nothing may be matched with it.
 pub fn of_distribution(distribution: &Distribution) -> Option<OsEcosystems> {
-    let name = match distribution.id.as_str() {
-        "debian" => format!("Debian:{}", distribution.version),
-        _ => return None,
-    };
-    Some(OsEcosystems {
-        names: vec![name],
-        patterns: Vec::new(),
-        fit: Fit::Exact,
-        coverage: CoverageState::Full,
-        named_by: NamedBy::Source,
+    let release = release::resolve(distribution)?;
+    let (coverage, named_by) = character(release.family);
+    let names = names(&release);
+    (!names.is_empty()).then(|| OsEcosystems {
+        names,
+        patterns: patterns(&release),
+        subscription: subscription(&release),
+        fit: release.fit,
+        coverage,
+        named_by,
     })
-}
-
-/// The purl namespace of a distribution's packages (`redhat` for RHEL); its id where no other name is agreed on.
-pub fn purl_namespace(distribution: &Distribution) -> &str {
-    match distribution.id.as_str() {
-        "rhel" | "ubi" => "redhat",
-        other => other,
-    }
 }
 
 /// The ecosystem of a language's packages; `None` for OS packages, whose ecosystem depends on the distribution.
@@ -96,8 +106,169 @@ pub fn of_kind(kind: PackageKind) -> Option<&'static str> {
     }
 }
 
-/// When advisories for a distribution stop; `None` if it never ends or nobody knows.
+/// When advisories for a distribution stop: the end, in UTC, of the last day on which they are published for
+/// everybody. `None` if there is no such day (rolling releases) or nobody knows it.
 pub fn support_ends(distribution: &Distribution) -> Option<Timestamp> {
-    let _ = distribution;
-    None
+    support::ends(&release::resolve(distribution)?)
+}
+
+/// The purl namespace of a distribution's packages, for example `redhat` for RHEL; the distribution's own id where
+/// no other name is agreed on. Defined in purl-spec, `deb`, `apk` and `rpm`.
+pub fn purl_namespace(distribution: &Distribution) -> &str {
+    match distribution.id.as_str() {
+        "rhel" | "ubi" => "redhat",
+        "ol" => "oracle",
+        "sles" | "sles_sap" | "sle_hpc" | "sled" | "sle-micro" | "sl-micro" | "suse-microos" => "suse",
+        "opensuse-leap" | "opensuse-tumbleweed" | "opensuse-microos" => "opensuse",
+        own => own,
+    }
+}
+
+/// How much a family's advisories say, and by which name they know packages.
+fn character(family: Family) -> (CoverageState, NamedBy) {
+    match family {
+        Family::Debian | Family::Ubuntu | Family::AzureLinux => (CoverageState::Full, NamedBy::Source),
+        // Advisories are made for the repository `main` only.
+        Family::Alpine => (CoverageState::Partial, NamedBy::Source),
+        Family::Wolfi
+        | Family::Chainguard
+        | Family::MinimOs
+        | Family::Alpaquita
+        | Family::BellSoftHardened
+        | Family::CleanStart
+        | Family::Echo => (CoverageState::FixedOnly, NamedBy::Both),
+        Family::RedHat | Family::CentOs | Family::CentOsStream | Family::AlmaLinux | Family::Rocky => {
+            (CoverageState::FixedOnly, NamedBy::Binary)
+        }
+        Family::SuseServer
+        | Family::SuseMicro
+        | Family::SuseLinuxMicro
+        | Family::Leap
+        | Family::Tumbleweed
+        | Family::Mageia
+        | Family::OpenEuler => (CoverageState::FixedOnly, NamedBy::Source),
+        Family::Amazon | Family::Oracle | Family::Fedora | Family::Photon => {
+            (CoverageState::None, NamedBy::Binary)
+        }
+    }
+}
+
+fn names(release: &Release) -> Vec<String> {
+    let version = release.version.as_str();
+    match release.family {
+        Family::Debian => vec![format!("Debian:{version}")],
+        Family::Ubuntu if is_long_term(version) => vec![format!("Ubuntu:{version}:LTS")],
+        Family::Ubuntu => vec![format!("Ubuntu:{version}")],
+        Family::Alpine => vec![format!("Alpine:v{version}")],
+        Family::Wolfi => vec!["Wolfi".to_owned()],
+        Family::Chainguard => vec!["Chainguard".to_owned(), "Wolfi".to_owned()],
+        Family::MinimOs => vec!["MinimOS".to_owned()],
+        Family::Alpaquita => vec![format!("Alpaquita:{version}")],
+        Family::BellSoftHardened => vec![format!("BellSoft Hardened Containers:{version}")],
+        Family::CleanStart => vec!["CleanStart".to_owned()],
+        Family::Echo => vec!["Echo".to_owned()],
+        Family::RedHat | Family::CentOs | Family::CentOsStream => red_hat_repositories(version),
+        Family::AlmaLinux => vec![format!("AlmaLinux:{version}")],
+        Family::Rocky => vec![format!("Rocky Linux:{version}")],
+        Family::SuseServer => vec![
+            format!("SUSE:Linux Enterprise Server {version}"),
+            format!("SUSE:Linux Enterprise Module for Basesystem {version}"),
+        ],
+        Family::SuseMicro => vec![format!("SUSE:Linux Enterprise Micro {version}")],
+        Family::SuseLinuxMicro => vec![format!("SUSE:Linux Micro {version}")],
+        Family::Leap => vec![format!("openSUSE:Leap {version}")],
+        Family::Tumbleweed => vec!["openSUSE:Tumbleweed".to_owned()],
+        Family::AzureLinux => vec![format!("Azure Linux:{version}")],
+        Family::Mageia => vec![format!("Mageia:{version}")],
+        Family::OpenEuler => vec![format!("openEuler:{version}")],
+        Family::Amazon | Family::Oracle | Family::Fedora | Family::Photon => Vec::new(),
+    }
+}
+
+/// Red Hat's ecosystems are CPEs, one a repository. Without content sets the ordinary repositories of the major
+/// release are assumed; extended update streams (`rhel_eus` …) and layered products never are.
+fn red_hat_repositories(major: &str) -> Vec<String> {
+    const UP_TO_7: [&str; 5] = ["server", "client", "workstation", "computenode", "supplementary"];
+    const SINCE_8: [&str; 10] = [
+        "baseos",
+        "appstream",
+        "crb",
+        "highavailability",
+        "nfv",
+        "realtime",
+        "resilientstorage",
+        "sap",
+        "sap_hana",
+        "supplementary",
+    ];
+    let repositories = if matches!(major, "5" | "6" | "7") {
+        &UP_TO_7[..]
+    } else {
+        &SINCE_8[..]
+    };
+    let product = format!("Red Hat:enterprise_linux:{major}");
+    let named = repositories
+        .iter()
+        .map(|repository| format!("{product}::{repository}"));
+    std::iter::once(product.clone()).chain(named).collect()
+}
+
+fn patterns(release: &Release) -> Vec<NamePattern> {
+    let pattern = |prefix: String, suffix: String| NamePattern { prefix, suffix };
+    let version = &release.version;
+    match release.family {
+        // CPEs compare by prefix: what concerns a repository or a minor release of the product is covered by it.
+        Family::RedHat | Family::CentOs | Family::CentOsStream => [":", "."]
+            .map(|separator| {
+                pattern(
+                    format!("Red Hat:enterprise_linux:{version}{separator}"),
+                    String::new(),
+                )
+            })
+            .into(),
+        // A package may come from any module of the service pack.
+        Family::SuseServer => vec![pattern(
+            "SUSE:Linux Enterprise ".to_owned(),
+            format!(" {version}"),
+        )],
+        Family::Debian
+        | Family::Ubuntu
+        | Family::Alpine
+        | Family::Wolfi
+        | Family::Chainguard
+        | Family::MinimOs
+        | Family::Alpaquita
+        | Family::BellSoftHardened
+        | Family::CleanStart
+        | Family::Echo
+        | Family::AlmaLinux
+        | Family::Rocky
+        | Family::SuseMicro
+        | Family::SuseLinuxMicro
+        | Family::Leap
+        | Family::Tumbleweed
+        | Family::AzureLinux
+        | Family::Mageia
+        | Family::OpenEuler
+        | Family::Amazon
+        | Family::Oracle
+        | Family::Fedora
+        | Family::Photon => Vec::new(),
+    }
+}
+
+fn subscription(release: &Release) -> Vec<String> {
+    if release.family == Family::Ubuntu && is_long_term(&release.version) {
+        vec![format!("Ubuntu:Pro:{}:LTS", release.version)]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Ubuntu's long-term releases are those of April in even years.
+fn is_long_term(version: &str) -> bool {
+    let year = version
+        .strip_suffix(".04")
+        .and_then(|year| year.parse::<u8>().ok());
+    year.is_some_and(|year| year % 2 == 0)
 }

@@ -2,7 +2,7 @@
 //! (build metadata count).
 //!
 //! Read generously: a leading `v` and missing minor and patch numbers are allowed, as the advisories of npm, Go and
-//! Bitnami have them, and prerelease identifiers may hold any character that is not white space.
+//! Bitnami have them, a prerelease may follow without its dash, and prerelease identifiers may hold any character that is not white space.
 
 use std::cmp::Ordering;
 
@@ -43,6 +43,7 @@ impl<'a> Version<'a> {
         let text = text.strip_prefix(['v', 'V', '=']).unwrap_or(text);
         let (text, build) = split_off(text, '+');
         let (numbers, prerelease) = split_off(text, '-');
+        let (numbers, prerelease) = without_dash(numbers, text).unwrap_or((numbers, prerelease));
         let spaced = |text: Option<&str>| text.is_some_and(|text| text.contains(|c: char| c.is_whitespace()));
         let legal = numbers.split('.').all(is_number) && !spaced(prerelease) && !spaced(build);
         legal.then_some(Self {
@@ -60,6 +61,14 @@ impl<'a> Version<'a> {
             (Some(a), Some(b)) => compare_identifiers(a, b, compare_text),
         })
     }
+}
+
+/// npm's loose reading: letters directly behind the last number begin a prerelease (`3.0.0alpha`).
+fn without_dash<'a>(numbers: &str, text: &'a str) -> Option<(&'a str, Option<&'a str>)> {
+    let letters = numbers.find(|c: char| c.is_ascii_alphabetic())?;
+    let (numbers, prerelease) = text.split_at_checked(letters)?;
+    let follows_number = numbers.ends_with(|c: char| c.is_ascii_digit());
+    follows_number.then_some((numbers, Some(prerelease)))
 }
 
 /// What stands before the first `separator`, and after it.
