@@ -1,0 +1,105 @@
+//! What an answer says that it covers, and what it admits that it does not.
+
+use shared::model::package::PackageKind;
+use shared::model::problem::ProblemKind;
+use shared::model::report::CoverageState;
+
+use super::{Distribution, advisory, distribution, judged, package};
+
+fn check(
+    name: &str,
+    distribution: Option<Distribution>,
+    kind: PackageKind,
+    rows: &[(&str, Option<&str>, u32, CoverageState)],
+    problems: &[ProblemKind],
+) {
+    let records = [
+        advisory("DSA-1-1", "Debian:12", "b", "0..1"),
+        advisory("ALPINE-CVE-2024-7", "Alpine:v3.20", "b", "0..1"),
+        advisory("GHSA-1", "npm", "b", "0..1"),
+    ];
+    let judgement = judged(&records, distribution, vec![package(kind, "a", "1.0.0")]);
+    let found: Vec<_> = judgement
+        .coverage
+        .iter()
+        .map(|row| {
+            (
+                row.subject.as_str(),
+                row.ecosystem.as_deref(),
+                row.packages,
+                row.state,
+            )
+        })
+        .collect();
+    assert_eq!(found, rows, "{name}");
+    let found: Vec<_> = judgement.problems.iter().map(|problem| problem.kind).collect();
+    assert_eq!(found, problems, "{name}: {:?}", judgement.problems);
+}
+
+#[test]
+fn i11_everything_present_has_a_row_and_everything_missing_a_problem() {
+    use CoverageState::{Full, None as Nothing, Partial};
+    use PackageKind::{Apk, Deb, Npm, PyPi, Rpm};
+    use ProblemKind::{NoAdvisoryCoverage, PartialCoverage};
+    check(
+        "debian",
+        distribution("debian", "12"),
+        Deb,
+        &[("debian 12", Some("Debian:12"), 1, Full)],
+        &[],
+    );
+    check(
+        "a release that the database lacks",
+        distribution("debian", "11"),
+        Deb,
+        &[("debian 11", Some("Debian:11"), 0, Nothing)],
+        &[NoAdvisoryCoverage],
+    );
+    check(
+        "alpine",
+        distribution("alpine", "3.20.3"),
+        Apk,
+        &[("alpine 3.20.3", Some("Alpine:v3.20"), 1, Partial)],
+        &[PartialCoverage],
+    );
+    check(
+        "a distribution that publishes nothing",
+        distribution("amzn", "2023"),
+        Rpm,
+        &[("amzn 2023", None, 0, Nothing)],
+        &[NoAdvisoryCoverage],
+    );
+    check(
+        "no distribution",
+        None,
+        Deb,
+        &[("unknown distribution (deb)", None, 0, Nothing)],
+        &[NoAdvisoryCoverage],
+    );
+    check("npm", None, Npm, &[("npm", Some("npm"), 1, Full)], &[]);
+    check(
+        "pypi",
+        None,
+        PyPi,
+        &[("pypi", Some("PyPI"), 0, Nothing)],
+        &[NoAdvisoryCoverage],
+    );
+}
+
+#[test]
+fn i4_epel_on_enterprise_linux_is_not_called_clean() {
+    let mut epel = package(PackageKind::Rpm, "htop", "3.2.1-1.el9");
+    epel.vendor = Some("Fedora Project".to_owned());
+    let records = [advisory("ALSA-2024:1", "AlmaLinux:9", "htop", "0..4")];
+    let judgement = judged(&records, distribution("almalinux", "9.4"), vec![epel]);
+    assert_eq!(judgement.findings.len(), 0);
+    assert_eq!(judgement.problems[0].kind, ProblemKind::NoAdvisoryCoverage);
+}
+
+#[test]
+fn i4_a_package_without_version_is_neither_vulnerable_nor_clean() {
+    let records = [advisory("GHSA-1", "npm", "a", "0..")];
+    let judgement = judged(&records, None, vec![package(PackageKind::Npm, "a", "")]);
+    assert_eq!(judgement.findings.len(), 0);
+    assert_eq!(judgement.problems[0].kind, ProblemKind::PartialCoverage);
+}
