@@ -112,7 +112,7 @@ impl Carrier {
     fn revisions(&self) -> ScanRevisions {
         let database = self.parts.database.load();
         ScanRevisions {
-            analyzer: self.parts.engine.revision(),
+            analyzer: self.parts.engine.revision().clone(),
             database: database.revision().clone(),
             database_as_of: database.as_of(),
         }
@@ -160,7 +160,7 @@ impl Carrier {
             other => other?,
         };
         let usable = |report: &Report| {
-            report.revisions.analyzer == self.parts.engine.revision() && report.subject != Subject::Unreadable
+            report.revisions.analyzer == *self.parts.engine.revision() && report.subject != Subject::Unreadable
         };
         Ok(report.filter(usable))
     }
@@ -181,7 +181,7 @@ impl Carrier {
         let examined = self.parts.engine.examine(source, digest, Arc::new(Silent)).await;
         let examination: Examination =
             examined.map_err(|source| JudgeError::Examine { image: image.at(digest), source })?;
-        let analyzer = self.parts.engine.revision();
+        let analyzer = self.parts.engine.revision().clone();
         let assembled =
             tokio::task::spawn_blocking(move || assemble(examination, analyzer, &database, Timestamp::now()));
         Ok(assembled.await.map_err(|_| JudgeError::Panicked(digest.clone()))??)

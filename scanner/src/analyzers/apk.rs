@@ -27,10 +27,7 @@ impl Analyzer for Apk {
     }
 
     fn triggers(&self) -> &'static [Trigger] {
-        &[
-            Trigger::Path("lib/apk/db/installed"),
-            Trigger::Path("usr/lib/apk/db/installed"),
-        ]
+        &[Trigger::Path("lib/apk/db/installed"), Trigger::Path("usr/lib/apk/db/installed")]
     }
 
     fn class(&self) -> FileClass {
@@ -120,10 +117,7 @@ impl<'a> Record<'a> {
             return;
         }
         let (Some(name), Some(version)) = (stated(self.name), stated(self.version)) else {
-            ledger.damage(format_args!(
-                "the record in line {} has no name or no version",
-                self.line
-            ));
+            ledger.damage(format_args!("the record in line {} has no name or no version", self.line));
             return;
         };
         let architecture = stated(self.architecture);
@@ -137,10 +131,7 @@ impl<'a> Record<'a> {
             kind: PackageKind::Apk,
             namespace: None,
             architecture,
-            source: Some(SourcePackage {
-                name: origin,
-                version: Some(version.clone()),
-            }),
+            source: Some(SourcePackage { name: origin, version: Some(version.clone()) }),
             vendor: stated(self.maintainer),
             module: None,
             licenses: stated(self.license).into_iter().collect(),
@@ -179,11 +170,7 @@ mod tests {
     const DATABASE: &str = include_str!("../../fixtures/apk/installed");
 
     fn analyze(content: &[u8]) -> Found {
-        let file = CapturedFile {
-            path: "lib/apk/db/installed",
-            mode: 0o644,
-            content,
-        };
+        let file = CapturedFile { path: "lib/apk/db/installed", mode: 0o644, content };
         Apk.analyze(&file, &Limits::default())
     }
 
@@ -216,40 +203,17 @@ mod tests {
         let package = &found.packages[1].package;
         assert_eq!(package.architecture.as_deref(), Some("x86_64"));
         assert_eq!(package.licenses, ["GPL-2.0-only"]);
-        assert!(
-            package
-                .vendor
-                .as_deref()
-                .is_some_and(|vendor| vendor.contains("@alpinelinux.org"))
-        );
-        assert_eq!(
-            package.source.as_ref().unwrap().version.as_deref(),
-            Some("1.36.1-r29")
-        );
+        assert!(package.vendor.as_deref().is_some_and(|vendor| vendor.contains("@alpinelinux.org")));
+        assert_eq!(package.source.as_ref().unwrap().version.as_deref(), Some("1.36.1-r29"));
 
-        let owned: Vec<_> = found
-            .owned
-            .iter()
-            .map(|owner| (owner.package.as_str(), owner.files.len()))
-            .collect();
-        assert_eq!(
-            owned,
-            [("alpine-baselayout", 3), ("ssl_client", 1), ("libcrypto3", 2)]
-        );
-        let paths: Vec<_> = found.owned[0]
-            .files
-            .iter()
-            .map(|file| file.path.as_str())
-            .collect();
+        let owned: Vec<_> =
+            found.owned.iter().map(|owner| (owner.package.as_str(), owner.files.len())).collect();
+        assert_eq!(owned, [("alpine-baselayout", 3), ("ssl_client", 1), ("libcrypto3", 2)]);
+        let paths: Vec<_> = found.owned[0].files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, [".rootfile", "etc/motd", "etc/profile.d/locale.sh"]);
-        let Some(Checksum::Sha1(sha1)) = &found.owned[0].files[1].checksum else {
-            panic!()
-        };
+        let Some(Checksum::Sha1(sha1)) = &found.owned[0].files[1].checksum else { panic!() };
         assert_eq!(hex::encode(sha1), "05e93222cdd509e7201e159c34fa93bfb69a7573");
-        assert!(matches!(
-            found.owned[2].files[0].checksum,
-            Some(Checksum::Sha256(_))
-        ));
+        assert!(matches!(found.owned[2].files[0].checksum, Some(Checksum::Sha256(_))));
         assert_eq!(found.owned[2].files[1].checksum, None);
     }
 
@@ -268,39 +232,19 @@ mod tests {
 
     #[test]
     fn virtual_packages_are_skipped_unless_they_own_files() {
-        let found = check(
-            "P:.build-deps\nV:20240101.120000\nT:virtual meta package\nD:gcc\n\n",
-            &[],
-        );
+        let found = check("P:.build-deps\nV:20240101.120000\nT:virtual meta package\nD:gcc\n\n", &[]);
         assert!(found.problems.is_empty());
-        check(
-            "P:.hidden\nV:1\nF:usr/bin\nR:x\n\n",
-            &[[".hidden", "1", ".hidden"]],
-        );
+        check("P:.hidden\nV:1\nF:usr/bin\nR:x\n\n", &[[".hidden", "1", ".hidden"]]);
     }
 
     #[test]
     fn i4_what_may_hide_a_package_is_a_blocking_problem() {
-        for damaged in [
-            "P:b\n\n",
-            "V:1\n\n",
-            "P:\nV:1\n\n",
-            "garbage\n\n",
-            "\0\0\0\0\n\n",
-            "P:b\nP:c\n\n",
-        ] {
+        for damaged in ["P:b\n\n", "V:1\n\n", "P:\nV:1\n\n", "garbage\n\n", "\0\0\0\0\n\n", "P:b\nP:c\n\n"] {
             let found = check(&format!("P:a\nV:1\n\n{damaged}"), &[["a", "1", "a"]]);
             assert_eq!(found.problems.len(), 1, "{damaged:?}");
-            assert_eq!(
-                found.problems[0].kind,
-                ProblemKind::DatabaseUnreadable,
-                "{damaged:?}"
-            );
+            assert_eq!(found.problems[0].kind, ProblemKind::DatabaseUnreadable, "{damaged:?}");
         }
-        let cut = check(
-            "P:a\nV:1\n\nP:b\nV:2\nF:usr/b",
-            &[["a", "1", "a"], ["b", "2", "b"]],
-        );
+        let cut = check("P:a\nV:1\n\nP:b\nV:2\nF:usr/b", &[["a", "1", "a"], ["b", "2", "b"]]);
         assert_eq!(cut.problems[0].kind, ProblemKind::DatabaseUnreadable);
         assert_eq!(analyze(b""), Found::default());
     }

@@ -106,14 +106,8 @@ impl<'a> Part<'a> {
 impl<'a> Owner<'a> {
     fn of(stem: &'a str) -> Self {
         match stem.split_once(':') {
-            Some((package, architecture)) => Self {
-                package,
-                architecture: Some(architecture),
-            },
-            None => Self {
-                package: stem,
-                architecture: None,
-            },
+            Some((package, architecture)) => Self { package, architecture: Some(architecture) },
+            None => Self { package: stem, architecture: None },
         }
     }
 
@@ -168,10 +162,7 @@ fn installed(stanza: &Stanza<'_>, layout: Layout) -> Result<Option<Package>, Sta
         namespace: None,
         architecture: stanza.architecture.map(text),
         source: Some(source(stanza.source, &name, &version)),
-        vendor: stanza
-            .maintainer
-            .map(text)
-            .filter(|maintainer| !maintainer.is_empty()),
+        vendor: stanza.maintainer.map(text).filter(|maintainer| !maintainer.is_empty()),
         module: None,
         licenses: Vec::new(),
         evidence: Evidence::Installed,
@@ -184,9 +175,7 @@ fn installed(stanza: &Stanza<'_>, layout: Layout) -> Result<Option<Package>, Sta
 /// the state, which alone tells what is on disk. Only two states leave nothing but configuration; a state that
 /// nobody knows hides nothing.
 fn is_present(status: &[u8]) -> bool {
-    let mut words = status
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    let mut words = status.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let state = words.nth(2).unwrap_or_default();
     let absent = [&b"config-files"[..], b"not-installed"];
     !absent.iter().any(|word| state.eq_ignore_ascii_case(word))
@@ -202,10 +191,7 @@ fn source(field: Option<&[u8]>, package: &str, version: &str) -> SourcePackage {
         "" => fallback.to_owned(),
         stated => stated.to_owned(),
     };
-    SourcePackage {
-        name: or(name.trim(), package),
-        version: Some(or(stated, version)),
-    }
+    SourcePackage { name: or(name.trim(), package), version: Some(or(stated, version)) }
 }
 
 /// A `.list` file: one absolute path a line, directories too.

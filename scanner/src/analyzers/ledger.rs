@@ -143,10 +143,7 @@ impl<'a> Ledger<'a> {
 pub(super) fn lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     let lines = content.split(|byte| *byte == b'\n');
-    lines
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .zip(1..)
-        .map(|(line, number)| (number, line))
+    lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).zip(1..).map(|(line, number)| (number, line))
 }
 
 /// A value as text: undecodable bytes become U+FFFD, surrounding white space goes, and what is longer than any
@@ -159,26 +156,15 @@ pub(super) fn text(value: &[u8]) -> String {
 /// How many bytes the texts of a package take.
 fn text_of(package: &Package) -> usize {
     let optional = [&package.architecture, &package.vendor, &package.module];
-    let source = package
-        .source
-        .iter()
-        .flat_map(|source| [Some(&source.name), source.version.as_ref()]);
-    let texts = [Some(&package.name), Some(&package.version)]
-        .into_iter()
-        .chain(source);
-    let texts = texts
-        .chain(optional.map(Option::as_ref))
-        .flatten()
-        .chain(&package.licenses);
+    let source = package.source.iter().flat_map(|source| [Some(&source.name), source.version.as_ref()]);
+    let texts = [Some(&package.name), Some(&package.version)].into_iter().chain(source);
+    let texts = texts.chain(optional.map(Option::as_ref)).flatten().chain(&package.licenses);
     texts.map(String::len).sum()
 }
 
 /// `/usr/bin/a`, `./usr/bin/a` and `usr/bin/a` are one path from the root.
 fn without_leading_slash(path: &[u8]) -> &[u8] {
-    let path = path
-        .strip_prefix(b".")
-        .filter(|rest| rest.starts_with(b"/"))
-        .unwrap_or(path);
+    let path = path.strip_prefix(b".").filter(|rest| rest.starts_with(b"/")).unwrap_or(path);
     let start = path.iter().position(|byte| *byte != b'/').unwrap_or(path.len());
     &path[start..]
 }
@@ -191,20 +177,14 @@ mod tests {
     use crate::analyzers::Analyzer as _;
     use crate::analyzers::apk::Apk;
 
-    const FILE: CapturedFile<'_> = CapturedFile {
-        path: "db",
-        mode: 0o644,
-        content: b"",
-    };
+    const FILE: CapturedFile<'_> = CapturedFile { path: "db", mode: 0o644, content: b"" };
 
     #[test]
     fn i7_a_long_directory_before_many_names_does_not_grow_without_bound() {
         let limits = Limits::default();
         let mut ledger = Ledger::new(&FILE, &limits);
         let directory = vec![b'd'; 4000];
-        let files = (0..100_000)
-            .filter_map(|_| ledger.file(&directory, b"f", None))
-            .count();
+        let files = (0..100_000).filter_map(|_| ledger.file(&directory, b"f", None)).count();
         assert!((16_000..20_000).contains(&files), "{files}");
         let found = ledger.close();
         assert_eq!(found.problems[0].kind, ProblemKind::LimitExceeded);
@@ -232,26 +212,15 @@ mod tests {
         }
         assert!(ledger.is_full());
         let found = ledger.close();
-        assert!(
-            (8_000..8_200).contains(&found.packages.len()),
-            "{}",
-            found.packages.len()
-        );
+        assert!((8_000..8_200).contains(&found.packages.len()), "{}", found.packages.len());
         assert_eq!(found.problems[0].kind, ProblemKind::LimitExceeded);
     }
 
     #[test]
     fn i4_more_packages_than_allowed_are_said_to_be_missing() {
-        let limits = Limits {
-            packages: 2,
-            ..Limits::default()
-        };
+        let limits = Limits { packages: 2, ..Limits::default() };
         let content = b"P:a\nV:1\n\nP:b\nV:1\n\nP:c\nV:1\n\n";
-        let file = CapturedFile {
-            path: "lib/apk/db/installed",
-            mode: 0,
-            content,
-        };
+        let file = CapturedFile { path: "lib/apk/db/installed", mode: 0, content };
         let found = Apk.analyze(&file, &limits);
         assert_eq!(found.packages.len(), 2);
         assert_eq!(found.problems[0].kind, ProblemKind::LimitExceeded);
@@ -282,11 +251,7 @@ mod tests {
             ("", "", ""),
         ] {
             let file = ledger.file(directory.as_bytes(), name.as_bytes(), None);
-            assert_eq!(
-                file.map(|file| file.path).as_deref(),
-                Some(path),
-                "{directory:?} {name:?}"
-            );
+            assert_eq!(file.map(|file| file.path).as_deref(), Some(path), "{directory:?} {name:?}");
         }
     }
 }

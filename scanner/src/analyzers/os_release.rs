@@ -50,10 +50,7 @@ impl Analyzer for OsRelease {
             "debian_version" => debian_version(file.content),
             _ => release_line(file.content),
         };
-        Found {
-            distribution,
-            ..Found::default()
-        }
+        Found { distribution, ..Found::default() }
     }
 }
 
@@ -129,11 +126,7 @@ fn unquoted(value: &[u8]) -> String {
 fn os_release(content: &[u8]) -> Option<Distribution> {
     let file = Assignments::parse(content);
     let id = file.value("ID")?.to_ascii_lowercase();
-    let name = file
-        .value("PRETTY_NAME")
-        .or(file.value("NAME"))
-        .unwrap_or(&id)
-        .to_owned();
+    let name = file.value("PRETTY_NAME").or(file.value("NAME")).unwrap_or(&id).to_owned();
     let codename = file.value("VERSION_CODENAME").or_else(|| older_codename(&file));
     let like = file.value("ID_LIKE").unwrap_or_default().split_ascii_whitespace();
     Some(Distribution {
@@ -172,15 +165,13 @@ fn lsb_release(content: &[u8]) -> Option<Distribution> {
 /// `3.20.3`, or `3.21_alpha20240807` on edge.
 fn alpine_release(content: &[u8]) -> Option<Distribution> {
     let version = first_line(content)?;
-    version
-        .starts_with(|first: char| first.is_ascii_digit())
-        .then(|| Distribution {
-            id: "alpine".to_owned(),
-            name: format!("Alpine Linux {version}"),
-            version,
-            codename: None,
-            like: Vec::new(),
-        })
+    version.starts_with(|first: char| first.is_ascii_digit()).then(|| Distribution {
+        id: "alpine".to_owned(),
+        name: format!("Alpine Linux {version}"),
+        version,
+        codename: None,
+        like: Vec::new(),
+    })
 }
 
 /// `12.5`, or `trixie/sid` before a release. The version is cut to what `VERSION_ID` would say, the major.
@@ -207,9 +198,7 @@ fn release_line(content: &[u8]) -> Option<Distribution> {
     let words = || line.split_ascii_whitespace();
     let is_version = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit());
     let version = words().find(is_version).unwrap_or_default().to_owned();
-    let stated: Vec<_> = words()
-        .take_while(|word| *word != "release" && !is_version(word))
-        .collect();
+    let stated: Vec<_> = words().take_while(|word| *word != "release" && !is_version(word)).collect();
     let stated = stated.join(" ");
     let id = known_id(&stated).map_or_else(|| slug(&stated), str::to_owned);
     (!id.is_empty()).then(|| Distribution {
@@ -241,10 +230,7 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 fn known_id(name: &str) -> Option<&'static str> {
-    NAMES
-        .iter()
-        .find(|(start, _)| name.starts_with(start))
-        .map(|(_, id)| *id)
+    NAMES.iter().find(|(start, _)| name.starts_with(start)).map(|(_, id)| *id)
 }
 
 /// A name that nobody listed, in the form of an `ID`: `Scientific Linux` is `scientific`.
@@ -272,11 +258,7 @@ mod tests {
     use super::*;
 
     fn analyze(path: &str, content: &[u8]) -> Option<Distribution> {
-        let file = CapturedFile {
-            path,
-            mode: 0o644,
-            content,
-        };
+        let file = CapturedFile { path, mode: 0o644, content };
         let found = OsRelease.analyze(&file, &Limits::default());
         assert!(found.problems.is_empty() && found.packages.is_empty());
         found.distribution
@@ -287,12 +269,7 @@ mod tests {
         let found = analyze(path, content.as_bytes());
         let found = found.as_ref().map(|found| {
             let codename = found.codename.as_deref().unwrap_or_default();
-            (
-                found.id.as_str(),
-                found.version.as_str(),
-                codename,
-                found.name.as_str(),
-            )
+            (found.id.as_str(), found.version.as_str(), codename, found.name.as_str())
         });
         assert_eq!(found, expected, "{path} {content:?}");
     }
@@ -305,19 +282,12 @@ mod tests {
         check("etc/os-release", debian, bookworm);
         check("usr/lib/os-release", &debian.replace('\n', "\r\n"), bookworm);
         check("etc/os-release", &debian.replace('"', "'"), bookworm);
-        check(
-            "etc/os-release",
-            &format!("\u{feff}# ID=fake\n\n{debian}"),
-            bookworm,
-        );
+        check("etc/os-release", &format!("\u{feff}# ID=fake\n\n{debian}"), bookworm);
         for (content, expected) in [
             ("ID=a\nID=b", Some(("b", "", "", "b"))),
             ("  ID=a # comment\n", Some(("a", "", "", "a"))),
             ("ID=\"Al\"'pine' VERSION_ID=1", Some(("alpine", "", "", "alpine"))),
-            (
-                "ID=x\nNAME=\"a \\\"b\\\" \\$c \\d 'e'\"",
-                Some(("x", "", "", "a \"b\" $c \\d 'e'")),
-            ),
+            ("ID=x\nNAME=\"a \\\"b\\\" \\$c \\d 'e'\"", Some(("x", "", "", "a \"b\" $c \\d 'e'"))),
             ("ID=x\nNAME=a\\ b", Some(("x", "", "", "a b"))),
             ("ID=x\nNAME='unfinished", Some(("x", "", "", "unfinished"))),
             ("ID=x\nVERSION=\"14.04, Trusty Tahr\"", Some(("x", "", "", "x"))),
@@ -333,52 +303,25 @@ mod tests {
     #[test]
     fn a_debian_release_without_a_number_has_its_codename() {
         let trixie = "PRETTY_NAME=\"Debian GNU/Linux trixie/sid\"\nVERSION_CODENAME=trixie\nID=debian\n";
-        check(
-            "etc/os-release",
-            trixie,
-            Some(("debian", "", "trixie", "Debian GNU/Linux trixie/sid")),
-        );
+        check("etc/os-release", trixie, Some(("debian", "", "trixie", "Debian GNU/Linux trixie/sid")));
         let bullseye = "PRETTY_NAME=\"Debian GNU/Linux bullseye/sid\"\nID=debian\n";
-        check(
-            "etc/os-release",
-            bullseye,
-            Some(("debian", "", "bullseye", "Debian GNU/Linux bullseye/sid")),
-        );
+        check("etc/os-release", bullseye, Some(("debian", "", "bullseye", "Debian GNU/Linux bullseye/sid")));
         let jessie = "VERSION_ID=\"8\"\nVERSION=\"8 (jessie)\"\nID=debian\n";
-        check(
-            "etc/os-release",
-            jessie,
-            Some(("debian", "8", "jessie", "debian")),
-        );
+        check("etc/os-release", jessie, Some(("debian", "8", "jessie", "debian")));
     }
 
     #[test]
     fn parents_are_kept_in_order() {
-        let rocky = analyze(
-            "etc/os-release",
-            b"ID=\"rocky\"\nID_LIKE=\"rhel centos  fedora\"\n",
-        );
+        let rocky = analyze("etc/os-release", b"ID=\"rocky\"\nID_LIKE=\"rhel centos  fedora\"\n");
         assert_eq!(rocky.unwrap().like, ["rhel", "centos", "fedora"]);
     }
 
     #[test]
     fn older_files_name_the_same_distributions() {
         for (path, content, expected) in [
-            (
-                "etc/alpine-release",
-                "3.20.3\n",
-                ("alpine", "3.20.3", "", "Alpine Linux 3.20.3"),
-            ),
-            (
-                "etc/debian_version",
-                "12.5\n",
-                ("debian", "12", "", "Debian GNU/Linux 12.5"),
-            ),
-            (
-                "etc/debian_version",
-                "trixie/sid\n",
-                ("debian", "", "trixie", "Debian GNU/Linux trixie/sid"),
-            ),
+            ("etc/alpine-release", "3.20.3\n", ("alpine", "3.20.3", "", "Alpine Linux 3.20.3")),
+            ("etc/debian_version", "12.5\n", ("debian", "12", "", "Debian GNU/Linux 12.5")),
+            ("etc/debian_version", "trixie/sid\n", ("debian", "", "trixie", "Debian GNU/Linux trixie/sid")),
             (
                 "etc/lsb-release",
                 "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=22.04\nDISTRIB_CODENAME=jammy\n\
@@ -388,22 +331,12 @@ mod tests {
             (
                 "etc/centos-release",
                 "CentOS Linux release 7.9.2009 (Core)\n",
-                (
-                    "centos",
-                    "7.9.2009",
-                    "Core",
-                    "CentOS Linux release 7.9.2009 (Core)",
-                ),
+                ("centos", "7.9.2009", "Core", "CentOS Linux release 7.9.2009 (Core)"),
             ),
             (
                 "etc/redhat-release",
                 "Red Hat Enterprise Linux release 8.10 (Ootpa)\n",
-                (
-                    "rhel",
-                    "8.10",
-                    "Ootpa",
-                    "Red Hat Enterprise Linux release 8.10 (Ootpa)",
-                ),
+                ("rhel", "8.10", "Ootpa", "Red Hat Enterprise Linux release 8.10 (Ootpa)"),
             ),
             (
                 "etc/oracle-release",
@@ -423,22 +356,12 @@ mod tests {
             (
                 "etc/redhat-release",
                 "Scientific Linux release 7.9 (Nitrogen)\n",
-                (
-                    "scientific",
-                    "7.9",
-                    "Nitrogen",
-                    "Scientific Linux release 7.9 (Nitrogen)",
-                ),
+                ("scientific", "7.9", "Nitrogen", "Scientific Linux release 7.9 (Nitrogen)"),
             ),
         ] {
             check(path, content, Some(expected));
         }
-        for path in [
-            "alpine-release",
-            "debian_version",
-            "lsb-release",
-            "redhat-release",
-        ] {
+        for path in ["alpine-release", "debian_version", "lsb-release", "redhat-release"] {
             check(&format!("etc/{path}"), "\n\n", None);
         }
     }

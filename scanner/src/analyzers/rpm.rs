@@ -82,12 +82,7 @@ struct Headers<'l, 'a> {
 
 impl<'l, 'a> Headers<'l, 'a> {
     fn new(file: &CapturedFile<'_>, ledger: &'l mut Ledger<'a>) -> Self {
-        Self {
-            ledger,
-            count: 0,
-            room: file.content.len(),
-            is_over: false,
-        }
+        Self { ledger, count: 0, room: file.content.len(), is_over: false }
     }
 
     fn blob(&mut self, blob: &[u8]) {

@@ -132,8 +132,7 @@ impl Problems {
         for (kind, count) in self.counts {
             if count > KEPT_OF_A_KIND {
                 let more = count - KEPT_OF_A_KIND;
-                self.kept
-                    .push(Problem::new(kind, format!("{more} more of this kind")));
+                self.kept.push(Problem::new(kind, format!("{more} more of this kind")));
             }
         }
         self.kept
@@ -151,9 +150,6 @@ mod tests {
         problems.push(Problem::new(ProblemKind::TrailingData, "once"));
         let kept = problems.finish();
         assert_eq!(kept.len(), KEPT_OF_A_KIND + 2);
-        assert!(
-            kept.iter()
-                .any(|problem| problem.detail == "900 more of this kind")
-        );
+        assert!(kept.iter().any(|problem| problem.detail == "900 more of this kind"));
     }
 }

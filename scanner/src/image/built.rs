@@ -170,22 +170,13 @@ impl ImageSource for MemorySource {
     async fn document(&self, digest: &Digest) -> Result<Document, SourceError> {
         let what = format!("manifest {digest}");
         if self.faults.get(digest) == Some(&Fault::Unavailable) {
-            return Err(SourceError::Unavailable {
-                what,
-                place: "memory".to_owned(),
-                source: "down".into(),
-            });
+            return Err(SourceError::Unavailable { what, place: "memory".to_owned(), source: "down".into() });
         }
         let Some((media_type, bytes)) = self.documents.get(digest) else {
-            return Err(SourceError::NotFound {
-                what,
-                place: "memory".to_owned(),
-            });
+            return Err(SourceError::NotFound { what, place: "memory".to_owned() });
         };
-        Document::parse(bytes, Some(media_type)).map_err(|source| SourceError::Malformed {
-            what,
-            source: Box::new(source),
-        })
+        Document::parse(bytes, Some(media_type))
+            .map_err(|source| SourceError::Malformed { what, source: Box::new(source) })
     }
 
     async fn small_blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, SourceError> {
@@ -196,10 +187,7 @@ impl ImageSource for MemorySource {
             return Err(SourceError::TooLarge { what, limit });
         }
         if !descriptor.digest.matches(&bytes) {
-            return Err(SourceError::DigestMismatch {
-                what,
-                place: "memory".to_owned(),
-            });
+            return Err(SourceError::DigestMismatch { what, place: "memory".to_owned() });
         }
         Ok(bytes)
     }
@@ -218,11 +206,7 @@ impl ImageSource for MemorySource {
         match fault {
             Fault::Missing => return Err(SourceError::NotFound { what, place }),
             Fault::Unavailable => {
-                return Err(SourceError::Unavailable {
-                    what,
-                    place,
-                    source: "down".into(),
-                });
+                return Err(SourceError::Unavailable { what, place, source: "down".into() });
             }
             Fault::Hangs => std::future::pending().await,
             Fault::BreaksOff => {
@@ -266,11 +250,8 @@ impl Image {
 
     /// Puts the image into a source; gives the descriptors of manifest and layers.
     pub(super) fn into_source(self, source: &mut MemorySource) -> (Descriptor, Vec<Descriptor>) {
-        let layers: Vec<Descriptor> = self
-            .layers
-            .iter()
-            .map(|(media_type, bytes)| source.hold(media_type, bytes))
-            .collect();
+        let layers: Vec<Descriptor> =
+            self.layers.iter().map(|(media_type, bytes)| source.hold(media_type, bytes)).collect();
         let diff_ids = self.diff_ids.unwrap_or_else(|| {
             let plain = self.layers.iter().map(|(_, bytes)| uncompressed(bytes));
             plain.map(|bytes| Digest::of(&bytes)).collect()
@@ -321,11 +302,8 @@ pub(super) fn examine_shared(
 ) -> Result<Examination, ExamineError> {
     let (engine, digest) = (engine.clone(), digest.clone());
     let source: Arc<dyn ImageSource> = Arc::clone(source) as _;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     runtime.block_on(async move {
         let work = async move { engine.examine(source, &digest, Arc::new(Silent)).await };
         tokio::spawn(work).await.unwrap()
@@ -391,9 +369,7 @@ fn lines(kind: PackageKind, content: &[u8]) -> Found {
     for line in String::from_utf8_lossy(content).lines() {
         match package(kind, line) {
             Some(package) => found.push(package),
-            None => found
-                .problems
-                .push(Problem::new(ProblemKind::DatabaseUnreadable, "bad line")),
+            None => found.problems.push(Problem::new(ProblemKind::DatabaseUnreadable, "bad line")),
         }
     }
     found
@@ -407,11 +383,7 @@ fn owned(rest: &str) -> OwnedFiles {
         use sha2::Digest as _;
         Checksum::Sha256(sha2::Sha256::digest(content.replace('_', " ")).into())
     });
-    OwnedFiles {
-        package,
-        architecture: None,
-        files: vec![OwnedFile { path, checksum }],
-    }
+    OwnedFiles { package, architecture: None, files: vec![OwnedFile { path, checksum }] }
 }
 
 macro_rules! analyzer {
@@ -448,7 +420,8 @@ analyzer!(
     ],
     |file| {
         let text = String::from_utf8_lossy(file.content);
-        let (owns, packages): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("owns "));
+        let (owns, packages): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| line.starts_with("owns "));
         let mut found = lines(PackageKind::Deb, packages.join("\n").as_bytes());
         found.owned = owns.iter().map(|line| owned(&line[5..])).collect();
         found
@@ -472,24 +445,16 @@ analyzer!(
             like: Vec::new(),
             name: text.clone().into_owned(),
         });
-        Found {
-            distribution,
-            ..Found::default()
-        }
+        Found { distribution, ..Found::default() }
     }
 );
 analyzer!(Wheel, "wheel", Text, [Trigger::Parent(".dist-info")], |file| lines(
     PackageKind::PyPi,
     file.content
 ));
-analyzer!(Jar, "jar", Binary, [Trigger::Extension(".jar")], |file| lines(
-    PackageKind::Maven,
-    file.content
-));
+analyzer!(Jar, "jar", Binary, [Trigger::Extension(".jar")], |file| lines(PackageKind::Maven, file.content));
 analyzer!(Binary, "binary", Binary, [Trigger::Magic(b"\x7fELF")], |file| lines(
     PackageKind::Golang,
     &file.content[4..]
 ));
-analyzer!(Panicking, "panicking", Text, [Trigger::Name("panic.me")], |_| panic!(
-    "as a test demands"
-));
+analyzer!(Panicking, "panicking", Text, [Trigger::Name("panic.me")], |_| panic!("as a test demands"));

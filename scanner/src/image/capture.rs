@@ -42,11 +42,7 @@ impl Pool {
         let capacity = capacity.max(1);
         Self {
             capacity,
-            state: Mutex::new(State {
-                free: capacity,
-                next_ticket: 0,
-                waiting: VecDeque::new(),
-            }),
+            state: Mutex::new(State { free: capacity, next_ticket: 0, waiting: VecDeque::new() }),
             changed: Condvar::new(),
         }
     }
@@ -118,12 +114,7 @@ mod tests {
     use crate::image::Silent;
 
     fn watch(limit: Duration) -> Watch {
-        Watch::start(
-            &Digest::of(b""),
-            limit,
-            CancellationToken::new(),
-            Arc::new(Silent),
-        )
+        Watch::start(&Digest::of(b""), limit, CancellationToken::new(), Arc::new(Silent))
     }
 
     #[test]

@@ -26,16 +26,12 @@ impl ManifestKind {
         let stated = manifest.artifact_type.clone().filter(|stated| !stated.is_empty());
         let config_type = essence(&manifest.config.media_type);
         if !IMAGE_CONFIG_TYPES.contains(&config_type.as_str()) {
-            return Self::Artifact {
-                artifact_type: stated.unwrap_or(config_type),
-            };
+            return Self::Artifact { artifact_type: stated.unwrap_or(config_type) };
         }
         let is_artifact = |layer_type: &str| LayerType::of(layer_type) == LayerType::Artifact;
         match manifest.layers.first() {
             Some(first) if manifest.layers.iter().all(|layer| is_artifact(&layer.media_type)) => {
-                Self::Artifact {
-                    artifact_type: stated.unwrap_or_else(|| essence(&first.media_type)),
-                }
+                Self::Artifact { artifact_type: stated.unwrap_or_else(|| essence(&first.media_type)) }
             }
             Some(_) | None => Self::Image,
         }
@@ -71,9 +67,7 @@ mod tests {
         };
         let expected = match expected {
             None => ManifestKind::Image,
-            Some(artifact_type) => ManifestKind::Artifact {
-                artifact_type: artifact_type.to_owned(),
-            },
+            Some(artifact_type) => ManifestKind::Artifact { artifact_type: artifact_type.to_owned() },
         };
         assert_eq!(ManifestKind::of(&manifest), expected, "{config} {layers:?}");
     }
@@ -81,22 +75,12 @@ mod tests {
     #[test]
     fn images_are_searched_whatever_their_layers_are_called() {
         check(None, OCI, &[TAR], None);
-        check(
-            None,
-            "application/vnd.docker.container.image.v1+json",
-            &[TAR],
-            None,
-        );
+        check(None, "application/vnd.docker.container.image.v1+json", &[TAR], None);
         check(None, OCI, &[], None);
         check(Some("application/x"), OCI, &[TAR], None);
         check(None, OCI, &["application/vnd.in-toto+json", TAR], None);
         check(None, OCI, &["application/vnd.invented"], None);
-        check(
-            None,
-            OCI,
-            &["application/vnd.in-toto+json", "application/vnd.invented"],
-            None,
-        );
+        check(None, OCI, &["application/vnd.in-toto+json", "application/vnd.invented"], None);
     }
 
     #[test]
@@ -112,12 +96,7 @@ mod tests {
         let signature = "application/vnd.dev.cosign.simplesigning.v1+json";
         check(None, OCI, &[signature], Some(signature));
         let helm = "application/vnd.cncf.helm.config.v1+json";
-        check(
-            None,
-            helm,
-            &["application/vnd.cncf.helm.chart.content.v1.tar+gzip"],
-            Some(helm),
-        );
+        check(None, helm, &["application/vnd.cncf.helm.chart.content.v1.tar+gzip"], Some(helm));
         check(
             None,
             "application/vnd.wasm.config.v0+json",

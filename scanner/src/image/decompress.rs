@@ -154,10 +154,7 @@ impl Inflated {
             state: State::Between,
             line,
             bytes: 0,
-            limits: InflateLimits {
-                bytes: limits.layer_bytes,
-                ratio: limits.layer_ratio,
-            },
+            limits: InflateLimits { bytes: limits.layer_bytes, ratio: limits.layer_ratio },
             trailing: false,
             broken: false,
             window,
@@ -191,12 +188,7 @@ impl Inflated {
             Some(line) => Some(line.finish()),
             None => Some(stored.clone()),
         };
-        Ok(Digests {
-            inflated,
-            inflated_bytes: self.bytes,
-            stored,
-            stored_bytes,
-        })
+        Ok(Digests { inflated, inflated_bytes: self.bytes, stored, stored_bytes })
     }
 
     /// Decodes into the empty buffer; leaves it empty at the end.
@@ -228,15 +220,8 @@ impl Inflated {
                     if step.ended {
                         self.state = State::Between;
                     } else if step.read == 0 && step.written == 0 {
-                        let what = if at_end {
-                            "ends too early"
-                        } else {
-                            "cannot be decoded"
-                        };
-                        return Err(Halt::Corrupt(format!(
-                            "the {} stream {what}",
-                            self.compression.name()
-                        )));
+                        let what = if at_end { "ends too early" } else { "cannot be decoded" };
+                        return Err(Halt::Corrupt(format!("the {} stream {what}", self.compression.name())));
                     }
                 }
             }
@@ -252,10 +237,7 @@ impl Inflated {
         }
         self.bytes += fresh.len() as u64;
         if self.bytes > self.limits.bytes {
-            return Err(Halt::Limit {
-                what: "the inflated size",
-                limit: self.limits.bytes,
-            });
+            return Err(Halt::Limit { what: "the inflated size", limit: self.limits.bytes });
         }
         let allowed = self.stored.bytes_read().saturating_mul(self.limits.ratio);
         if self.bytes > RATIO_FROM && self.bytes - RATIO_FROM > allowed {

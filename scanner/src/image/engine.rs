@@ -91,11 +91,7 @@ impl Engine {
             limits,
         };
         let places = layers_in_parallel.get().min(Semaphore::MAX_PERMITS);
-        Self {
-            kit: Arc::new(kit),
-            places: Arc::new(Semaphore::new(places)),
-            cache: None,
-        }
+        Self { kit: Arc::new(kit), places: Arc::new(Semaphore::new(places)), cache: None }
     }
 
     /// The same engine, remembering layers.

@@ -80,12 +80,7 @@ impl EntryTable {
 
     /// Unpacks the entries one by one, in the order of the tar. An error means that the table was damaged.
     pub fn iter(&self) -> Entries<'_> {
-        Entries {
-            left: self.count,
-            reader: None,
-            packed: &self.packed,
-            path: Vec::new(),
-        }
+        Entries { left: self.count, reader: None, packed: &self.packed, path: Vec::new() }
     }
 }
 
@@ -101,12 +96,7 @@ pub(super) struct EntryWriter {
 impl EntryWriter {
     /// Adds an entry; gives its position.
     pub(super) fn push(&mut self, entry: &Entry) -> io::Result<u32> {
-        let shared = self
-            .path
-            .iter()
-            .zip(&entry.path)
-            .take_while(|(before, now)| before == now)
-            .count();
+        let shared = self.path.iter().zip(&entry.path).take_while(|(before, now)| before == now).count();
         let record = &mut self.record;
         record.clear();
         put_number(record, shared as u64);
@@ -145,9 +135,7 @@ impl EntryWriter {
     pub(super) fn finish(self) -> io::Result<EntryTable> {
         Ok(EntryTable {
             count: self.count,
-            packed: self
-                .encoder
-                .map_or_else(|| Ok(Vec::new()), zstd::Encoder::finish)?,
+            packed: self.encoder.map_or_else(|| Ok(Vec::new()), zstd::Encoder::finish)?,
         })
     }
 }
@@ -177,10 +165,9 @@ impl Entries<'_> {
     fn read(&mut self) -> io::Result<Entry> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            None => self.reader.insert(io::BufReader::with_capacity(
-                64 << 10,
-                zstd::Decoder::new(self.packed)?,
-            )),
+            None => {
+                self.reader.insert(io::BufReader::with_capacity(64 << 10, zstd::Decoder::new(self.packed)?))
+            }
         };
         let shared = usize::try_from(number(reader)?).map_err(|_| damaged())?;
         if shared > self.path.len() {
@@ -197,9 +184,7 @@ impl Entries<'_> {
             Ok(target)
         };
         let kind = match tag & 0x7f {
-            0 => EntryKind::File {
-                size: number(reader)?,
-            },
+            0 => EntryKind::File { size: number(reader)? },
             1 => EntryKind::Hardlink { target: target()? },
             2 => EntryKind::Symlink { target: target()? },
             3 => EntryKind::Directory,
@@ -208,14 +193,7 @@ impl Entries<'_> {
             6 => EntryKind::Opaque,
             _ => return Err(damaged()),
         };
-        Ok(Entry {
-            path: self.path.clone(),
-            kind,
-            mode,
-            uid,
-            gid,
-            capability: tag & 0x80 != 0,
-        })
+        Ok(Entry { path: self.path.clone(), kind, mode, uid, gid, capability: tag & 0x80 != 0 })
     }
 }
 
@@ -258,11 +236,7 @@ fn number(reader: &mut impl Read) -> io::Result<u64> {
 fn append_bytes(reader: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<()> {
     let length = number(reader)?;
     let read = reader.take(length).read_to_end(bytes)?;
-    if read as u64 == length {
-        Ok(())
-    } else {
-        Err(damaged())
-    }
+    if read as u64 == length { Ok(()) } else { Err(damaged()) }
 }
 
 #[cfg(test)]
@@ -284,12 +258,7 @@ mod tests {
     }
 
     fn entry() -> impl Strategy<Value = Entry> {
-        (
-            proptest::collection::vec(any::<u8>(), 0..30),
-            kind(),
-            any::<(u32, u32, u32)>(),
-            any::<bool>(),
-        )
+        (proptest::collection::vec(any::<u8>(), 0..30), kind(), any::<(u32, u32, u32)>(), any::<bool>())
             .prop_map(|(path, kind, (mode, uid, gid), capability)| Entry {
                 path,
                 kind,
@@ -327,9 +296,7 @@ mod tests {
             writer
                 .push(&Entry {
                     path: path.into_bytes(),
-                    kind: EntryKind::File {
-                        size: number * 7919 % 65_536,
-                    },
+                    kind: EntryKind::File { size: number * 7919 % 65_536 },
                     mode: 0o644,
                     uid: 0,
                     gid: 0,

@@ -119,11 +119,7 @@ impl Engine {
         let (subject, mut problems) = case.examine().await?;
         problems.sort();
         problems.dedup();
-        Ok(Examination {
-            digest: digest.clone(),
-            subject,
-            problems,
-        })
+        Ok(Examination { digest: digest.clone(), subject, problems })
     }
 }
 
@@ -230,10 +226,7 @@ impl Case<'_> {
         let mut second = self.squash_once(analyses, linked).await?;
         second.problems.extend(problems);
         for unread in std::mem::take(&mut second.unread) {
-            let detail = format!(
-                "{} could not read a file that a link leads to",
-                unread.request.analyzer
-            );
+            let detail = format!("{} could not read a file that a link leads to", unread.request.analyzer);
             let problem = Problem::new(ProblemKind::DatabaseUnreadable, detail);
             second.problems.push(problem.at(&unread.request.path));
         }
@@ -252,9 +245,7 @@ impl Case<'_> {
         let work = move || {
             let check = || match cancelled.is_cancelled() {
                 true => Err(Halt::Cancelled),
-                false if Instant::now() >= deadline => Err(Halt::TimedOut {
-                    limit: kit.limits.image_time,
-                }),
+                false if Instant::now() >= deadline => Err(Halt::TimedOut { limit: kit.limits.image_time }),
                 false => Ok(()),
             };
             let none = Vec::new();
@@ -262,24 +253,16 @@ impl Case<'_> {
                 .iter()
                 .map(|analysis| {
                     let analysis = analysis.as_deref()?;
-                    Some(Applied {
-                        analysis,
-                        linked: linked.get(&analysis.layer).unwrap_or(&none),
-                    })
+                    Some(Applied { analysis, linked: linked.get(&analysis.layer).unwrap_or(&none) })
                 })
                 .collect();
             squash(&applied, &kit, &check)
         };
         let squashed = task::spawn_blocking(work).await;
-        let squashed = squashed.map_err(|source| ExamineError::BrokeDown {
-            digest: self.digest.clone(),
-            source,
-        })?;
+        let squashed =
+            squashed.map_err(|source| ExamineError::BrokeDown { digest: self.digest.clone(), source })?;
         Ok(squashed.unwrap_or_else(|halt| Squashed {
-            problems: vec![Problem::new(
-                ProblemKind::LimitExceeded,
-                format!("squashing: {halt}"),
-            )],
+            problems: vec![Problem::new(ProblemKind::LimitExceeded, format!("squashing: {halt}"))],
             ..Squashed::default()
         }))
     }

@@ -64,10 +64,7 @@ impl From<TarError> for Halt {
     fn from(error: TarError) -> Self {
         match error {
             TarError::Read(error) => Self::of(error),
-            TarError::HeaderTooLarge { limit, .. } => Self::Limit {
-                what: "an extended tar header",
-                limit,
-            },
+            TarError::HeaderTooLarge { limit, .. } => Self::Limit { what: "an extended tar header", limit },
             TarError::Checksum { .. }
             | TarError::Number { .. }
             | TarError::Pax { .. }

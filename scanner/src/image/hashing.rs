@@ -88,12 +88,7 @@ impl Beside {
             hasher
         };
         let thread = thread::Builder::new().name("hash".to_owned()).spawn(work).ok()?;
-        Some(Self {
-            filling: Vec::with_capacity(BUFFER_BYTES),
-            full,
-            empty,
-            thread,
-        })
+        Some(Self { filling: Vec::with_capacity(BUFFER_BYTES), full, empty, thread })
     }
 
     fn feed(&mut self, mut bytes: &[u8]) {
@@ -109,10 +104,7 @@ impl Beside {
     }
 
     fn pass_on(&mut self) {
-        let next = self
-            .empty
-            .try_recv()
-            .unwrap_or_else(|_| Vec::with_capacity(BUFFER_BYTES));
+        let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(BUFFER_BYTES));
         let piece = std::mem::replace(&mut self.filling, next);
         // The thread ends before the channel only if it panicked, which `finish` passes on.
         let _ = self.full.send(piece);
@@ -143,9 +135,6 @@ mod tests {
                 assert_eq!(line.finish(), Digest::of(&bytes), "{place:?} by {step}");
             }
         }
-        assert_eq!(
-            HashLine::start(Algorithm::Sha256, Place::Beside).finish(),
-            Digest::of(b"")
-        );
+        assert_eq!(HashLine::start(Algorithm::Sha256, Place::Beside).finish(), Digest::of(b""));
     }
 }

@@ -24,13 +24,8 @@ pub(super) async fn examine_index(
     index: &Index,
     limits: &Limits,
 ) -> Result<(Subject, Vec<Problem>), ExamineError> {
-    let mut children = Children {
-        source,
-        limits,
-        found: Vec::new(),
-        seen: HashSet::new(),
-        problems: Vec::new(),
-    };
+    let mut children =
+        Children { source, limits, found: Vec::new(), seen: HashSet::new(), problems: Vec::new() };
     let mut level = index.manifests.clone();
     let mut depth = 0;
     while !level.is_empty() {
@@ -65,20 +60,17 @@ impl Children<'_> {
             }
             if self.seen.len() > MOST_CHILDREN {
                 let detail = format!("the index has more than {MOST_CHILDREN} children");
-                self.problems
-                    .push(Problem::new(ProblemKind::LimitExceeded, detail));
+                self.problems.push(Problem::new(ProblemKind::LimitExceeded, detail));
                 return Ok(Vec::new());
             }
             if MANIFEST_TYPES.contains(&media_type.as_str()) {
                 self.take_manifest(&descriptor).await?;
             } else if !INDEX_TYPES.contains(&media_type.as_str()) {
                 let detail = format!("{} has the unknown type {media_type}", descriptor.digest);
-                self.problems
-                    .push(Problem::new(ProblemKind::UnknownChildType, detail));
+                self.problems.push(Problem::new(ProblemKind::UnknownChildType, detail));
             } else if depth >= self.limits.index_depth {
                 let detail = format!("indexes are nested deeper than {}", self.limits.index_depth);
-                self.problems
-                    .push(Problem::new(ProblemKind::LimitExceeded, detail));
+                self.problems.push(Problem::new(ProblemKind::LimitExceeded, detail));
             } else if let Some(Document::Index(index)) = self.document(&descriptor).await? {
                 below.extend(index.manifests);
             }

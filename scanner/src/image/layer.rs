@@ -167,12 +167,7 @@ impl<'a> LayerPass<'a> {
         self.outlive(Err(halt))?;
         stored.drain().map_err(Halt::of)?;
         let (stored, stored_bytes) = stored.finish();
-        Ok(Digests {
-            stored,
-            stored_bytes,
-            inflated: None,
-            inflated_bytes: 0,
-        })
+        Ok(Digests { stored, stored_bytes, inflated: None, inflated_bytes: 0 })
     }
 
     fn walk(&mut self, archive: &mut Archive<Inflated>, watch: &Watch) -> Result<(), Halt> {
@@ -180,10 +175,7 @@ impl<'a> LayerPass<'a> {
         while let Some(member) = archive.next_member()? {
             self.entry_count += 1;
             if self.entry_count > most {
-                return Err(Halt::Limit {
-                    what: "the number of entries",
-                    limit: most,
-                });
+                return Err(Halt::Limit { what: "the number of entries", limit: most });
             }
             let Some(path) = self.canonical(&member.name) else {
                 continue;
@@ -205,30 +197,20 @@ impl<'a> LayerPass<'a> {
             Err(refusal) => refusal,
         };
         let (kind, detail) = match refusal {
-            PathRefusal::Traversal => (
-                ProblemKind::PathTraversal,
-                "an entry outside the root was ignored",
-            ),
-            PathRefusal::TooLong => (
-                ProblemKind::LimitExceeded,
-                "an entry with a path beyond the limits was ignored",
-            ),
+            PathRefusal::Traversal => (ProblemKind::PathTraversal, "an entry outside the root was ignored"),
+            PathRefusal::TooLong => {
+                (ProblemKind::LimitExceeded, "an entry with a path beyond the limits was ignored")
+            }
         };
         let shown = String::from_utf8_lossy(&name[..name.len().min(1024)]);
-        self.problems.push(
-            Problem::new(kind, detail)
-                .at(shown)
-                .in_layer(&self.descriptor.digest),
-        );
+        self.problems.push(Problem::new(kind, detail).at(shown).in_layer(&self.descriptor.digest));
         None
     }
 
     /// Takes a whiteout; `false` if the path is none.
     fn remove(&mut self, path: &[u8]) -> Result<bool, Halt> {
         let (parent, name) = split(path);
-        if path
-            .split(|byte| *byte == b'/')
-            .any(|part| part.starts_with(b".wh..wh."))
+        if path.split(|byte| *byte == b'/').any(|part| part.starts_with(b".wh..wh."))
             && name != b".wh..wh..opq"
         {
             return Ok(true);
@@ -245,14 +227,7 @@ impl<'a> LayerPass<'a> {
             hidden if parent.is_empty() => (hidden.to_vec(), EntryKind::Whiteout),
             hidden => ([parent, b"/", hidden].concat(), EntryKind::Whiteout),
         };
-        let entry = Entry {
-            path,
-            kind,
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            capability: false,
-        };
+        let entry = Entry { path, kind, mode: 0, uid: 0, gid: 0, capability: false };
         self.removals.push(&entry).map_err(Halt::of)?;
         Ok(true)
     }
@@ -343,8 +318,7 @@ impl<'a> LayerPass<'a> {
     }
 
     fn problem(&mut self, kind: ProblemKind, detail: impl AsRef<str>) {
-        self.problems
-            .push(Problem::new(kind, detail).in_layer(&self.descriptor.digest));
+        self.problems.push(Problem::new(kind, detail).in_layer(&self.descriptor.digest));
     }
 
     fn error(&self, halt: Halt) -> LayerError {
@@ -353,19 +327,13 @@ impl<'a> LayerPass<'a> {
             Halt::Source(source) => LayerError::Read { layer, source },
             Halt::TimedOut { limit } => LayerError::TimedOut { layer, limit },
             Halt::Cancelled => LayerError::Cancelled { layer },
-            Halt::Limit { .. } | Halt::Corrupt(_) => LayerError::Read {
-                layer,
-                source: halt.into(),
-            },
+            Halt::Limit { .. } | Halt::Corrupt(_) => LayerError::Read { layer, source: halt.into() },
         }
     }
 
     fn finish(self, digests: Digests) -> Result<LayerAnalysis, LayerError> {
         let layer = self.descriptor.digest.clone();
-        let unpackable = |source| LayerError::Read {
-            layer: layer.clone(),
-            source,
-        };
+        let unpackable = |source| LayerError::Read { layer: layer.clone(), source };
         Ok(LayerAnalysis {
             analyzer: self.kit.revision.clone(),
             diff_id: digests.inflated,

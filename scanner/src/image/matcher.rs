@@ -105,10 +105,7 @@ impl Matcher {
     pub(super) fn by_path(&self, path: &[u8]) -> PathMatch {
         let (parent, name) = split(path);
         let mut matched = PathMatch {
-            wanted: self
-                .extensions
-                .find(name)
-                .union(self.names.get(name).copied().unwrap_or_default()),
+            wanted: self.extensions.find(name).union(self.names.get(name).copied().unwrap_or_default()),
             ..PathMatch::default()
         };
         if !parent.is_empty() {
@@ -137,17 +134,14 @@ impl Matcher {
         let is_at = |end: &str, place: &[u8]| {
             end.as_bytes() == place || alias(end).is_some_and(|alias| alias.as_bytes() == place)
         };
-        self.analyzers[analyzer]
-            .triggers()
-            .iter()
-            .any(|trigger| match *trigger {
-                Trigger::Path(exact) => is_at(exact, path),
-                Trigger::Parent(end) if is_name_end(end) => parent.ends_with(end.as_bytes()),
-                Trigger::Parent(end) => is_at(end, parent),
-                Trigger::Name(exact) => exact.as_bytes() == name,
-                Trigger::Extension(end) => name.ends_with(end.as_bytes()),
-                Trigger::Magic(_) => true,
-            })
+        self.analyzers[analyzer].triggers().iter().any(|trigger| match *trigger {
+            Trigger::Path(exact) => is_at(exact, path),
+            Trigger::Parent(end) if is_name_end(end) => parent.ends_with(end.as_bytes()),
+            Trigger::Parent(end) => is_at(end, parent),
+            Trigger::Name(exact) => exact.as_bytes() == name,
+            Trigger::Extension(end) => name.ends_with(end.as_bytes()),
+            Trigger::Magic(_) => true,
+        })
     }
 
     /// Every exact path, with the analyzer that asks for it.
@@ -159,35 +153,20 @@ impl Matcher {
         let wanted = Wanted::only(position);
         match trigger {
             Trigger::Path(path) => {
-                self.well_known.push(WellKnown {
-                    path,
-                    analyzer: position,
-                    class,
-                });
+                self.well_known.push(WellKnown { path, analyzer: position, class });
                 let name = split(path.as_bytes()).1;
                 let rules = self.paths.entry(name).or_default();
                 for spelling in std::iter::once(path.to_owned()).chain(alias(path)) {
-                    rules.push(PathRule {
-                        path: spelling.into_bytes(),
-                        known_as: path,
-                        wanted,
-                        class,
-                    });
+                    rules.push(PathRule { path: spelling.into_bytes(), known_as: path, wanted, class });
                 }
             }
             Trigger::Name(name) => {
                 let known = self.names.entry(name.as_bytes()).or_default();
                 *known = known.union(wanted);
             }
-            Trigger::Extension(end) => self
-                .extensions
-                .add(end.as_bytes().to_vec(), wanted, Edge::Anywhere),
+            Trigger::Extension(end) => self.extensions.add(end.as_bytes().to_vec(), wanted, Edge::Anywhere),
             Trigger::Parent(end) => {
-                let edge = if is_name_end(end) {
-                    Edge::Anywhere
-                } else {
-                    Edge::Component
-                };
+                let edge = if is_name_end(end) { Edge::Anywhere } else { Edge::Component };
                 self.parents.add(end.as_bytes().to_vec(), wanted, edge);
                 if let Some(alias) = alias(end).filter(|_| end.starts_with("usr/")) {
                     self.parents.add(alias.into_bytes(), wanted, edge);
@@ -248,13 +227,7 @@ fn alias(path: &str) -> Option<String> {
         None => (path, false),
     };
     let (first, _) = unmerged.split_once('/')?;
-    MERGED.contains(&first).then(|| {
-        if is_below_usr {
-            unmerged.to_owned()
-        } else {
-            format!("usr/{path}")
-        }
-    })
+    MERGED.contains(&first).then(|| if is_below_usr { unmerged.to_owned() } else { format!("usr/{path}") })
 }
 
 /// Parent and name.
@@ -267,8 +240,7 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 /// Whether `path` is `suffix` below some directory other than `usr`, which is the alias.
 fn is_below(path: &[u8], suffix: &[u8]) -> bool {
-    path.strip_suffix(suffix)
-        .is_some_and(|root| root.ends_with(b"/") && root != b"usr/")
+    path.strip_suffix(suffix).is_some_and(|root| root.ends_with(b"/") && root != b"usr/")
 }
 
 #[cfg(test)]
@@ -300,18 +272,11 @@ mod tests {
     #[test]
     fn every_kind_of_trigger_catches_what_it_names_and_nothing_else() {
         const DATABASE: Asking = Asking(
-            &[
-                Trigger::Path("lib/apk/db/installed"),
-                Trigger::Parent("var/lib/dpkg/status.d"),
-            ],
+            &[Trigger::Path("lib/apk/db/installed"), Trigger::Parent("var/lib/dpkg/status.d")],
             FileClass::Database,
         );
         const LANGUAGE: Asking = Asking(
-            &[
-                Trigger::Name("package.json"),
-                Trigger::Extension(".jar"),
-                Trigger::Parent(".dist-info"),
-            ],
+            &[Trigger::Name("package.json"), Trigger::Extension(".jar"), Trigger::Parent(".dist-info")],
             FileClass::Text,
         );
         const BOTH: Analyzers = &[&DATABASE, &LANGUAGE];

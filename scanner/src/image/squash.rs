@@ -79,24 +79,12 @@ pub(super) fn squash(
     for sighting in &sightings.visible {
         problems.extend(sighting.problems(layers));
     }
-    let mut located = locate(
-        &sightings,
-        &versions,
-        &evidence,
-        distribution.as_ref(),
-        kit,
-        &mut problems,
-    );
+    let mut located = locate(&sightings, &versions, &evidence, distribution.as_ref(), kit, &mut problems);
     ownership::mark(&tree, &sightings, &mut located);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
     packages.dedup_by(|one, other| one.purl == other.purl && one.path == other.path);
-    Ok(Squashed {
-        distribution,
-        packages,
-        problems: problems.finish(),
-        unread: sightings.unread,
-    })
+    Ok(Squashed { distribution, packages, problems: problems.finish(), unread: sightings.unread })
 }
 
 /// A package, and the sighting that it came from.
@@ -129,9 +117,7 @@ fn watched(layers: &[Option<Applied<'_>>], evidence: &EvidenceAt<'_>) -> HashSet
 
 /// The layers that there are, with their positions; a manifest lists fewer layers than `u16` counts.
 fn numbered<'l, 'a>(layers: &'l [Option<Applied<'a>>]) -> impl Iterator<Item = (u16, &'l Applied<'a>)> {
-    (0_u16..)
-        .zip(layers)
-        .filter_map(|(layer, applied)| Some((layer, applied.as_ref()?)))
+    (0_u16..).zip(layers).filter_map(|(layer, applied)| Some((layer, applied.as_ref()?)))
 }
 
 /// Applies layer after layer; remembers what each did to watched files.

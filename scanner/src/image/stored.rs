@@ -34,13 +34,7 @@ impl Watch {
         cancelled: CancellationToken,
         progress: Arc<dyn Progress>,
     ) -> Self {
-        Self {
-            layer: layer.clone(),
-            deadline: Instant::now().checked_add(limit),
-            limit,
-            cancelled,
-            progress,
-        }
+        Self { layer: layer.clone(), deadline: Instant::now().checked_add(limit), limit, cancelled, progress }
     }
 
     /// Fails once the time is up or nobody wants the result.

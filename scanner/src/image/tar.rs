@@ -138,20 +138,8 @@ struct Pending {
 
 impl<R: BufRead> Archive<R> {
     pub(super) fn new(source: R, limits: TarLimits) -> Self {
-        let content = Content {
-            stored: 0,
-            padding: 0,
-            sparse: None,
-        };
-        Self {
-            source,
-            limits,
-            global: Records::default(),
-            ambiguity: None,
-            offset: 0,
-            content,
-            ended: false,
-        }
+        let content = Content { stored: 0, padding: 0, sparse: None };
+        Self { source, limits, global: Records::default(), ambiguity: None, offset: 0, content, ended: false }
     }
 
     /// The next member, after skipping what was left of the last. `None` at the end of the archive.
@@ -237,13 +225,9 @@ impl<R: BufRead> Archive<R> {
             self.ambiguity = Some(Ambiguity::TwoNames);
         }
         let name = pax.path.clone().or(pending.long_name);
-        let name = name
-            .or_else(|| global.path.clone())
-            .unwrap_or_else(|| header.path());
+        let name = name.or_else(|| global.path.clone()).unwrap_or_else(|| header.path());
         let link = pax.link.clone().or(pending.long_link);
-        let link = link
-            .or_else(|| global.link.clone())
-            .unwrap_or_else(|| header.link());
+        let link = link.or_else(|| global.link.clone()).unwrap_or_else(|| header.link());
         let kind = match header.flag() {
             0 if name.ends_with(b"/") => MemberKind::Directory,
             0 | b'0' | b'7' | b'S' => MemberKind::File,
@@ -280,16 +264,10 @@ impl<R: BufRead> Archive<R> {
     /// Starts a content of `stored` bytes.
     fn begin(&mut self, stored: u64, at: u64) -> Result<(), TarError> {
         if stored > u64::MAX / 4 {
-            return Err(TarError::Number {
-                field: "size",
-                offset: at,
-            });
+            return Err(TarError::Number { field: "size", offset: at });
         }
-        self.content = Content {
-            stored,
-            padding: stored.next_multiple_of(BLOCK as u64) - stored,
-            sparse: None,
-        };
+        self.content =
+            Content { stored, padding: stored.next_multiple_of(BLOCK as u64) - stored, sparse: None };
         Ok(())
     }
 
@@ -309,10 +287,7 @@ impl<R: BufRead> Archive<R> {
         } else if stated.major == Some(1) && stated.minor.unwrap_or(0) == 0 {
             let real_size = stated.size.ok_or(TarError::Sparse { offset: at })?;
             let stored = &mut self.content.stored;
-            (
-                sparse::leading_map(&mut self.source, stored, &mut self.offset)?,
-                real_size,
-            )
+            (sparse::leading_map(&mut self.source, stored, &mut self.offset)?, real_size)
         } else if stated.size.is_some() && stated.major.unwrap_or(0) == 0 {
             let real_size = stated.size.unwrap_or_default();
             (sparse::listed_map(&stated.map, at)?, real_size)
@@ -343,11 +318,7 @@ impl<R: BufRead> Archive<R> {
     /// The content of an extended header, which is bounded before a byte of it is read.
     fn extension(&mut self, size: u64, limit: u64, at: u64) -> Result<Vec<u8>, TarError> {
         if size > limit {
-            return Err(TarError::HeaderTooLarge {
-                offset: at,
-                size,
-                limit,
-            });
+            return Err(TarError::HeaderTooLarge { offset: at, size, limit });
         }
         self.begin(size, at)?;
         let mut block = Vec::new();
@@ -415,10 +386,7 @@ impl<R: BufRead> Read for Archive<R> {
         self.offset += before - self.content.stored;
         if read == 0 {
             let offset = self.offset;
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                TarError::Truncated { offset },
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, TarError::Truncated { offset }));
         }
         Ok(read)
     }

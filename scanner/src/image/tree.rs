@@ -162,20 +162,12 @@ impl Tree {
 
     /// The node as a file, if it is one and still there.
     pub(super) fn file_node(&self, node: NodeId) -> Option<FileNode> {
-        let Node {
-            made_by: Some(made_by),
-            kind: NodeKind::File(content),
-            is_there: true,
-            ..
-        } = self.node(node)
+        let Node { made_by: Some(made_by), kind: NodeKind::File(content), is_there: true, .. } =
+            self.node(node)
         else {
             return None;
         };
-        Some(FileNode {
-            node,
-            made_by: *made_by,
-            content: *content,
-        })
+        Some(FileNode { node, made_by: *made_by, content: *content })
     }
 
     /// The watched files that are there, sorted by path.
@@ -315,13 +307,7 @@ impl Tree {
             self.sightings.push(id);
             self.touched.push(id);
         }
-        self.nodes.push(Node {
-            parent,
-            name: name.into(),
-            made_by,
-            kind,
-            is_there: true,
-        });
+        self.nodes.push(Node { parent, name: name.into(), made_by, kind, is_there: true });
         if let NodeKind::Directory(children) = &mut self.node_mut(parent).kind {
             children.insert(name.into(), id);
         }
@@ -398,12 +384,7 @@ enum Component {
 
 impl<'a> Walk<'a> {
     fn new(path: &'a [u8]) -> Self {
-        Self {
-            node: ROOT,
-            path: Cow::Borrowed(path),
-            at: 0,
-            hops: 0,
-        }
+        Self { node: ROOT, path: Cow::Borrowed(path), at: 0, hops: 0 }
     }
 
     fn next_component(&mut self) -> Option<Component> {
@@ -421,9 +402,7 @@ impl<'a> Walk<'a> {
     }
 
     fn is_at_end(&self) -> bool {
-        self.path
-            .get(self.at..)
-            .is_none_or(|rest| rest.iter().all(|byte| *byte == b'/'))
+        self.path.get(self.at..).is_none_or(|rest| rest.iter().all(|byte| *byte == b'/'))
     }
 
     /// Continues at a symlink's target, and after it with the rest. `false` after too many.

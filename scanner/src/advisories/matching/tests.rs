@@ -55,9 +55,7 @@ fn affected(ecosystem: &str, name: &str, range: &str) -> Value {
 
 /// The record with further fields.
 fn with(mut record: Value, fields: Value) -> Value {
-    let Value::Object(fields) = fields else {
-        panic!("{fields} is no object")
-    };
+    let Value::Object(fields) = fields else { panic!("{fields} is no object") };
     record.as_object_mut().unwrap().extend(fields);
     record
 }
@@ -84,10 +82,7 @@ fn package(kind: PackageKind, name: &str, version: &str) -> Package {
 }
 
 fn built_from(mut package: Package, source: &str, version: Option<&str>) -> Package {
-    package.source = Some(SourcePackage {
-        name: source.to_owned(),
-        version: version.map(str::to_owned),
-    });
+    package.source = Some(SourcePackage { name: source.to_owned(), version: version.map(str::to_owned) });
     package
 }
 
@@ -131,17 +126,11 @@ fn only(judgement: Judgement) -> Finding {
 }
 
 fn ids(judgement: &Judgement) -> Vec<&str> {
-    judgement
-        .findings
-        .iter()
-        .map(|finding| finding.id.as_str())
-        .collect()
+    judgement.findings.iter().map(|finding| finding.id.as_str()).collect()
 }
 
 fn fixed(version: &str) -> Fix {
-    Fix::Fixed {
-        version: version.to_owned(),
-    }
+    Fix::Fixed { version: version.to_owned() }
 }
 
 fn suppressed(reason: Suppression) -> FindingStatus {
@@ -151,10 +140,7 @@ fn suppressed(reason: Suppression) -> FindingStatus {
 #[test]
 fn findings_come_worst_first_and_the_same_every_time() {
     let rated = |id: &str, severity: &str| {
-        with(
-            advisory(id, "npm", "a", "0..2.0.0"),
-            json!({"database_specific": {"severity": severity}}),
-        )
+        with(advisory(id, "npm", "a", "0..2.0.0"), json!({"database_specific": {"severity": severity}}))
     };
     let records = [
         rated("GHSA-1", "LOW"),
@@ -164,32 +150,18 @@ fn findings_come_worst_first_and_the_same_every_time() {
         with(rated("GHSA-5", "HIGH"), json!({"aliases": ["CVE-2024-0001"]})),
     ];
     let judge = || judged(&records, None, vec![package(PackageKind::Npm, "a", "1.0.0")]);
-    assert_eq!(
-        ids(&judge()),
-        ["GHSA-2", "CVE-2024-0001", "GHSA-4", "GHSA-1", "GHSA-3"]
-    );
+    assert_eq!(ids(&judge()), ["GHSA-2", "CVE-2024-0001", "GHSA-4", "GHSA-1", "GHSA-3"]);
     assert_eq!(judge(), judge());
 }
 
 #[test]
 fn kev_and_epss_reach_a_finding_known_by_ghsa() {
-    let record = with(
-        advisory("GHSA-1", "npm", "a", "0..2.0.0"),
-        json!({"aliases": ["CVE-2024-0001"]}),
-    );
-    let finding = only(judged(
-        &[record],
-        None,
-        vec![package(PackageKind::Npm, "a", "1.0.0")],
-    ));
+    let record = with(advisory("GHSA-1", "npm", "a", "0..2.0.0"), json!({"aliases": ["CVE-2024-0001"]}));
+    let finding = only(judged(&[record], None, vec![package(PackageKind::Npm, "a", "1.0.0")]));
     assert!(finding.known_exploited);
     assert_eq!(finding.epss.map(|epss| epss.value()), Some(0.97));
     let record = advisory("GHSA-1", "npm", "a", "0..2.0.0");
-    let finding = only(judged(
-        &[record],
-        None,
-        vec![package(PackageKind::Npm, "a", "1.0.0")],
-    ));
+    let finding = only(judged(&[record], None, vec![package(PackageKind::Npm, "a", "1.0.0")]));
     assert_eq!((finding.known_exploited, finding.epss), (false, None));
 }
 
@@ -202,18 +174,10 @@ fn severities_are_chosen_in_the_order_of_authority() {
     let npm = || advisory("GHSA-1", "npm", "a", "0..2.0.0");
     let elsewhere = || {
         let other = advisory("GHSA-9", "npm", "other", "0..2.0.0");
-        with(
-            other,
-            json!({"aliases": ["CVE-2024-7"], "severity": vector("CVSS_V3", V3)["severity"]}),
-        )
+        with(other, json!({"aliases": ["CVE-2024-7"], "severity": vector("CVSS_V3", V3)["severity"]}))
     };
     for (name, records, severity, score) in [
-        (
-            "vector",
-            vec![with(npm(), vector("CVSS_V3", V3))],
-            Severity::Critical,
-            Some(9.8),
-        ),
+        ("vector", vec![with(npm(), vector("CVSS_V3", V3))], Severity::Critical, Some(9.8)),
         (
             "vector before word",
             vec![with(with(npm(), vector("CVSS_V3", V3)), word("LOW"))],
@@ -222,69 +186,39 @@ fn severities_are_chosen_in_the_order_of_authority() {
         ),
         (
             "broken vector, word",
-            vec![with(
-                with(npm(), vector("CVSS_V3", "CVSS:3.1/AV:N/")),
-                word("LOW"),
-            )],
+            vec![with(with(npm(), vector("CVSS_V3", "CVSS:3.1/AV:N/")), word("LOW"))],
             Severity::Low,
             None,
         ),
-        (
-            "of the package",
-            vec![with_entry(npm(), vector("CVSS_V3", V3))],
-            Severity::Critical,
-            Some(9.8),
-        ),
+        ("of the package", vec![with_entry(npm(), vector("CVSS_V3", V3))], Severity::Critical, Some(9.8)),
         ("nobody says", vec![npm()], Severity::Unknown, None),
-        (
-            "another record of the flaw",
-            vec![debian(), elsewhere()],
-            Severity::Critical,
-            Some(9.8),
-        ),
+        ("another record of the flaw", vec![debian(), elsewhere()], Severity::Critical, Some(9.8)),
         (
             "the distribution first",
-            vec![
-                with_entry(debian(), json!({"ecosystem_specific": {"urgency": "low"}})),
-                elsewhere(),
-            ],
+            vec![with_entry(debian(), json!({"ecosystem_specific": {"urgency": "low"}})), elsewhere()],
             Severity::Low,
             None,
         ),
         (
             "a distribution without opinion",
             vec![
-                with_entry(
-                    debian(),
-                    json!({"ecosystem_specific": {"urgency": "not yet assigned"}}),
-                ),
+                with_entry(debian(), json!({"ecosystem_specific": {"urgency": "not yet assigned"}})),
                 elsewhere(),
             ],
             Severity::Critical,
             Some(9.8),
         ),
     ] {
-        let packages = vec![
-            package(PackageKind::Npm, "a", "1.0.0"),
-            package(PackageKind::Deb, "a", "1"),
-        ];
+        let packages = vec![package(PackageKind::Npm, "a", "1.0.0"), package(PackageKind::Deb, "a", "1")];
         let finding = only(judged(&records, distribution("debian", "12"), packages));
-        assert_eq!(
-            (finding.severity, finding.score.map(|score| score.value())),
-            (severity, score),
-            "{name}"
-        );
+        assert_eq!((finding.severity, finding.score.map(|score| score.value())), (severity, score), "{name}");
     }
 }
 
 #[test]
 fn an_undecidable_version_is_reported_and_says_so() {
     let record = advisory("GHSA-1", "npm", "a", "0..2.0.0");
-    let finding = only(judged(
-        &[record],
-        None,
-        vec![package(PackageKind::Npm, "a", "not.a.version")],
-    ));
+    let finding = only(judged(&[record], None, vec![package(PackageKind::Npm, "a", "not.a.version")]));
     assert_eq!(finding.confidence, Confidence::UnparsableVersion);
     assert_eq!(finding.status, FindingStatus::Affected);
 }

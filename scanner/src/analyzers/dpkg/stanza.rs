@@ -42,10 +42,7 @@ pub(super) fn stanzas(content: &[u8]) -> impl Iterator<Item = Stanza<'_>> {
     let mut lines = lines(content).map(|(number, line)| (number, line.trim_ascii_end()));
     std::iter::from_fn(move || {
         let (number, first) = lines.by_ref().find(|(_, line)| !line.is_empty())?;
-        let mut stanza = Stanza {
-            line: number,
-            ..Stanza::default()
-        };
+        let mut stanza = Stanza { line: number, ..Stanza::default() };
         stanza.read_line(number, first);
         for (number, line) in lines.by_ref().take_while(|(_, line)| !line.is_empty()) {
             stanza.read_line(number, line);
@@ -87,9 +84,7 @@ impl<'a> Stanza<'a> {
             (b"Maintainer", &mut self.maintainer),
         ];
         let mut fields = fields.into_iter();
-        fields
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, field)| field)
+        fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, field)| field)
     }
 }
 

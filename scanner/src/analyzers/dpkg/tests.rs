@@ -6,11 +6,7 @@ use shared::model::problem::ProblemKind;
 use super::*;
 
 fn analyze(path: &str, content: &[u8]) -> Found {
-    let file = CapturedFile {
-        path,
-        mode: 0o644,
-        content,
-    };
+    let file = CapturedFile { path, mode: 0o644, content };
     Dpkg.analyze(&file, &Limits::default())
 }
 
@@ -24,13 +20,7 @@ fn check(path: &str, content: &str, expected: &[[&str; 5]]) -> Found {
             let source = found.package.source.as_ref().unwrap();
             let architecture = found.package.architecture.as_deref().unwrap_or_default();
             let source_version = source.version.as_deref().unwrap();
-            [
-                &found.package.name,
-                &found.package.version,
-                architecture,
-                &source.name,
-                source_version,
-            ]
+            [&found.package.name, &found.package.version, architecture, &source.name, source_version]
         })
         .collect();
     assert_eq!(packages, expected, "{content:?}");
@@ -59,11 +49,7 @@ fn a_package_is_present_while_its_files_are() {
         let found = check(STATUS, &stanza(status), &[present]);
         assert!(found.problems.is_empty(), "{status}");
     }
-    for status in [
-        "deinstall ok config-files",
-        "unknown ok not-installed",
-        "purge ok CONFIG-FILES",
-    ] {
+    for status in ["deinstall ok config-files", "unknown ok not-installed", "purge ok CONFIG-FILES"] {
         let found = check(STATUS, &stanza(status), &[]);
         assert!(found.problems.is_empty(), "{status}");
     }
@@ -73,15 +59,9 @@ fn a_package_is_present_while_its_files_are() {
 fn a_missing_status_means_present_only_in_a_file_of_its_own() {
     let text =
         "Package: nodejs\nVersion: 20.11.1\nArchitecture: amd64\nMaintainer: Somebody <s@example.org>\n";
-    let found = check(
-        "var/lib/dpkg/status.d/nodejs",
-        text,
-        &[["nodejs", "20.11.1", "amd64", "nodejs", "20.11.1"]],
-    );
-    assert_eq!(
-        found.packages[0].package.vendor.as_deref(),
-        Some("Somebody <s@example.org>")
-    );
+    let found =
+        check("var/lib/dpkg/status.d/nodejs", text, &[["nodejs", "20.11.1", "amd64", "nodejs", "20.11.1"]]);
+    assert_eq!(found.packages[0].package.vendor.as_deref(), Some("Somebody <s@example.org>"));
     assert!(found.problems.is_empty());
     let found = check(STATUS, text, &[]);
     assert_eq!(found.problems[0].kind, ProblemKind::DatabaseUnreadable);
@@ -118,11 +98,7 @@ fn one_name_with_two_architectures_is_two_packages() {
     let one = "Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n";
     let two = one.replace("amd64", "i386");
     let expected = [["a", "1", "amd64", "a", "1"], ["a", "1", "i386", "a", "1"]];
-    assert!(
-        check(STATUS, &format!("{one}{two}"), &expected)
-            .problems
-            .is_empty()
-    );
+    assert!(check(STATUS, &format!("{one}{two}"), &expected).problems.is_empty());
 }
 
 #[test]
@@ -140,11 +116,7 @@ fn i4_what_may_hide_a_package_is_a_blocking_problem() {
     ] {
         let found = check(STATUS, &format!("{good}{damaged}"), &[kept]);
         assert_eq!(found.problems.len(), 1, "{damaged:?}");
-        assert_eq!(
-            found.problems[0].kind,
-            ProblemKind::DatabaseUnreadable,
-            "{damaged:?}"
-        );
+        assert_eq!(found.problems[0].kind, ProblemKind::DatabaseUnreadable, "{damaged:?}");
         assert_eq!(found.problems[0].path.as_deref(), Some(STATUS));
     }
     let twice = "Package: a\nPackage: b\nStatus: install ok installed\nVersion: 1\n\n";
@@ -158,53 +130,31 @@ fn i4_a_status_file_cut_short_anywhere_in_its_last_line_says_so() {
     let text = text.trim_end();
     let last_line = text.rfind('\n').unwrap();
     for end in last_line + 2..text.len() {
-        assert_eq!(
-            analyze(STATUS, &text.as_bytes()[..end]).problems.len(),
-            1,
-            "{end}"
-        );
+        assert_eq!(analyze(STATUS, &text.as_bytes()[..end]).problems.len(), 1, "{end}");
     }
 }
 
 #[test]
 fn lists_name_the_files_of_one_package_and_architecture() {
-    let list = analyze(
-        "var/lib/dpkg/info/libc6:amd64.list",
-        b"/.\n/lib\n/lib/a b.so\n\n/etc/x\n",
-    );
-    let [owner] = &list.owned[..] else {
-        panic!("{list:?}")
-    };
-    assert_eq!(
-        (owner.package.as_str(), owner.architecture.as_deref()),
-        ("libc6", Some("amd64"))
-    );
+    let list = analyze("var/lib/dpkg/info/libc6:amd64.list", b"/.\n/lib\n/lib/a b.so\n\n/etc/x\n");
+    let [owner] = &list.owned[..] else { panic!("{list:?}") };
+    assert_eq!((owner.package.as_str(), owner.architecture.as_deref()), ("libc6", Some("amd64")));
     let paths: Vec<_> = owner.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, ["lib", "lib/a b.so", "etc/x"]);
     assert!(owner.files.iter().all(|file| file.checksum.is_none()));
 
     let sums = b"d41d8cd98f00b204e9800998ecf8427e  usr/bin/a b\n0123456789ABCDEF0123456789abcdef  ./usr/c\n";
-    for path in [
-        "var/lib/dpkg/info/bash.md5sums",
-        "var/lib/dpkg/status.d/bash.md5sums",
-    ] {
+    for path in ["var/lib/dpkg/info/bash.md5sums", "var/lib/dpkg/status.d/bash.md5sums"] {
         let found = analyze(path, sums);
-        let [owner] = &found.owned[..] else {
-            panic!("{found:?}")
-        };
+        let [owner] = &found.owned[..] else { panic!("{found:?}") };
         assert_eq!((owner.package.as_str(), &owner.architecture), ("bash", &None));
         assert_eq!(owner.files[0].path, "usr/bin/a b");
         assert_eq!(owner.files[1].path, "usr/c");
-        let Some(Checksum::Md5(md5)) = owner.files[0].checksum else {
-            panic!("{owner:?}")
-        };
+        let Some(Checksum::Md5(md5)) = owner.files[0].checksum else { panic!("{owner:?}") };
         assert_eq!(hex::encode(md5), "d41d8cd98f00b204e9800998ecf8427e");
         assert!(found.problems.is_empty() && found.packages.is_empty());
     }
-    let odd = analyze(
-        "var/lib/dpkg/info/bash.md5sums",
-        b"x\nd41d8cd98f00b204e9800998ecf8427e  a\n",
-    );
+    let odd = analyze("var/lib/dpkg/info/bash.md5sums", b"x\nd41d8cd98f00b204e9800998ecf8427e  a\n");
     assert_eq!(odd.owned[0].files.len(), 1);
     assert_eq!(odd.problems[0].kind, ProblemKind::RecordSkipped);
 }
@@ -224,12 +174,7 @@ fn only_files_of_the_database_are_wanted() {
         ("var/lib/dpkg/status-old", false),
         ("srv/var/lib/dpkg/status.d/libc6", false),
     ] {
-        let file = Candidate {
-            path: path.as_bytes(),
-            size: 1,
-            mode: 0,
-            head: b"",
-        };
+        let file = Candidate { path: path.as_bytes(), size: 1, mode: 0, head: b"" };
         assert_eq!(Dpkg.wants(&file), wanted, "{path}");
     }
 }
@@ -247,15 +192,10 @@ fn a_real_status_file_is_read() {
         .map(|found| {
             let source = found.package.source.as_ref().unwrap();
             let source_version = source.version.as_deref().unwrap();
-            format!(
-                "{} {} {} {source_version}",
-                found.package.name, found.package.version, source.name
-            )
+            format!("{} {} {} {source_version}", found.package.name, found.package.version, source.name)
         })
         .collect();
-    let expected: Vec<_> = include_str!("../../../fixtures/dpkg/status.expected")
-        .lines()
-        .collect();
+    let expected: Vec<_> = include_str!("../../../fixtures/dpkg/status.expected").lines().collect();
     assert_eq!(listed, expected);
 }
 

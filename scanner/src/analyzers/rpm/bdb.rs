@@ -75,9 +75,7 @@ pub(super) fn read(content: &[u8], headers: &mut Headers<'_, '_>) {
 impl<'a> Database<'a> {
     fn open(content: &'a [u8]) -> Result<Self, BdbDamage> {
         let orders = [Order::Little, Order::Big];
-        let order = orders
-            .into_iter()
-            .find(|order| order.u32(content, 12) == Some(HASH_MAGIC));
+        let order = orders.into_iter().find(|order| order.u32(content, 12) == Some(HASH_MAGIC));
         let order = order.ok_or(BdbDamage::Magic)?;
         let page_size = order.size(content, 20).unwrap_or(0);
         if !(512..=65_536).contains(&page_size) || !page_size.is_power_of_two() {
@@ -89,26 +87,14 @@ impl<'a> Database<'a> {
             Some(_) => return Err(BdbDamage::Encrypted),
         }
         let followed = vec![false; content.len() / page_size];
-        Ok(Self {
-            order,
-            page_size,
-            content,
-            followed,
-        })
+        Ok(Self { order, page_size, content, followed })
     }
 
     /// Whether the file has as many pages as its description says.
     fn is_complete(&self) -> Result<(), BdbDamage> {
-        let stated = self
-            .order
-            .size(self.content, 32)
-            .map_or(0, |last| last.saturating_add(1));
+        let stated = self.order.size(self.content, 32).map_or(0, |last| last.saturating_add(1));
         let actual = self.followed.len();
-        if stated > actual {
-            Err(BdbDamage::CutOff { stated, actual })
-        } else {
-            Ok(())
-        }
+        if stated > actual { Err(BdbDamage::CutOff { stated, actual }) } else { Ok(()) }
     }
 
     fn page(&self, number: usize) -> Option<&'a [u8]> {
@@ -191,10 +177,7 @@ impl<'a> Database<'a> {
         let mut blob = Vec::new();
         let mut next = first;
         while next != 0 {
-            let page = self
-                .page(next)
-                .filter(|page| page[25] == OVERFLOW)
-                .ok_or(broken)?;
+            let page = self.page(next).filter(|page| page[25] == OVERFLOW).ok_or(broken)?;
             let followed = self.followed.get_mut(next).ok_or(broken)?;
             if std::mem::replace(followed, true) {
                 return Err(broken);
@@ -206,11 +189,7 @@ impl<'a> Database<'a> {
             }
             next = self.order.size(page, 16).ok_or(broken)?;
         }
-        if blob.len() == length {
-            Ok(blob)
-        } else {
-            Err(broken)
-        }
+        if blob.len() == length { Ok(blob) } else { Err(broken) }
     }
 }
 

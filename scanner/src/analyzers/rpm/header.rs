@@ -81,10 +81,7 @@ impl<'a> Header<'a> {
         }
         let stated = 8 + entries * 16 + data;
         if stated != blob.len() {
-            return Err(HeaderDamage::Size {
-                stated,
-                actual: blob.len(),
-            });
+            return Err(HeaderDamage::Size { stated, actual: blob.len() });
         }
         let (table, data) = blob[8..].split_at(entries * 16);
         let (entries, _) = table.as_chunks();
@@ -120,10 +117,7 @@ impl<'a> Header<'a> {
     /// The numbers of an array; none if the tag is absent.
     pub(super) fn numbers(&self, tag: Tag) -> Result<impl Iterator<Item = u32> + use<'a>, HeaderDamage> {
         let raw = match self.array(tag, INT32)? {
-            Some(value) => value
-                .data
-                .get(..value.count * 4)
-                .ok_or(HeaderDamage::Outside(tag))?,
+            Some(value) => value.data.get(..value.count * 4).ok_or(HeaderDamage::Outside(tag))?,
             None => &[],
         };
         let (numbers, _) = raw.as_chunks();
@@ -213,30 +207,19 @@ mod tests {
 
     #[test]
     fn an_entry_after_the_region_replaces_the_one_in_it() {
-        check(
-            &[[63, 7, 0, 16], [1000, 6, 0, 1], [1000, 6, 2, 1]],
-            b"a\0b\0",
-            Ok(Some(b"b")),
-        );
+        check(&[[63, 7, 0, 16], [1000, 6, 0, 1], [1000, 6, 2, 1]], b"a\0b\0", Ok(Some(b"b")));
     }
 
     #[test]
     fn i7_entries_that_lie_are_damage() {
         check(&[[1000, 6, 0, 1]], b"a", Err(HeaderDamage::Outside(Tag::Name)));
         check(&[[1000, 6, 2, 1]], b"a\0", Err(HeaderDamage::Outside(Tag::Name)));
-        check(
-            &[[1000, 6, u32::MAX, 1]],
-            b"a\0",
-            Err(HeaderDamage::Outside(Tag::Name)),
-        );
+        check(&[[1000, 6, u32::MAX, 1]], b"a\0", Err(HeaderDamage::Outside(Tag::Name)));
         check(&[[1000, 4, 0, 1]], b"a\0", Err(HeaderDamage::Type(Tag::Name)));
         check(&[[1000, 8, 0, u32::MAX]], b"a\0", Err(HeaderDamage::TooLarge));
 
         let numbers = blob(&[[1003, 4, 0, 2]], &[0, 0, 0, 7]);
-        let numbers = Header::open(&numbers)
-            .unwrap()
-            .numbers(Tag::Epoch)
-            .map(Iterator::count);
+        let numbers = Header::open(&numbers).unwrap().numbers(Tag::Epoch).map(Iterator::count);
         assert_eq!(numbers, Err(HeaderDamage::Outside(Tag::Epoch)));
     }
 

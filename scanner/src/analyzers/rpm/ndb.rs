@@ -63,9 +63,7 @@ fn slots(content: &[u8]) -> Result<&[[u8; SLOT]], NdbDamage> {
     if !content.starts_with(b"RpmP") || Little.u32(content, 4) != Some(0) {
         return Err(NdbDamage::Magic);
     }
-    let pages = Little
-        .size(content, 12)
-        .filter(|pages| (1..=MOST_SLOT_PAGES).contains(pages));
+    let pages = Little.size(content, 12).filter(|pages| (1..=MOST_SLOT_PAGES).contains(pages));
     let end = pages.ok_or(NdbDamage::SlotPages)? * SLOT_PAGE;
     let table = content.get(FILE_HEADER..end).ok_or(NdbDamage::SlotPages)?;
     Ok(table.as_chunks().0)
@@ -81,11 +79,7 @@ fn used(slot: &[u8; SLOT], number: usize) -> Result<Option<Slot>, NdbDamage> {
     match (package, block, blocks) {
         (0, 0, 0) if is_slot => Ok(None),
         (0, _, _) => Err(damage),
-        _ if is_slot => Ok(Some(Slot {
-            package,
-            block,
-            blocks,
-        })),
+        _ if is_slot => Ok(Some(Slot { package, block, blocks })),
         _ => Err(damage),
     }
 }
@@ -118,10 +112,7 @@ fn header<'a>(content: &'a [u8], slot: &Slot) -> Result<&'a [u8], NdbDamage> {
 /// Whether the blocks are as many as the blob needs, and the last one ends as it must.
 fn is_whole(content: &[u8], slot: &Slot, length: usize) -> bool {
     let needed = (BLOB_HEAD + length + BLOB_TAIL).div_ceil(BLOCK);
-    let end = slot
-        .block
-        .checked_add(needed)
-        .and_then(|end| end.checked_mul(BLOCK));
+    let end = slot.block.checked_add(needed).and_then(|end| end.checked_mul(BLOCK));
     let tail = end.and_then(|end| content.get(end - BLOB_TAIL..end));
     let tail_fits = tail.is_some_and(|tail| Little.size(tail, 4) == Some(length) && tail.ends_with(b"BlbE"));
     slot.blocks == needed && tail_fits

@@ -24,8 +24,7 @@ impl Order {
 
     /// A 32-bit number that is an offset, a length or a count.
     pub(super) fn size(self, bytes: &[u8], at: usize) -> Option<usize> {
-        self.u32(bytes, at)
-            .and_then(|number| usize::try_from(number).ok())
+        self.u32(bytes, at).and_then(|number| usize::try_from(number).ok())
     }
 }
 

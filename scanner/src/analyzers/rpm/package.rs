@@ -32,11 +32,7 @@ fn read(blob: &[u8], ledger: &mut Ledger<'_>) -> Result<(), HeaderDamage> {
     let owner = (package.name.clone(), package.architecture.clone());
     ledger.package(package);
     let files = files(&header, ledger)?;
-    ledger.owner(OwnedFiles {
-        package: owner.0,
-        architecture: owner.1,
-        files,
-    });
+    ledger.owner(OwnedFiles { package: owner.0, architecture: owner.1, files });
     Ok(())
 }
 
@@ -75,15 +71,10 @@ pub(super) fn present(value: String) -> Option<String> {
 
 /// `name-version-release.src.rpm`, taken apart from the right. Its epoch is not known, so neither is its version.
 pub(super) fn source(file: &str) -> Option<SourcePackage> {
-    let stem = file
-        .strip_suffix(".src.rpm")
-        .or_else(|| file.strip_suffix(".nosrc.rpm"))?;
+    let stem = file.strip_suffix(".src.rpm").or_else(|| file.strip_suffix(".nosrc.rpm"))?;
     let (rest, _release) = stem.rsplit_once('-')?;
     let (name, _version) = rest.rsplit_once('-')?;
-    (!name.is_empty()).then(|| SourcePackage {
-        name: name.to_owned(),
-        version: None,
-    })
+    (!name.is_empty()).then(|| SourcePackage { name: name.to_owned(), version: None })
 }
 
 /// The files: directory names are kept once, and each file has the number of its own.
@@ -97,16 +88,11 @@ fn files(header: &Header<'_>, ledger: &mut Ledger<'_>) -> Result<Vec<OwnedFile>,
     }
     let mut digests = header.strings(Tag::FileDigests)?;
     let mut files = Vec::new();
-    for (name, directory) in header
-        .strings(Tag::BaseNames)?
-        .zip(header.numbers(Tag::DirIndexes)?)
-    {
+    for (name, directory) in header.strings(Tag::BaseNames)?.zip(header.numbers(Tag::DirIndexes)?) {
         if ledger.is_full() {
             break;
         }
-        let directory = usize::try_from(directory)
-            .ok()
-            .and_then(|index| directories.get(index));
+        let directory = usize::try_from(directory).ok().and_then(|index| directories.get(index));
         let directory = directory.ok_or(HeaderDamage::Files)?;
         let digest = digests.next().transpose()?.unwrap_or_default();
         files.extend(ledger.file(directory, name?, checksum(algorithm, digest)));
@@ -145,10 +131,7 @@ mod tests {
     fn sources_are_named_from_the_right() {
         for (file, name) in [
             ("perl-5.26.3-416.el8.src.rpm", Some("perl")),
-            (
-                "java-1.8.0-openjdk-1.8.0.402.b06-2.el8.src.rpm",
-                Some("java-1.8.0-openjdk"),
-            ),
+            ("java-1.8.0-openjdk-1.8.0.402.b06-2.el8.src.rpm", Some("java-1.8.0-openjdk")),
             ("firmware-1-2.nosrc.rpm", Some("firmware")),
             ("a-1.src.rpm", None),
             ("-1-2.src.rpm", None),

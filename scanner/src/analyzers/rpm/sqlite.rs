@@ -85,9 +85,6 @@ fn compare_with_names(btrees: &mut Btrees<'_>, root: u32, headers: &mut Headers<
         false
     });
     if names != headers.count {
-        headers.damage(SqliteDamage::Count {
-            names,
-            headers: headers.count,
-        });
+        headers.damage(SqliteDamage::Count { names, headers: headers.count });
     }
 }

@@ -18,18 +18,12 @@ macro_rules! fixture {
 
 fn inflated(gzip: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
-    flate2::read::GzDecoder::new(gzip)
-        .read_to_end(&mut content)
-        .unwrap();
+    flate2::read::GzDecoder::new(gzip).read_to_end(&mut content).unwrap();
     content
 }
 
 fn analyze(path: &str, content: &[u8]) -> Found {
-    let file = CapturedFile {
-        path,
-        mode: 0o644,
-        content,
-    };
+    let file = CapturedFile { path, mode: 0o644, content };
     Rpm.analyze(&file, &Limits::default())
 }
 
@@ -41,10 +35,7 @@ fn listing(found: &Found) -> Vec<String> {
             package.name.clone(),
             package.version.clone(),
             package.architecture.clone().unwrap_or_else(none),
-            package
-                .source
-                .as_ref()
-                .map_or_else(none, |source| source.name.clone()),
+            package.source.as_ref().map_or_else(none, |source| source.name.clone()),
             package.vendor.clone().unwrap_or_else(none),
             package.module.clone().unwrap_or_else(none),
             package.licenses.join(","),
@@ -96,14 +87,9 @@ fn a_database_that_rpm_wrote_is_read_whole() {
         }
     }
     files.sort();
-    let expected: Vec<_> = include_str!("../../../fixtures/rpm/files.expected")
-        .lines()
-        .collect();
+    let expected: Vec<_> = include_str!("../../../fixtures/rpm/files.expected").lines().collect();
     assert_eq!(files, expected);
-    assert_eq!(
-        found.owned[0].architecture,
-        found.packages[0].package.architecture
-    );
+    assert_eq!(found.owned[0].architecture, found.packages[0].package.architecture);
 }
 
 #[test]
@@ -132,11 +118,7 @@ fn headers() -> Vec<Vec<u8>> {
     let content = fixture!("Packages");
     let mut blobs = Vec::new();
     // A header's table begins with its region tag, which no other bytes look like.
-    for page in content
-        .chunks(4096)
-        .skip(1)
-        .filter(|page| page[25] == 7 && page[12..16] == [0; 4])
-    {
+    for page in content.chunks(4096).skip(1).filter(|page| page[25] == 7 && page[12..16] == [0; 4]) {
         let mut blob = Vec::new();
         let mut next = page;
         loop {
@@ -165,11 +147,7 @@ fn ndb(blobs: &[Vec<u8>]) -> Vec<u8> {
             slots.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         }
         let mut run = b"BlbS".to_vec();
-        run.extend(
-            [number, 7, blob.len() as u32]
-                .iter()
-                .flat_map(|word| word.to_le_bytes()),
-        );
+        run.extend([number, 7, blob.len() as u32].iter().flat_map(|word| word.to_le_bytes()));
         run.extend_from_slice(blob);
         run.resize(blocks * 16 - 12, 0);
         run.extend([0, blob.len() as u32].iter().flat_map(|word| word.to_le_bytes()));
@@ -177,11 +155,7 @@ fn ndb(blobs: &[Vec<u8>]) -> Vec<u8> {
         data.extend(run);
     }
     let mut content = b"RpmP".to_vec();
-    content.extend(
-        [0_u32, 7, 1, 9, 0, 0, 0]
-            .iter()
-            .flat_map(|word| word.to_le_bytes()),
-    );
+    content.extend([0_u32, 7, 1, 9, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()));
     content.extend(slots);
     while content.len() < 4096 {
         content.extend_from_slice(b"Slot");
@@ -204,11 +178,7 @@ fn check_damaged(path: &str, content: &[u8], packages: usize, detail: &str) {
     assert_eq!(found.packages.len(), packages, "{detail}");
     assert_eq!(found.problems.len(), 1, "{detail}");
     assert_eq!(found.problems[0].kind, ProblemKind::DatabaseUnreadable);
-    assert!(
-        found.problems[0].detail.contains(detail),
-        "{}",
-        found.problems[0].detail
-    );
+    assert!(found.problems[0].detail.contains(detail), "{}", found.problems[0].detail);
 }
 
 #[test]
@@ -222,12 +192,7 @@ fn i4_an_ndb_file_that_lies_is_read_within_bounds() {
     };
     let second_slot = 32 + 16;
     let huge = [0xff; 4];
-    check_damaged(
-        PATH,
-        &changed(second_slot + 12, &huge),
-        4,
-        "another size than its slot says",
-    );
+    check_damaged(PATH, &changed(second_slot + 12, &huge), 4, "another size than its slot says");
     check_damaged(PATH, &changed(second_slot + 8, &huge), 3, "lies outside the file");
     check_damaged(PATH, &changed(second_slot + 4, &[9, 0, 0, 0]), 3, "is not one");
     check_damaged(PATH, &changed(second_slot + 4, &[0; 4]), 3, "slot 1 is none");
@@ -248,11 +213,7 @@ fn i7_slots_that_share_one_blob_do_not_multiply_it() {
     }
     let found = analyze("var/lib/rpm/Packages.db", &content);
     assert!(found.packages.len() < 4, "{}", found.packages.len());
-    assert!(
-        found.problems[0].detail.contains("on top of each other"),
-        "{:?}",
-        found.problems
-    );
+    assert!(found.problems[0].detail.contains("on top of each other"), "{:?}", found.problems);
 }
 
 #[test]
@@ -293,25 +254,15 @@ fn i7_a_berkeley_db_file_that_lies_neither_hangs_nor_passes() {
     }
     check_damaged(PATH, &changed(32, &[0xff; 4]), 4, "pages of 4294967296");
     check_damaged(PATH, b"", 0, "not a Berkeley DB hash file");
-    let hash_page = (1..sound.len() / 4096)
-        .map(|page| page * 4096)
-        .find(|at| sound[at + 25] == 13 && sound[at + 20] > 2);
+    let hash_page =
+        (1..sound.len() / 4096).map(|page| page * 4096).find(|at| sound[at + 25] == 13 && sound[at + 20] > 2);
     let hash_page = hash_page.unwrap();
-    check_damaged(
-        PATH,
-        &changed(hash_page + 20, &[sound[hash_page + 20] - 2]),
-        3,
-        "lists other items",
-    );
+    check_damaged(PATH, &changed(hash_page + 20, &[sound[hash_page + 20] - 2]), 3, "lists other items");
     let hidden = analyze(PATH, &changed(hash_page + 25, &[0]));
     assert!(hidden.packages.len() < 4 && hidden.problems[0].detail.contains("belongs to no value"));
     // Every overflow page points to itself.
     let mut looping = sound.clone();
-    for (number, page) in looping
-        .chunks_mut(4096)
-        .enumerate()
-        .filter(|(_, page)| page[25] == 7)
-    {
+    for (number, page) in looping.chunks_mut(4096).enumerate().filter(|(_, page)| page[25] == 7) {
         page[16..20].copy_from_slice(&(number as u32).to_le_bytes());
     }
     check_damaged(PATH, &looping, 0, "chain of overflow pages");
@@ -344,26 +295,15 @@ fn committed_pages_of_a_log_count_and_others_do_not() {
     assert_eq!(wal::joined(&database, &torn).unwrap(), database);
     assert_eq!(wal::joined(&database, &[]).unwrap(), database);
     assert_eq!(wal::joined(&database, &log[..31]), Err(wal::WalError::Malformed));
-    assert_eq!(
-        wal::joined(&fixture!("page-512.sqlite"), &log),
-        Err(wal::WalError::PageSize)
-    );
-    assert_eq!(
-        wal::joined(&database[..4096], &log),
-        Err(wal::WalError::MissingPages)
-    );
+    assert_eq!(wal::joined(&fixture!("page-512.sqlite"), &log), Err(wal::WalError::PageSize));
+    assert_eq!(wal::joined(&database[..4096], &log), Err(wal::WalError::MissingPages));
 }
 
 #[test]
 fn i4_a_log_that_was_not_read_is_a_problem() {
     const PATH: &str = "var/lib/rpm/rpmdb.sqlite-wal";
     let log = fixture!("logged.sqlite-wal");
-    check_damaged(
-        PATH,
-        &log,
-        0,
-        "a write-ahead log next to the rpm database was not read",
-    );
+    check_damaged(PATH, &log, 0, "a write-ahead log next to the rpm database was not read");
     check_damaged(PATH, &log[1..], 0, "not a write-ahead log");
     assert_eq!(analyze(PATH, b""), Found::default());
     assert_eq!(analyze(PATH, &log[..32]), Found::default());
@@ -384,19 +324,10 @@ fn a_manifest_without_a_database_is_read() {
         "perl|4:5.38.2-1|noarch|perl|(none)|(none)|",
     ];
     assert_eq!(listing(&found), expected);
-    for (damaged, kept) in [
-        ("a\t1-1\n", 2),
-        ("a\t\tx\n", 2),
-        ("a\t1-1\t1\t2\tv\t-\t1\tnoarch\tx\ts\n", 2),
-    ] {
+    for (damaged, kept) in [("a\t1-1\n", 2), ("a\t\tx\n", 2), ("a\t1-1\t1\t2\tv\t-\t1\tnoarch\tx\ts\n", 2)] {
         check_damaged(PATH, format!("{text}{damaged}").as_bytes(), kept, "line 4");
     }
-    check_damaged(
-        PATH,
-        &text.as_bytes()[..text.len() - 1],
-        2,
-        "in the middle of a line",
-    );
+    check_damaged(PATH, &text.as_bytes()[..text.len() - 1], 2, "in the middle of a line");
 }
 
 proptest! {

@@ -56,18 +56,12 @@ pub(super) fn report(log: &[u8], ledger: &mut Ledger<'_>) {
 /// # Errors
 /// If the log is none, or the two do not belong together.
 pub fn joined(database: &[u8], log: &[u8]) -> Result<Vec<u8>, WalError> {
-    let committed = if log.is_empty() {
-        None
-    } else {
-        Some(Committed::read(log)?)
-    };
+    let committed = if log.is_empty() { None } else { Some(Committed::read(log)?) };
     let Some(committed) = committed.filter(|committed| !committed.pages.is_empty()) else {
         return Ok(database.to_vec());
     };
     let page_size = committed.page_size;
-    let stated = Order::Big
-        .u16(database, 16)
-        .map(|size| if size == 1 { 65_536 } else { usize::from(size) });
+    let stated = Order::Big.u16(database, 16).map(|size| if size == 1 { 65_536 } else { usize::from(size) });
     if !database.is_empty() && stated != Some(page_size) {
         return Err(WalError::PageSize);
     }
@@ -91,19 +85,13 @@ impl<'a> Committed<'a> {
             _ => return Err(WalError::Malformed),
         };
         let page_size = Order::Big.size(header, 8).filter(|size| size.is_power_of_two());
-        let page_size = page_size
-            .filter(|size| (512..=65_536).contains(size))
-            .ok_or(WalError::Malformed)?;
+        let page_size = page_size.filter(|size| (512..=65_536).contains(size)).ok_or(WalError::Malformed)?;
         let mut sum = Sum { order, state: (0, 0) };
         sum.add(&header[..24]);
         if sum.state != (word(24)?, word(28)?) {
             return Err(WalError::Malformed);
         }
-        let mut committed = Self {
-            page_size,
-            pages: BTreeMap::new(),
-            page_count: 0,
-        };
+        let mut committed = Self { page_size, pages: BTreeMap::new(), page_count: 0 };
         let mut open = Vec::new();
         for frame in frames.chunks_exact(FRAME_HEADER + page_size) {
             let (head, page) = frame.split_at(FRAME_HEADER);

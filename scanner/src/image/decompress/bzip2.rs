@@ -11,9 +11,7 @@ pub(super) struct Bzip2 {
 
 impl Bzip2 {
     pub(super) fn new() -> Self {
-        Self {
-            decoder: Decompress::new(false),
-        }
+        Self { decoder: Decompress::new(false) }
     }
 }
 

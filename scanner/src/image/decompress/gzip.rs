@@ -23,40 +23,18 @@ pub(super) struct Gzip {
 /// The part of a member that comes next. Fields are small, so they are gathered byte by byte.
 #[derive(Clone, Copy)]
 enum Part {
-    Fixed {
-        gathered: [u8; 10],
-        count: usize,
-    },
-    ExtraLength {
-        flags: u8,
-        gathered: [u8; 2],
-        count: usize,
-    },
-    Extra {
-        flags: u8,
-        left: u16,
-    },
-    Text {
-        flags: u8,
-        count: usize,
-    },
-    HeaderCrc {
-        left: u8,
-    },
+    Fixed { gathered: [u8; 10], count: usize },
+    ExtraLength { flags: u8, gathered: [u8; 2], count: usize },
+    Extra { flags: u8, left: u16 },
+    Text { flags: u8, count: usize },
+    HeaderCrc { left: u8 },
     Body,
-    Trailer {
-        gathered: [u8; 8],
-        count: usize,
-    },
+    Trailer { gathered: [u8; 8], count: usize },
 }
 
 impl Gzip {
     pub(super) fn new() -> Self {
-        Self {
-            part: Part::START,
-            inflate: Decompress::new(false),
-            crc: Crc::new(),
-        }
+        Self { part: Part::START, inflate: Decompress::new(false), crc: Crc::new() }
     }
 
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Halt> {
@@ -69,24 +47,14 @@ impl Gzip {
         let written = (self.inflate.total_out() - before_out) as usize;
         self.crc.update(&output[..written]);
         if status == Status::StreamEnd {
-            self.part = Part::Trailer {
-                gathered: [0; 8],
-                count: 0,
-            };
+            self.part = Part::Trailer { gathered: [0; 8], count: 0 };
         }
-        Ok(Step {
-            read,
-            written,
-            ended: false,
-        })
+        Ok(Step { read, written, ended: false })
     }
 
     fn check(&self, trailer: [u8; 8]) -> Result<(), Halt> {
         let [c0, c1, c2, c3, s0, s1, s2, s3] = trailer;
-        let (crc, size) = (
-            u32::from_le_bytes([c0, c1, c2, c3]),
-            u32::from_le_bytes([s0, s1, s2, s3]),
-        );
+        let (crc, size) = (u32::from_le_bytes([c0, c1, c2, c3]), u32::from_le_bytes([s0, s1, s2, s3]));
         if crc == self.crc.sum() && size == self.crc.amount() {
             Ok(())
         } else {
@@ -96,29 +64,16 @@ impl Gzip {
 }
 
 impl Part {
-    const START: Self = Self::Fixed {
-        gathered: [0; 10],
-        count: 0,
-    };
+    const START: Self = Self::Fixed { gathered: [0; 10], count: 0 };
 
     /// The first part that `flags` ask for; every part clears its own flag.
     fn after(flags: u8) -> Self {
         if flags & EXTRA != 0 {
-            Self::ExtraLength {
-                flags: flags & !EXTRA,
-                gathered: [0; 2],
-                count: 0,
-            }
+            Self::ExtraLength { flags: flags & !EXTRA, gathered: [0; 2], count: 0 }
         } else if flags & NAME != 0 {
-            Self::Text {
-                flags: flags & !NAME,
-                count: 0,
-            }
+            Self::Text { flags: flags & !NAME, count: 0 }
         } else if flags & COMMENT != 0 {
-            Self::Text {
-                flags: flags & !COMMENT,
-                count: 0,
-            }
+            Self::Text { flags: flags & !COMMENT, count: 0 }
         } else if flags & HEADER_CRC != 0 {
             Self::HeaderCrc { left: 2 }
         } else {
@@ -134,42 +89,25 @@ impl Part {
                 match (count, gathered) {
                     (9, [0x1f, 0x8b, 8, flags, ..]) if flags & RESERVED == 0 => Self::after(flags),
                     (9, _) => return Err(Halt::Corrupt("a gzip member has an unknown header".to_owned())),
-                    (0..=8, _) => Self::Fixed {
-                        gathered,
-                        count: count + 1,
-                    },
+                    (0..=8, _) => Self::Fixed { gathered, count: count + 1 },
                     (10.., _) => unreachable!("the tenth byte ends the fixed header"),
                 }
             }
-            Self::ExtraLength {
-                flags,
-                mut gathered,
-                count,
-            } => {
+            Self::ExtraLength { flags, mut gathered, count } => {
                 gathered[count] = byte;
                 match (count, u16::from_le_bytes(gathered)) {
-                    (0, _) => Self::ExtraLength {
-                        flags,
-                        gathered,
-                        count: 1,
-                    },
+                    (0, _) => Self::ExtraLength { flags, gathered, count: 1 },
                     (_, 0) => Self::after(flags),
                     (_, left) => Self::Extra { flags, left },
                 }
             }
             Self::Extra { flags, left: 1 } => Self::after(flags),
-            Self::Extra { flags, left } => Self::Extra {
-                flags,
-                left: left - 1,
-            },
+            Self::Extra { flags, left } => Self::Extra { flags, left: left - 1 },
             Self::Text { flags, .. } if byte == 0 => Self::after(flags),
             Self::Text { count, .. } if count >= LONGEST_TEXT => {
                 return Err(Halt::Corrupt("a gzip member has an endless name".to_owned()));
             }
-            Self::Text { flags, count } => Self::Text {
-                flags,
-                count: count + 1,
-            },
+            Self::Text { flags, count } => Self::Text { flags, count: count + 1 },
             Self::HeaderCrc { left: 2 } => Self::HeaderCrc { left: 1 },
             Self::HeaderCrc { .. } => Self::Body,
             Self::Body | Self::Trailer { .. } => self,
@@ -191,26 +129,16 @@ impl Codec for Gzip {
             match self.part {
                 Part::Body => {
                     let step = self.inflate(&input[read..], output)?;
-                    return Ok(Step {
-                        read: read + step.read,
-                        ..step
-                    });
+                    return Ok(Step { read: read + step.read, ..step });
                 }
                 Part::Trailer { mut gathered, count } => {
                     gathered[count] = *byte;
                     read += 1;
                     if count == 7 {
                         self.check(gathered)?;
-                        return Ok(Step {
-                            read,
-                            written: 0,
-                            ended: true,
-                        });
+                        return Ok(Step { read, written: 0, ended: true });
                     }
-                    self.part = Part::Trailer {
-                        gathered,
-                        count: count + 1,
-                    };
+                    self.part = Part::Trailer { gathered, count: count + 1 };
                 }
                 header => {
                     self.part = header.take(*byte)?;
@@ -221,15 +149,8 @@ impl Codec for Gzip {
         // Output may be waiting inside the inflater although its input is used up.
         if let Part::Body = self.part {
             let step = self.inflate(&[], output)?;
-            return Ok(Step {
-                read: read + step.read,
-                ..step
-            });
+            return Ok(Step { read: read + step.read, ..step });
         }
-        Ok(Step {
-            read,
-            written: 0,
-            ended: false,
-        })
+        Ok(Step { read, written: 0, ended: false })
     }
 }

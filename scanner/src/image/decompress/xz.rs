@@ -27,10 +27,7 @@ impl Codec for Xz {
 
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Halt> {
         let (before_in, before_out) = (self.decoder.total_in(), self.decoder.total_out());
-        let status = self
-            .decoder
-            .process(input, output, Action::Run)
-            .map_err(corrupt)?;
+        let status = self.decoder.process(input, output, Action::Run).map_err(corrupt)?;
         Ok(Step {
             read: (self.decoder.total_in() - before_in) as usize,
             written: (self.decoder.total_out() - before_out) as usize,
@@ -41,10 +38,9 @@ impl Codec for Xz {
 
 fn corrupt(error: liblzma::stream::Error) -> Halt {
     match error {
-        liblzma::stream::Error::MemLimit => Halt::Limit {
-            what: "the dictionary of an xz stream",
-            limit: MEMORY_BYTES,
-        },
+        liblzma::stream::Error::MemLimit => {
+            Halt::Limit { what: "the dictionary of an xz stream", limit: MEMORY_BYTES }
+        }
         error => Halt::Corrupt(format!("the xz stream is corrupt: {error}")),
     }
 }

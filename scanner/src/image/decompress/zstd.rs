@@ -17,9 +17,7 @@ pub(super) struct Zstd {
 
 /// How much memory the windows of a stream that begins with `start` may take, beyond the ordinary.
 pub(super) fn extraordinary_window(start: &[u8]) -> Option<u64> {
-    window(start)
-        .filter(|size| *size > 1 << ORDINARY_WINDOW_LOG)
-        .map(|_| 1 << LARGEST_WINDOW_LOG)
+    window(start).filter(|size| *size > 1 << ORDINARY_WINDOW_LOG).map(|_| 1 << LARGEST_WINDOW_LOG)
 }
 
 impl Zstd {
@@ -31,23 +29,15 @@ impl Zstd {
             None => ORDINARY_WINDOW_LOG,
         };
         let mut decoder = Decoder::new().map_err(corrupt)?;
-        decoder
-            .set_parameter(DParameter::WindowLogMax(log))
-            .map_err(corrupt)?;
-        Ok(Self {
-            decoder,
-            largest_window: 1 << log,
-        })
+        decoder.set_parameter(DParameter::WindowLogMax(log)).map_err(corrupt)?;
+        Ok(Self { decoder, largest_window: 1 << log })
     }
 }
 
 impl Codec for Zstd {
     fn begin(&mut self, start: &[u8]) -> Result<(), Halt> {
         if window(start).is_some_and(|size| size > self.largest_window) {
-            return Err(Halt::Limit {
-                what: "the window of a zstd frame",
-                limit: self.largest_window,
-            });
+            return Err(Halt::Limit { what: "the window of a zstd frame", limit: self.largest_window });
         }
         self.decoder.reinit().map_err(corrupt)
     }
@@ -56,11 +46,7 @@ impl Codec for Zstd {
         let mut input = InBuffer::around(input);
         let mut output = OutBuffer::around(output);
         let hint = self.decoder.run(&mut input, &mut output).map_err(corrupt)?;
-        Ok(Step {
-            read: input.pos(),
-            written: output.pos(),
-            ended: hint == 0,
-        })
+        Ok(Step { read: input.pos(), written: output.pos(), ended: hint == 0 })
     }
 }
 
@@ -83,10 +69,7 @@ fn window(frame: &[u8]) -> Option<u64> {
         _ => 8,
     };
     let field = rest.get(dictionary..dictionary + size)?;
-    let value = field
-        .iter()
-        .rev()
-        .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+    let value = field.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
     Some(if size == 2 { value + 256 } else { value })
 }
 

@@ -62,10 +62,7 @@ impl Case<'_> {
 
 fn check(config: &ImageConfig, manifest: &Manifest, problems: &mut Vec<Problem>) {
     if config.rootfs.kind != "layers" {
-        let detail = format!(
-            "the config's rootfs is of type {:?}, not layers",
-            config.rootfs.kind
-        );
+        let detail = format!("the config's rootfs is of type {:?}, not layers", config.rootfs.kind);
         problems.push(Problem::new(ProblemKind::MalformedManifest, detail));
     }
     let (diff_ids, layers) = (config.rootfs.diff_ids.len(), manifest.layers.len());

@@ -202,13 +202,12 @@ impl Case<'_> {
                     source: Box::new(source),
                 },
             }),
-            Ok(Err(error @ LayerError::DigestMismatch { .. })) => Ok(Attempt::Mismatch(failed(
-                ProblemKind::DigestMismatch,
-                error.to_string(),
-            ))),
-            Ok(Err(error @ (LayerError::TimedOut { .. } | LayerError::Cancelled { .. }))) => Ok(
-                Attempt::Failed(failed(ProblemKind::LimitExceeded, error.to_string())),
-            ),
+            Ok(Err(error @ LayerError::DigestMismatch { .. })) => {
+                Ok(Attempt::Mismatch(failed(ProblemKind::DigestMismatch, error.to_string())))
+            }
+            Ok(Err(error @ (LayerError::TimedOut { .. } | LayerError::Cancelled { .. }))) => {
+                Ok(Attempt::Failed(failed(ProblemKind::LimitExceeded, error.to_string())))
+            }
             Err(broken) => Ok(Attempt::Failed(failed(
                 ProblemKind::AnalyzerFailed,
                 format!("analysing the layer broke down: {broken}"),
@@ -239,16 +238,8 @@ fn unavailable(layer: &Descriptor, error: SourceError) -> Result<Attempt, Examin
 fn sniffed(layer: &Descriptor, analysis: LayerAnalysis) -> Outcome {
     let is_malformed = |problem: &Problem| problem.kind == ProblemKind::LayerMalformed;
     let is_tar = !analysis.entries.is_empty() || !analysis.problems.iter().any(is_malformed);
-    let found = if is_tar {
-        "it was read as a tar"
-    } else {
-        "it is no tar"
-    };
+    let found = if is_tar { "it was read as a tar" } else { "it is no tar" };
     let detail = format!("nobody defined the layer type {:?}; {found}", layer.media_type);
     let problem = Problem::new(ProblemKind::UnknownLayerType, detail).in_layer(&layer.digest);
-    if is_tar {
-        Outcome::Analysed(Arc::new(analysis), vec![problem])
-    } else {
-        Outcome::NotAnalysed(problem)
-    }
+    if is_tar { Outcome::Analysed(Arc::new(analysis), vec![problem]) } else { Outcome::NotAnalysed(problem) }
 }

@@ -99,9 +99,7 @@ impl LayerPass<'_> {
             let names = matched.wanted.iter();
             self.links.push(WantedLink {
                 entry: position,
-                analyzers: names
-                    .map(|position| self.kit.analyzers[position].name().to_owned())
-                    .collect(),
+                analyzers: names.map(|position| self.kit.analyzers[position].name().to_owned()).collect(),
             });
         }
     }
@@ -120,10 +118,7 @@ impl LayerPass<'_> {
         let all = self.kit.analyzers.iter();
         let readers = requests.iter().filter_map(|request| {
             let analyzer = all.clone().find(|analyzer| analyzer.name() == request.analyzer)?;
-            Some(Reader {
-                analyzer: *analyzer,
-                path: request.path.clone(),
-            })
+            Some(Reader { analyzer: *analyzer, path: request.path.clone() })
         });
         let mut together = Evidence::new(position, None);
         let willing = self.willing(readers, entry, size, head, &mut together);
@@ -141,10 +136,9 @@ impl LayerPass<'_> {
         for request in requests {
             if !willing.iter().any(|reader| reader.path == request.path) {
                 let mut evidence = Evidence::new(position, Some(request.path.clone()));
-                evidence.readings.push(Reading {
-                    analyzer: request.analyzer.clone(),
-                    found: Found::default(),
-                });
+                evidence
+                    .readings
+                    .push(Reading { analyzer: request.analyzer.clone(), found: Found::default() });
                 evidence.problems = std::mem::take(&mut together.problems);
                 self.evidence.push(evidence);
             }
@@ -163,12 +157,7 @@ impl LayerPass<'_> {
     ) -> Vec<Reader> {
         let mut willing = Vec::new();
         for reader in readers {
-            let candidate = Candidate {
-                path: reader.path.as_bytes(),
-                size,
-                mode: entry.mode,
-                head,
-            };
+            let candidate = Candidate { path: reader.path.as_bytes(), size, mode: entry.mode, head };
             match catch_unwind(AssertUnwindSafe(|| reader.analyzer.wants(&candidate))) {
                 Ok(false) => continue,
                 Ok(true) => {}
@@ -190,10 +179,7 @@ impl LayerPass<'_> {
         willing
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one file at one moment of the pass"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one file at one moment of the pass")]
     fn capture(
         &self,
         readers: &[Reader],
@@ -207,18 +193,11 @@ impl LayerPass<'_> {
         let _permit = self.kit.pool.acquire(size, watch)?;
         let content = read_whole(archive, head, size).map_err(Halt::of)?;
         for reader in readers {
-            let file = CapturedFile {
-                path: &reader.path,
-                mode: entry.mode,
-                content: &content,
-            };
+            let file = CapturedFile { path: &reader.path, mode: entry.mode, content: &content };
             let analyzer = reader.analyzer;
             let analyzed = catch_unwind(AssertUnwindSafe(|| analyzer.analyze(&file, &self.kit.limits)));
             let found = analyzed.unwrap_or_else(|_| Found::problem(self.failed(analyzer, entry)));
-            evidence.readings.push(Reading {
-                analyzer: analyzer.name().to_owned(),
-                found,
-            });
+            evidence.readings.push(Reading { analyzer: analyzer.name().to_owned(), found });
         }
         if evidence.has_language_packages() {
             evidence.checksums = Some(Checksums::of(&content));
@@ -232,21 +211,13 @@ impl LayerPass<'_> {
     }
 
     fn about(&self, problem: Problem, entry: &Entry) -> Problem {
-        problem
-            .at(String::from_utf8_lossy(&entry.path))
-            .in_layer(&self.descriptor.digest)
+        problem.at(String::from_utf8_lossy(&entry.path)).in_layer(&self.descriptor.digest)
     }
 }
 
 impl Evidence {
     fn new(entry: u32, read_as: Option<String>) -> Self {
-        Self {
-            entry,
-            read_as,
-            readings: Vec::new(),
-            checksums: None,
-            problems: Vec::new(),
-        }
+        Self { entry, read_as, readings: Vec::new(), checksums: None, problems: Vec::new() }
     }
 
     fn package_count(&self) -> usize {
@@ -256,9 +227,7 @@ impl Evidence {
 
     fn has_language_packages(&self) -> bool {
         let found = self.readings.iter().flat_map(|reading| &reading.found.packages);
-        found
-            .map(|found| found.package.kind.level())
-            .any(|level| level == Level::Language)
+        found.map(|found| found.package.kind.level()).any(|level| level == Level::Language)
     }
 }
 

@@ -51,11 +51,7 @@ struct Key<'a> {
 
 impl<'v, 'a> History<'v, 'a> {
     pub(super) fn new(versions: &'v Versions, evidence: &'v EvidenceAt<'a>) -> Self {
-        Self {
-            versions,
-            evidence,
-            sets: HashMap::new(),
-        }
+        Self { versions, evidence, sets: HashMap::new() }
     }
 
     /// The layer of each package of a reading, in the reading's order.
@@ -83,9 +79,7 @@ impl<'v, 'a> History<'v, 'a> {
             let evidence = self.evidence.get(&content).into_iter().flatten();
             let readings = evidence.flat_map(|evidence| &evidence.readings);
             let readings = readings.filter(|reading| reading.analyzer == analyzer);
-            readings
-                .flat_map(|reading| reading.found.packages.iter().map(Key::of))
-                .collect()
+            readings.flat_map(|reading| reading.found.packages.iter().map(Key::of)).collect()
         })
     }
 }

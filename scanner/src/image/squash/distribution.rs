@@ -23,10 +23,7 @@ const FILES: [&str; 10] = [
 pub(super) fn find(tree: &Tree, sightings: &Sightings<'_>) -> Option<Distribution> {
     FILES.iter().find_map(|path| {
         let file = tree.file(path.as_bytes())?;
-        let at = sightings
-            .visible
-            .iter()
-            .filter(|sighting| Some(sighting.content) == file.content);
+        let at = sightings.visible.iter().filter(|sighting| Some(sighting.content) == file.content);
         let mut readings = at.flat_map(|sighting| &sighting.readings);
         readings.find_map(|reading| reading.found.distribution.clone())
     })

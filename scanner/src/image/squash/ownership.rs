@@ -36,18 +36,13 @@ pub(super) fn mark(tree: &Tree, sightings: &Sightings<'_>, located: &mut [Locate
                 continue;
             }
             if let Some(node) = tree.link(path).filter(|node| candidates.nodes.contains(node)) {
-                let claim = Claim {
-                    owner,
-                    checksum: file.checksum.as_ref(),
-                };
+                let claim = Claim { owner, checksum: file.checksum.as_ref() };
                 claims.entry(node).or_default().push(claim);
             }
         }
     }
     for package in located.iter_mut() {
-        let claims = claims
-            .get(&package.sighting.node())
-            .map_or(&[][..], Vec::as_slice);
+        let claims = claims.get(&package.sighting.node()).map_or(&[][..], Vec::as_slice);
         if package.package.package.kind.level() == Level::Language {
             package.package.owned_by = owner_of(package, claims).cloned();
         }
@@ -98,9 +93,7 @@ impl Candidates {
             .map(|located| located.sighting);
         Self {
             nodes: language.clone().map(super::sightings::Sighting::node).collect(),
-            names: language
-                .map(|sighting| split(&sighting.path).1.to_vec())
-                .collect(),
+            names: language.map(|sighting| split(&sighting.path).1.to_vec()).collect(),
         }
     }
 }
@@ -112,14 +105,11 @@ impl Owners {
         let mut owners: HashMap<String, Vec<Owner>> = HashMap::new();
         let installed = located.iter().map(|located| &located.package);
         for package in installed.filter(|package| package.package.kind.level() == Level::Os) {
-            owners
-                .entry(package.package.name.clone())
-                .or_default()
-                .push(Owner {
-                    purl: package.purl.clone(),
-                    architecture: package.package.architecture.clone(),
-                    introduced_in: package.introduced_in.0,
-                });
+            owners.entry(package.package.name.clone()).or_default().push(Owner {
+                purl: package.purl.clone(),
+                architecture: package.package.architecture.clone(),
+                introduced_in: package.introduced_in.0,
+            });
         }
         Self(owners)
     }

@@ -98,10 +98,8 @@ impl<'a> Sightings<'a> {
         let databases = tree.watched_files().into_iter();
         let databases = databases.filter(|(_, file)| nested.contains(&file.made_by));
         let others = self.visible.iter().filter(|sighting| sighting.is_nested);
-        let mut paths: Vec<Vec<u8>> = databases
-            .map(|(path, _)| path)
-            .chain(others.map(|sighting| sighting.path.clone()))
-            .collect();
+        let mut paths: Vec<Vec<u8>> =
+            databases.map(|(path, _)| path).chain(others.map(|sighting| sighting.path.clone())).collect();
         paths.sort_unstable();
         paths.dedup();
         paths
@@ -110,14 +108,9 @@ impl<'a> Sightings<'a> {
     /// A path that shows that the root has a package manager.
     pub(super) fn package_database(&self) -> Option<&[u8]> {
         let has_os_packages = |sighting: &&Sighting<'_>| {
-            let found = sighting
-                .readings
-                .iter()
-                .flat_map(|reading| &reading.found.packages);
+            let found = sighting.readings.iter().flat_map(|reading| &reading.found.packages);
             !sighting.is_nested
-                && found
-                    .map(|found| found.package.kind.level())
-                    .any(|level| level == Level::Os)
+                && found.map(|found| found.package.kind.level()).any(|level| level == Level::Os)
         };
         let by_packages = self.visible.iter().find(has_os_packages);
         let by_path = self.databases.first().map(|path| path.as_bytes());
@@ -172,10 +165,7 @@ impl<'a> Sightings<'a> {
                 let Some(read_as) = &evidence.read_as else {
                     continue;
                 };
-                let content = Place {
-                    layer,
-                    entry: evidence.entry,
-                };
+                let content = Place { layer, entry: evidence.entry };
                 let file = tree.file(read_as.as_bytes());
                 if let Some(file) = file.filter(|file| file.content == Some(content)) {
                     let path = tree.path(file.node);
@@ -210,10 +200,7 @@ impl<'a> Sightings<'a> {
     }
 
     fn request(&mut self, place: Place, analyzer: &str, path: String) {
-        let request = Request {
-            analyzer: analyzer.to_owned(),
-            path,
-        };
+        let request = Request { analyzer: analyzer.to_owned(), path };
         self.unread.push(Unread { place, request });
     }
 
@@ -269,29 +256,20 @@ impl Sighting<'_> {
             !found.owned.is_empty() || found.distribution.is_some() || levels.any(|level| level == Level::Os)
         };
         let is_elsewhere = |reading: &Reading| {
-            let position = kit
-                .analyzers
-                .iter()
-                .position(|one| one.name() == reading.analyzer);
+            let position = kit.analyzers.iter().position(|one| one.name() == reading.analyzer);
             position.is_some_and(|analyzer| !kit.matcher.is_in_root(analyzer, &self.path))
         };
         // What was read through a link counts where the link is, and requests name only paths of the root.
         self.evidence.iter().all(|evidence| evidence.read_as.is_none())
             && self.file.content == Some(self.file.made_by)
-            && self
-                .readings
-                .iter()
-                .filter(concerns_system)
-                .any(|reading| is_elsewhere(reading))
+            && self.readings.iter().filter(concerns_system).any(|reading| is_elsewhere(reading))
     }
 }
 
 impl Evidence {
     /// Whether it is what `analyzer` made of the file as if it lay at `path`.
     fn is_of(&self, analyzer: &str, path: &[u8]) -> bool {
-        self.read_as
-            .as_ref()
-            .is_some_and(|read_as| read_as.as_bytes() == path)
+        self.read_as.as_ref().is_some_and(|read_as| read_as.as_bytes() == path)
             && self.readings.iter().any(|reading| reading.analyzer == analyzer)
     }
 }
@@ -299,7 +277,5 @@ impl Evidence {
 /// What was read of a file under its own name.
 fn own_evidence<'a>(evidence: &EvidenceAt<'a>, place: Place) -> Vec<&'a Evidence> {
     let at = evidence.get(&place).into_iter().flatten();
-    at.copied()
-        .filter(|evidence| evidence.read_as.is_none())
-        .collect()
+    at.copied().filter(|evidence| evidence.read_as.is_none()).collect()
 }

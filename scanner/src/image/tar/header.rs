@@ -34,11 +34,7 @@ impl Header {
         // Some old writers summed signed characters; both sums are accepted by every reader.
         let (mut unsigned, mut signed) = (0_i64, 0_i64);
         for (position, byte) in block.iter().enumerate() {
-            let byte = if (148..156).contains(&position) {
-                b' '
-            } else {
-                *byte
-            };
+            let byte = if (148..156).contains(&position) { b' ' } else { *byte };
             unsigned += i64::from(byte);
             signed += i64::from(byte.cast_signed());
         }
@@ -68,11 +64,7 @@ impl Header {
             Dialect::Posix => until_nul(&self.block[345..500]),
             Dialect::Star => until_nul(&self.block[345..476]),
         };
-        if prefix.is_empty() {
-            name.to_vec()
-        } else {
-            [prefix, b"/", name].concat()
-        }
+        if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
     }
 
     /// The link target as this header alone states it.
@@ -82,10 +74,7 @@ impl Header {
 
     /// The size in bytes as this header alone states it.
     pub(super) fn size(&self, offset: u64) -> Result<u64, TarError> {
-        number(&self.block[124..136]).ok_or(TarError::Number {
-            field: "size",
-            offset,
-        })
+        number(&self.block[124..136]).ok_or(TarError::Number { field: "size", offset })
     }
 
     /// Permission bits. A mode that cannot be read does not change what is extracted where, so it is 0.
@@ -105,18 +94,13 @@ impl Header {
 
     /// The four sparse segments of an old GNU header, whether more follow, and the real size.
     pub(super) fn old_sparse(&self, offset: u64) -> Result<(&[u8], bool, u64), TarError> {
-        let real = number(&self.block[483..495]).ok_or(TarError::Number {
-            field: "real size",
-            offset,
-        })?;
+        let real = number(&self.block[483..495]).ok_or(TarError::Number { field: "real size", offset })?;
         Ok((&self.block[386..482], self.block[482] != 0, real))
     }
 }
 
 fn id(field: &[u8]) -> u32 {
-    number(field)
-        .and_then(|id| u32::try_from(id).ok())
-        .unwrap_or(u32::MAX)
+    number(field).and_then(|id| u32::try_from(id).ok()).unwrap_or(u32::MAX)
 }
 
 /// The bytes before the first NUL.

@@ -40,10 +40,7 @@ impl Records {
         while !block.is_empty() {
             let (record, rest) = split_record(block).ok_or(TarError::Pax { offset })?;
             block = rest;
-            let equals = record
-                .iter()
-                .position(|byte| *byte == b'=')
-                .ok_or(TarError::Pax { offset })?;
+            let equals = record.iter().position(|byte| *byte == b'=').ok_or(TarError::Pax { offset })?;
             let (key, value) = (&record[..equals], &record[equals + 1..]);
             if key.is_empty() || key.contains(&0) {
                 return Err(TarError::Pax { offset });

@@ -52,12 +52,7 @@ impl SparseContent {
             return Err(refused);
         }
         let nothing = Segment { offset: 0, length: 0 };
-        Ok(Self {
-            segments: segments.into_iter(),
-            current: nothing,
-            position: 0,
-            real_size,
-        })
+        Ok(Self { segments: segments.into_iter(), current: nothing, position: 0, real_size })
     }
 
     /// The next bytes of the expanded file; stored ones come from `source`, `stored` counts them down.
@@ -126,10 +121,7 @@ fn old_descriptors(fields: &[u8], segments: &mut Vec<Segment>, offset: u64) -> R
         if segments.len() >= MOST_SEGMENTS {
             return Err(TarError::Sparse { offset });
         }
-        segments.push(Segment {
-            offset: start,
-            length,
-        });
+        segments.push(Segment { offset: start, length });
     }
     Ok(())
 }
@@ -140,12 +132,7 @@ pub(super) fn listed_map(numbers: &[u64], offset: u64) -> Result<Vec<Segment>, T
         return Err(TarError::Sparse { offset });
     }
     let pairs = numbers.chunks_exact(2);
-    Ok(pairs
-        .map(|pair| Segment {
-            offset: pair[0],
-            length: pair[1],
-        })
-        .collect())
+    Ok(pairs.map(|pair| Segment { offset: pair[0], length: pair[1] }).collect())
 }
 
 /// The map of format 1.0, which precedes the content in whole blocks of decimal lines.
@@ -156,13 +143,7 @@ pub(super) fn leading_map(
     stored: &mut u64,
     offset: &mut u64,
 ) -> Result<Vec<Segment>, TarError> {
-    let mut lines = MapLines {
-        source,
-        stored,
-        offset,
-        block: [0; BLOCK],
-        used: BLOCK,
-    };
+    let mut lines = MapLines { source, stored, offset, block: [0; BLOCK], used: BLOCK };
     let count = lines.number()?;
     if count > MOST_SEGMENTS as u64 {
         return Err(TarError::Sparse { offset: *offset });

@@ -6,10 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: TarLimits = TarLimits {
-    header_bytes: 1 << 20,
-    name_bytes: 64 << 10,
-};
+const LIMITS: TarLimits = TarLimits { header_bytes: 1 << 20, name_bytes: 64 << 10 };
 
 /// Name, type, and content of every member, or the error that ends them.
 fn read(bytes: &[u8]) -> Result<Vec<(String, String, Vec<u8>)>, String> {
@@ -78,13 +75,7 @@ fn end() -> Vec<u8> {
 #[test]
 fn pax_size_decides_how_much_is_skipped() {
     let lying = member_with(b'0', "a", &[b'x'; 1024], |header| header.set_size(0));
-    let bytes = [
-        member(b'x', "", &pax(&[("size", "1024")])),
-        lying,
-        member(b'0', "b", b"B"),
-        end(),
-    ]
-    .concat();
+    let bytes = [member(b'x', "", &pax(&[("size", "1024")])), lying, member(b'0', "b", b"B"), end()].concat();
     let members = read(&bytes).unwrap();
     assert_eq!(members.len(), 2);
     assert_eq!(members[0].2.len(), 1024);
@@ -98,16 +89,14 @@ fn long_names_come_from_pax_before_gnu_before_the_header() {
     let gnu_link = member(b'K', "././@LongLink", b"target\0");
     let own = member(b'x', "", &pax(&[("path", "from/pax"), ("linkpath", "pax/link")]));
     assert_eq!(names(&[gnu.clone(), member(b'0', "h", b""), end()].concat()), [&*long]);
-    assert_eq!(
-        names(&[own.clone(), member(b'0', "h", b""), end()].concat()),
-        ["from/pax"]
-    );
+    assert_eq!(names(&[own.clone(), member(b'0', "h", b""), end()].concat()), ["from/pax"]);
     let both = [gnu, own.clone(), member(b'0', "h", b""), end()].concat();
     assert_eq!(names(&both), ["from/pax"]);
     let mut archive = Archive::new(&both[..], LIMITS);
     archive.next_member().unwrap();
     assert_eq!(archive.ambiguity(), Some(Ambiguity::TwoNames));
-    let links = [gnu_link.clone(), own, member(b'2', "l", b""), gnu_link, member(b'2', "m", b""), end()].concat();
+    let links =
+        [gnu_link.clone(), own, member(b'2', "l", b""), gnu_link, member(b'2', "m", b""), end()].concat();
     let kinds: Vec<String> = read(&links).unwrap().into_iter().map(|(_, kind, _)| kind).collect();
     assert_eq!(kinds, ["symlink pax/link", "symlink target"]);
 }

@@ -22,14 +22,7 @@ fn check(
     let found: Vec<_> = judgement
         .coverage
         .iter()
-        .map(|row| {
-            (
-                row.subject.as_str(),
-                row.ecosystem.as_deref(),
-                row.packages,
-                row.state,
-            )
-        })
+        .map(|row| (row.subject.as_str(), row.ecosystem.as_deref(), row.packages, row.state))
         .collect();
     assert_eq!(found, rows, "{name}");
     let found: Vec<_> = judgement.problems.iter().map(|problem| problem.kind).collect();
@@ -41,13 +34,7 @@ fn i11_everything_present_has_a_row_and_everything_missing_a_problem() {
     use CoverageState::{Full, None as Nothing, Partial};
     use PackageKind::{Apk, Deb, Npm, PyPi, Rpm};
     use ProblemKind::{NoAdvisoryCoverage, PartialCoverage};
-    check(
-        "debian",
-        distribution("debian", "12"),
-        Deb,
-        &[("debian 12", Some("Debian:12"), 1, Full)],
-        &[],
-    );
+    check("debian", distribution("debian", "12"), Deb, &[("debian 12", Some("Debian:12"), 1, Full)], &[]);
     check(
         "a release that the database lacks",
         distribution("debian", "11"),
@@ -77,13 +64,7 @@ fn i11_everything_present_has_a_row_and_everything_missing_a_problem() {
         &[NoAdvisoryCoverage],
     );
     check("npm", None, Npm, &[("npm", Some("npm"), 1, Full)], &[]);
-    check(
-        "pypi",
-        None,
-        PyPi,
-        &[("pypi", Some("PyPI"), 0, Nothing)],
-        &[NoAdvisoryCoverage],
-    );
+    check("pypi", None, PyPi, &[("pypi", Some("PyPI"), 0, Nothing)], &[NoAdvisoryCoverage]);
 }
 
 #[test]

@@ -21,30 +21,13 @@ fn announcement(id: &str, cves: &[&str], range: &str) -> Value {
 fn debian_is_matched_by_source_name_and_source_version() {
     let record = announcement("DSA-1-1", &["CVE-2024-7"], "0..1.2-1+deb12u1");
     let binary = built_from(debian("liba1", "1.2-1+b1"), "a", Some("1.2-1"));
-    let finding = only(judged(
-        &[record.clone()],
-        distribution("debian", "12"),
-        vec![binary],
-    ));
-    assert_eq!(
-        (finding.id.as_str(), finding.confidence),
-        ("CVE-2024-7", Confidence::BySource)
-    );
-    assert_eq!(
-        (finding.fix, finding.advisories),
-        (fixed("1.2-1+deb12u1"), vec!["DSA-1-1".to_owned()])
-    );
-    let same = only(judged(
-        &[record.clone()],
-        distribution("debian", "12"),
-        vec![debian("a", "1.2-1")],
-    ));
+    let finding = only(judged(&[record.clone()], distribution("debian", "12"), vec![binary]));
+    assert_eq!((finding.id.as_str(), finding.confidence), ("CVE-2024-7", Confidence::BySource));
+    assert_eq!((finding.fix, finding.advisories), (fixed("1.2-1+deb12u1"), vec!["DSA-1-1".to_owned()]));
+    let same = only(judged(&[record.clone()], distribution("debian", "12"), vec![debian("a", "1.2-1")]));
     assert_eq!(same.confidence, Confidence::Exact);
     let repaired = built_from(debian("liba1", "1.2-1"), "a", Some("1.2-1+deb12u1"));
-    assert_eq!(
-        ids(&judged(&[record], distribution("debian", "12"), vec![repaired])),
-        [""; 0]
-    );
+    assert_eq!(ids(&judged(&[record], distribution("debian", "12"), vec![repaired])), [""; 0]);
 }
 
 #[test]
@@ -72,21 +55,13 @@ fn twenty_cves_of_one_announcement_are_twenty_findings() {
         vec![debian("a", "1")],
     );
     assert_eq!(ids(&judgement), names);
-    assert!(
-        judgement
-            .findings
-            .iter()
-            .all(|finding| finding.aliases.is_empty())
-    );
+    assert!(judgement.findings.iter().all(|finding| finding.aliases.is_empty()));
 }
 
 #[test]
 fn the_tracker_s_record_of_a_cve_decides_over_the_announcement() {
     let tracker = |range: &str| {
-        with(
-            advisory("DEBIAN-CVE-2024-7", "Debian:12", "a", range),
-            json!({"upstream": ["CVE-2024-7"]}),
-        )
+        with(advisory("DEBIAN-CVE-2024-7", "Debian:12", "a", range), json!({"upstream": ["CVE-2024-7"]}))
     };
     let dsa = || announcement("DSA-1-1", &["CVE-2024-7", "CVE-2024-8"], "0..3");
     let judge = |records: &[Value]| judged(records, distribution("debian", "12"), vec![debian("a", "2")]);
@@ -107,36 +82,13 @@ fn debian_s_urgencies_mean_what_they_mean() {
         )
     };
     for (urgency, severity, fix, status) in [
-        (
-            "unimportant",
-            Severity::Negligible,
-            Fix::NoneYet,
-            suppressed(Suppression::Negligible),
-        ),
-        (
-            "end-of-life",
-            Severity::Unknown,
-            Fix::WillNotFix,
-            FindingStatus::Affected,
-        ),
-        (
-            "not yet assigned",
-            Severity::Unknown,
-            Fix::NoneYet,
-            FindingStatus::Affected,
-        ),
+        ("unimportant", Severity::Negligible, Fix::NoneYet, suppressed(Suppression::Negligible)),
+        ("end-of-life", Severity::Unknown, Fix::WillNotFix, FindingStatus::Affected),
+        ("not yet assigned", Severity::Unknown, Fix::NoneYet, FindingStatus::Affected),
         ("high**", Severity::High, Fix::NoneYet, FindingStatus::Affected),
     ] {
-        let finding = only(judged(
-            &[record(urgency)],
-            distribution("debian", "12"),
-            vec![debian("a", "1")],
-        ));
-        assert_eq!(
-            (finding.severity, finding.fix, finding.status),
-            (severity, fix, status),
-            "{urgency}"
-        );
+        let finding = only(judged(&[record(urgency)], distribution("debian", "12"), vec![debian("a", "1")]));
+        assert_eq!((finding.severity, finding.fix, finding.status), (severity, fix, status), "{urgency}");
     }
 }
 
@@ -145,19 +97,12 @@ fn headers_of_a_kernel_that_no_container_runs_do_not_count() {
     let record = advisory("DEBIAN-CVE-2024-7", "Debian:12", "linux", "0..");
     for (name, status) in [
         ("linux-libc-dev", suppressed(Suppression::KernelHeadersOnly)),
-        (
-            "linux-headers-6.1.0-18-amd64",
-            suppressed(Suppression::KernelHeadersOnly),
-        ),
+        ("linux-headers-6.1.0-18-amd64", suppressed(Suppression::KernelHeadersOnly)),
         ("linux-image-6.1.0-18-amd64", FindingStatus::Affected),
         ("linux-perf", FindingStatus::Affected),
     ] {
         let package = built_from(debian(name, "6.1.76-1"), "linux", None);
-        let finding = only(judged(
-            &[record.clone()],
-            distribution("debian", "12"),
-            vec![package],
-        ));
+        let finding = only(judged(&[record.clone()], distribution("debian", "12"), vec![package]));
         assert_eq!(finding.status, status, "{name}");
     }
 }
@@ -169,10 +114,7 @@ fn ubuntu_names_the_binaries_and_the_subscribers_fix() {
     record["upstream"] = json!(["CVE-2024-7"]);
     let binaries =
         json!({"ecosystem_specific": {"binaries": [{"binary_name": "liba1", "binary_version": "1"}]}});
-    let pro = with(
-        affected("Ubuntu:Pro:18.04:LTS", "a", "0..1.2+esm1"),
-        binaries.clone(),
-    );
+    let pro = with(affected("Ubuntu:Pro:18.04:LTS", "a", "0..1.2+esm1"), binaries.clone());
     record = with_entry(record, binaries);
     record["affected"].as_array_mut().unwrap().push(pro);
     let judge = |name: &str, version: &str| {
@@ -180,16 +122,8 @@ fn ubuntu_names_the_binaries_and_the_subscribers_fix() {
         judged(&[record.clone()], distribution("ubuntu", "18.04"), vec![package])
     };
     let finding = only(judge("liba1", "1.2"));
-    assert_eq!(
-        (finding.confidence, finding.severity),
-        (Confidence::Exact, Severity::Medium)
-    );
-    assert_eq!(
-        finding.fix,
-        Fix::ProOnly {
-            version: "1.2+esm1".to_owned()
-        }
-    );
+    assert_eq!((finding.confidence, finding.severity), (Confidence::Exact, Severity::Medium));
+    assert_eq!(finding.fix, Fix::ProOnly { version: "1.2+esm1".to_owned() });
     assert_eq!(ids(&judge("a-doc", "1.2")), [""; 0]);
     // A subscriber's package is judged by the subscribers' record.
     assert_eq!(ids(&judge("liba1", "1.2+esm1")), [""; 0]);
@@ -205,50 +139,22 @@ fn alma_s_cves_stand_in_related_and_its_rating_in_the_title() {
     let package = package(PackageKind::Rpm, "openssl", "1:3.0.7-24.el9");
     let judgement = judged(&[record], distribution("almalinux", "9.4"), vec![package]);
     assert_eq!(ids(&judgement), ["CVE-2024-7", "CVE-2024-8"]);
-    assert!(
-        judgement
-            .findings
-            .iter()
-            .all(|finding| finding.severity == Severity::High)
-    );
+    assert!(judgement.findings.iter().all(|finding| finding.severity == Severity::High));
     assert_eq!(judgement.findings[0].fix, fixed("1:3.0.7-25.el9_3"));
 }
 
 #[test]
 fn a_modular_rpm_of_another_stream_is_not_matched_as_exact() {
     let record = with(
-        advisory(
-            "ALSA-2024:2",
-            "AlmaLinux:9",
-            "nodejs",
-            "0..1:18.19.1-1.module_el9.3.0+90+1",
-        ),
+        advisory("ALSA-2024:2", "AlmaLinux:9", "nodejs", "0..1:18.19.1-1.module_el9.3.0+90+1"),
         json!({"related": ["CVE-2024-7"], "summary": "Important: nodejs:18 security update"}),
     );
-    let unnamed = with(
-        record.clone(),
-        json!({"summary": "Important: nodejs security update"}),
-    );
+    let unnamed = with(record.clone(), json!({"summary": "Important: nodejs security update"}));
     for (record, version, label, expected) in [
-        (
-            &record,
-            "1:18.18.0-1.module_el9.2.0+1+1",
-            Some("nodejs:18:9020:abc"),
-            Some(Confidence::Exact),
-        ),
-        (
-            &record,
-            "1:16.18.0-1.module_el9.2.0+1+1",
-            Some("nodejs:16:9020:abc"),
-            None,
-        ),
+        (&record, "1:18.18.0-1.module_el9.2.0+1+1", Some("nodejs:18:9020:abc"), Some(Confidence::Exact)),
+        (&record, "1:16.18.0-1.module_el9.2.0+1+1", Some("nodejs:16:9020:abc"), None),
         (&record, "1:16.20.0-1.el9", None, None),
-        (
-            &unnamed,
-            "1:18.18.0-1.module_el9.2.0+1+1",
-            Some("(none)"),
-            Some(Confidence::ModuleUnverified),
-        ),
+        (&unnamed, "1:18.18.0-1.module_el9.2.0+1+1", Some("(none)"), Some(Confidence::ModuleUnverified)),
         (&unnamed, "1:16.18.0-1.module_el9.2.0+1+1", None, None),
     ] {
         let mut package = package(PackageKind::Rpm, "nodejs", version);

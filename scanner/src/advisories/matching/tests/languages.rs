@@ -13,45 +13,20 @@ use super::{
 #[test]
 fn names_match_as_their_ecosystem_compares_them_and_nowhere_else() {
     for (kind, namespace, name, ecosystem, listed, found) in [
-        (
-            PackageKind::PyPi,
-            None,
-            "ruamel-yaml",
-            "PyPI",
-            "Ruamel.Yaml",
-            true,
-        ),
+        (PackageKind::PyPi, None, "ruamel-yaml", "PyPI", "Ruamel.Yaml", true),
         (PackageKind::Npm, None, "Foo", "npm", "foo", false),
-        (
-            PackageKind::Npm,
-            Some("@babel"),
-            "traverse",
-            "npm",
-            "@babel/traverse",
-            true,
-        ),
+        (PackageKind::Npm, Some("@babel"), "traverse", "npm", "@babel/traverse", true),
         (PackageKind::Npm, None, "requests", "PyPI", "requests", false),
         (PackageKind::Maven, Some("org.x"), "y", "Maven", "org.x:y", true),
         (PackageKind::Maven, Some("org.z"), "y", "Maven", "org.x:y", false),
-        (
-            PackageKind::Golang,
-            None,
-            "golang.org/x/net",
-            "Go",
-            "golang.org/x/net",
-            true,
-        ),
+        (PackageKind::Golang, None, "golang.org/x/net", "Go", "golang.org/x/net", true),
         (PackageKind::Cargo, None, "time", "crates.io", "time", true),
     ] {
         let record = advisory("X-1", ecosystem, listed, "0..9.0.0");
         let mut package = package(kind, name, "1.0.0");
         package.namespace = namespace.map(str::to_owned);
         let judgement = judged(&[record], None, vec![package]);
-        assert_eq!(
-            judgement.findings.len(),
-            usize::from(found),
-            "{name} and {ecosystem} {listed}"
-        );
+        assert_eq!(judgement.findings.len(), usize::from(found), "{name} and {ecosystem} {listed}");
     }
 }
 
@@ -59,11 +34,8 @@ fn names_match_as_their_ecosystem_compares_them_and_nowhere_else() {
 fn go_s_own_releases_match_with_and_without_their_prefix() {
     let record = advisory("GO-1", "Go", "stdlib", "0..1.20.1");
     for (version, found) in [("go1.20.0", 1), ("1.20.0", 1), ("v1.19.0", 1), ("go1.20.1", 0)] {
-        let judgement = judged(
-            &[record.clone()],
-            None,
-            vec![package(PackageKind::Golang, "stdlib", version)],
-        );
+        let judgement =
+            judged(&[record.clone()], None, vec![package(PackageKind::Golang, "stdlib", version)]);
         assert_eq!(judgement.findings.len(), found, "{version}");
     }
 }
@@ -71,27 +43,14 @@ fn go_s_own_releases_match_with_and_without_their_prefix() {
 #[test]
 fn ghsa_cve_and_pysec_are_one_finding_that_keeps_all_ids() {
     let records = [
-        with(
-            advisory("PYSEC-1", "PyPI", "a", "0..2.0"),
-            json!({"aliases": ["GHSA-1"]}),
-        ),
-        with(
-            advisory("GHSA-1", "PyPI", "a", "0..2.0"),
-            json!({"aliases": ["CVE-2024-0007"]}),
-        ),
+        with(advisory("PYSEC-1", "PyPI", "a", "0..2.0"), json!({"aliases": ["GHSA-1"]})),
+        with(advisory("GHSA-1", "PyPI", "a", "0..2.0"), json!({"aliases": ["CVE-2024-0007"]})),
     ];
-    let finding = only(judged(
-        &records,
-        None,
-        vec![package(PackageKind::PyPi, "a", "1.0")],
-    ));
+    let finding = only(judged(&records, None, vec![package(PackageKind::PyPi, "a", "1.0")]));
     assert_eq!(finding.id, "CVE-2024-0007");
     assert_eq!(finding.aliases, ["GHSA-1", "PYSEC-1"]);
     assert_eq!(finding.advisories, ["GHSA-1", "PYSEC-1"]);
-    assert_eq!(
-        (finding.fix, finding.confidence),
-        (fixed("2.0"), Confidence::Exact)
-    );
+    assert_eq!((finding.fix, finding.confidence), (fixed("2.0"), Confidence::Exact));
 }
 
 #[test]
@@ -103,40 +62,12 @@ fn the_flaw_s_own_database_decides_and_a_disagreement_of_equals_is_said() {
             with(advisory(no, ecosystem, "a", "0..1.0.0"), alias),
         ];
         let judgement = judged(&records, None, vec![package(kind, "a", "1.5.0")]);
-        assert_eq!(
-            judgement.findings.first().map(|finding| finding.status.clone()),
-            expected,
-            "{yes} {no}"
-        );
+        assert_eq!(judgement.findings.first().map(|finding| finding.status.clone()), expected, "{yes} {no}");
     };
-    check(
-        PackageKind::PyPi,
-        "PyPI",
-        "GHSA-1",
-        "PYSEC-1",
-        Some(FindingStatus::DisputedRange),
-    );
-    check(
-        PackageKind::Golang,
-        "Go",
-        "GO-1",
-        "GHSA-1",
-        Some(FindingStatus::Affected),
-    );
-    check(
-        PackageKind::Golang,
-        "Go",
-        "GHSA-1",
-        "GO-1",
-        Some(FindingStatus::DisputedRange),
-    );
-    check(
-        PackageKind::Cargo,
-        "crates.io",
-        "RUSTSEC-1",
-        "GHSA-1",
-        Some(FindingStatus::Affected),
-    );
+    check(PackageKind::PyPi, "PyPI", "GHSA-1", "PYSEC-1", Some(FindingStatus::DisputedRange));
+    check(PackageKind::Golang, "Go", "GO-1", "GHSA-1", Some(FindingStatus::Affected));
+    check(PackageKind::Golang, "Go", "GHSA-1", "GO-1", Some(FindingStatus::DisputedRange));
+    check(PackageKind::Cargo, "crates.io", "RUSTSEC-1", "GHSA-1", Some(FindingStatus::Affected));
 }
 
 #[test]
@@ -156,11 +87,7 @@ fn the_fix_is_the_smallest_on_the_same_major_that_is_not_affected_again() {
         (ranges(&["0.."]), "1.0.0", Fix::NoneYet),
         (ranges(&["0..=1.4.0"]), "1.0.0", Fix::Unknown),
     ] {
-        let finding = only(judged(
-            &[record.clone()],
-            None,
-            vec![package(PackageKind::Npm, "a", version)],
-        ));
+        let finding = only(judged(&[record.clone()], None, vec![package(PackageKind::Npm, "a", version)]));
         assert_eq!(finding.fix, expected, "{version} in {record}");
     }
 }
@@ -172,52 +99,26 @@ fn two_records_of_one_flaw_are_repaired_by_the_version_that_satisfies_both() {
         with(advisory("PYSEC-1", "PyPI", "a", "0..1.9"), alias.clone()),
         with(advisory("GHSA-1", "PyPI", "a", "0..1.10"), alias),
     ];
-    let finding = only(judged(
-        &records,
-        None,
-        vec![package(PackageKind::PyPi, "a", "1.0")],
-    ));
+    let finding = only(judged(&records, None, vec![package(PackageKind::PyPi, "a", "1.0")]));
     assert_eq!(finding.fix, fixed("1.10"));
 }
 
 #[test]
 fn a_record_about_several_cves_is_a_finding_each_and_glues_none() {
-    let record = with(
-        advisory("GHSA-1", "npm", "a", "0..2.0.0"),
-        json!({"aliases": ["CVE-2024-7", "CVE-2024-8"]}),
-    );
+    let record =
+        with(advisory("GHSA-1", "npm", "a", "0..2.0.0"), json!({"aliases": ["CVE-2024-7", "CVE-2024-8"]}));
     let judgement = judged(&[record], None, vec![package(PackageKind::Npm, "a", "1.0.0")]);
     assert_eq!(ids(&judgement), ["CVE-2024-7", "CVE-2024-8"]);
-    assert!(
-        judgement
-            .findings
-            .iter()
-            .all(|finding| finding.aliases.is_empty())
-    );
-    assert!(
-        judgement
-            .findings
-            .iter()
-            .all(|finding| finding.advisories == ["GHSA-1"])
-    );
+    assert!(judgement.findings.iter().all(|finding| finding.aliases.is_empty()));
+    assert!(judgement.findings.iter().all(|finding| finding.advisories == ["GHSA-1"]));
 }
 
 #[test]
 fn unmaintained_crates_are_informational() {
     let record = advisory("RUSTSEC-1", "crates.io", "a", "0..");
-    let record = with_entry(
-        record,
-        json!({"database_specific": {"informational": "unmaintained"}}),
-    );
-    let finding = only(judged(
-        &[record],
-        None,
-        vec![package(PackageKind::Cargo, "a", "1.0.0")],
-    ));
-    assert_eq!(
-        (finding.kind, finding.severity),
-        (FindingKind::Informational, Severity::Unknown)
-    );
+    let record = with_entry(record, json!({"database_specific": {"informational": "unmaintained"}}));
+    let finding = only(judged(&[record], None, vec![package(PackageKind::Cargo, "a", "1.0.0")]));
+    assert_eq!((finding.kind, finding.severity), (FindingKind::Informational, Severity::Unknown));
 }
 
 #[test]
@@ -228,10 +129,7 @@ fn malware_is_critical_and_counts_whatever_else_is_said() {
     };
     let package = || vec![package(PackageKind::Npm, "a", "1.0.0")];
     let finding = only(judged(&[exact("1.0.0")], None, package()));
-    assert_eq!(
-        (finding.kind, finding.severity),
-        (FindingKind::Malware, Severity::Critical)
-    );
+    assert_eq!((finding.kind, finding.severity), (FindingKind::Malware, Severity::Critical));
     assert_eq!(finding.status, FindingStatus::Affected);
     assert_eq!(ids(&judged(&[exact("1.0.1")], None, package())), [""; 0]);
     let withdrawn = with(exact("1.0.0"), json!({"withdrawn": "2024-02-02T00:00:00Z"}));
@@ -243,16 +141,8 @@ fn flaws_of_other_systems_are_kept_and_do_not_count() {
     let imports = |goos: &[&str]| json!({"ecosystem_specific": {"imports": [{"path": "os", "goos": goos}]}});
     let record = |goos: &[&str]| with_entry(advisory("GO-1", "Go", "stdlib", "0..1.20.1"), imports(goos));
     for (goos, platform, expected) in [
-        (
-            vec!["windows"],
-            Some(Platform::linux_amd64()),
-            suppressed(Suppression::PlatformNotAffected),
-        ),
-        (
-            vec!["windows", "linux"],
-            Some(Platform::linux_amd64()),
-            FindingStatus::Affected,
-        ),
+        (vec!["windows"], Some(Platform::linux_amd64()), suppressed(Suppression::PlatformNotAffected)),
+        (vec!["windows", "linux"], Some(Platform::linux_amd64()), FindingStatus::Affected),
         (vec![], Some(Platform::linux_amd64()), FindingStatus::Affected),
         (vec!["windows"], None, FindingStatus::Affected),
     ] {
@@ -268,10 +158,7 @@ fn an_archive_without_group_is_matched_only_if_one_package_can_be_meant() {
     let one = advisory("GHSA-1", "Maven", "org.x:core", "0..2.0");
     let other = advisory("GHSA-2", "Maven", "com.y:core", "0..2.0");
     let core = || vec![package(PackageKind::Maven, "core", "1.0")];
-    assert_eq!(
-        only(judged(&[one.clone()], None, core())).confidence,
-        Confidence::InferredGroup
-    );
+    assert_eq!(only(judged(&[one.clone()], None, core())).confidence, Confidence::InferredGroup);
     let both = judged(&[one, other], None, core());
     assert_eq!((both.findings.len(), both.problems.len()), (0, 1));
 }
@@ -280,10 +167,6 @@ fn an_archive_without_group_is_matched_only_if_one_package_can_be_meant() {
 fn a_lock_file_s_word_is_marked() {
     let mut declared = package(PackageKind::Npm, "a", "1.0.0");
     declared.evidence = Evidence::Declared;
-    let finding = only(judged(
-        &[advisory("GHSA-1", "npm", "a", "0..2.0.0")],
-        None,
-        vec![declared],
-    ));
+    let finding = only(judged(&[advisory("GHSA-1", "npm", "a", "0..2.0.0")], None, vec![declared]));
     assert_eq!(finding.confidence, Confidence::Declared);
 }

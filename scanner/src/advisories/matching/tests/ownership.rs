@@ -25,10 +25,7 @@ fn owned(
 }
 
 fn flaw() -> Value {
-    with(
-        advisory("GHSA-1", "PyPI", "a", "0..9"),
-        json!({"aliases": ["CVE-2024-7"]}),
-    )
+    with(advisory("GHSA-1", "PyPI", "a", "0..9"), json!({"aliases": ["CVE-2024-7"]}))
 }
 
 #[test]
@@ -44,24 +41,11 @@ fn where_only_fixes_are_listed_an_unknown_cve_is_unassessed() {
         let record = advisory(&format!("ALPINE-{cve}"), "Alpine:v3.20", package, "0..1-r0");
         with(record, json!({"upstream": [cve]}))
     };
-    let judge = |record: Value| {
-        owned(
-            flaw(),
-            &[record],
-            distribution("alpine", "3.20.3"),
-            PackageKind::Apk,
-        )
-    };
+    let judge = |record: Value| owned(flaw(), &[record], distribution("alpine", "3.20.3"), PackageKind::Apk);
     let (known, owner) = judge(alpine("python-a", "CVE-2024-7"));
     assert_eq!(known.status, suppressed(Suppression::OwnedBy { purl: owner }));
-    assert_eq!(
-        judge(alpine("python-a", "CVE-2024-8")).0.status,
-        FindingStatus::DistroUnassessed
-    );
-    assert_eq!(
-        judge(alpine("other", "CVE-2024-7")).0.status,
-        FindingStatus::DistroUnassessed
-    );
+    assert_eq!(judge(alpine("python-a", "CVE-2024-8")).0.status, FindingStatus::DistroUnassessed);
+    assert_eq!(judge(alpine("other", "CVE-2024-7")).0.status, FindingStatus::DistroUnassessed);
 }
 
 #[test]

@@ -43,11 +43,7 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
             package(PackageKind::Golang, "golang.org/x/net", "v0.6.0"),
             package(PackageKind::Golang, "stdlib", "go1.19.5"),
             package(PackageKind::Cargo, "time", "0.1.43"),
-            built_from(
-                package(PackageKind::Deb, "intel-microcode", "3.20230512.1"),
-                "intel-microcode",
-                None,
-            ),
+            built_from(package(PackageKind::Deb, "intel-microcode", "3.20230512.1"), "intel-microcode", None),
             repaired,
         ],
     );
@@ -64,14 +60,7 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
         assert!(find(&judgement, &inventory, name, id).is_some(), "{name} {id}");
     }
     let log4shell = find(&judgement, &inventory, "log4j-core", "CVE-2021-44228").unwrap();
-    assert_eq!(
-        (log4shell.severity, log4shell.known_exploited),
-        (Severity::Critical, true)
-    );
-    assert!(
-        log4shell.epss.is_some_and(|epss| epss.value() > 0.9),
-        "{:?}",
-        log4shell.epss
-    );
+    assert_eq!((log4shell.severity, log4shell.known_exploited), (Severity::Critical, true));
+    assert!(log4shell.epss.is_some_and(|epss| epss.value() > 0.9), "{:?}", log4shell.epss);
     assert_eq!(log4shell.package.0, 0, "the repaired version is not clean");
 }

@@ -98,12 +98,7 @@ impl<'a> Btrees<'a> {
             return Err(SqliteDamage::PageSize);
         }
         let read = vec![false; content.len() / page_size];
-        Ok(Self {
-            content,
-            page_size,
-            usable,
-            read,
-        })
+        Ok(Self { content, page_size, usable, read })
     }
 
     /// Whether the file has as many bytes as its header says.
@@ -168,11 +163,7 @@ impl<'a> Btrees<'a> {
         let start = index.and_then(|index| index.checked_mul(self.page_size));
         let bytes = start.and_then(|start| self.content.get(start..start.checked_add(self.usable)?));
         let bytes = bytes.ok_or(SqliteDamage::Page(number))?;
-        Ok(Page {
-            number,
-            bytes,
-            start: if number == 1 { FILE_HEADER } else { 0 },
-        })
+        Ok(Page { number, bytes, start: if number == 1 { FILE_HEADER } else { 0 } })
     }
 
     /// An interior page: cells of a child's page number and a key, and one more child in the page's header.
@@ -240,23 +231,13 @@ impl<'a> Btrees<'a> {
         if length <= most {
             let local = page.get(start..start.checked_add(length)?)?;
             let size = (start + length - at).max(4);
-            return Some(Cell {
-                size,
-                length,
-                local,
-                overflow: 0,
-            });
+            return Some(Cell { size, length, local, overflow: 0 });
         }
         let least = (self.usable - 12) * 32 / 255 - 23;
         let aligned = least + (length - least) % (self.usable - 4);
         let kept = if aligned <= most { aligned } else { least };
         let end = start + kept;
-        Some(Cell {
-            size: end + 4 - at,
-            length,
-            local: page.get(start..end)?,
-            overflow: Big.u32(page, end)?,
-        })
+        Some(Cell { size: end + 4 - at, length, local: page.get(start..end)?, overflow: Big.u32(page, end)? })
     }
 
     /// The whole row: what is in the page and what its overflow pages add.
@@ -276,11 +257,7 @@ impl<'a> Btrees<'a> {
             row.extend_from_slice(&page[4..4 + wanted]);
             next = Big.u32(page, 0).unwrap_or(0);
         }
-        if next == 0 {
-            Ok(Cow::Owned(row))
-        } else {
-            Err(SqliteDamage::Page(next))
-        }
+        if next == 0 { Ok(Cow::Owned(row)) } else { Err(SqliteDamage::Page(next)) }
     }
 }
 
@@ -310,10 +287,7 @@ impl Page<'_> {
             0 => 65_536,
             content => content,
         };
-        let fragments = self
-            .bytes
-            .get(self.start + 7)
-            .map_or(0, |count| usize::from(*count));
+        let fragments = self.bytes.get(self.start + 7).map_or(0, |count| usize::from(*count));
         let mut filled = filled + fragments;
         let mut block = self.number_at(self.start + 1);
         while block != 0 {

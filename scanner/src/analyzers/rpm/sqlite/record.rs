@@ -19,10 +19,7 @@ impl Column<'_> {
         if !self.is_integer || self.bytes.len() > 8 {
             return Err(SqliteDamage::Record);
         }
-        let number = self
-            .bytes
-            .iter()
-            .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        let number = self.bytes.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
         u32::try_from(number).map_err(|_| SqliteDamage::Record)
     }
 }
@@ -38,10 +35,7 @@ pub(super) fn column(row: &[u8], wanted: usize) -> Result<Column<'_>, SqliteDama
         let size = size_of(serial).ok_or(SqliteDamage::Record)?;
         let (bytes, rest) = values.split_at_checked(size).ok_or(SqliteDamage::Record)?;
         if index == wanted {
-            return Ok(Column {
-                is_integer: (1..=6).contains(&serial),
-                bytes,
-            });
+            return Ok(Column { is_integer: (1..=6).contains(&serial), bytes });
         }
         values = rest;
     }
