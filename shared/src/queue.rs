@@ -15,6 +15,10 @@ use crate::model::job::{Job, JobId, Lane};
 pub mod embedded;
 pub mod rabbitmq;
 
+mod dead_letter;
+mod meters;
+mod turns;
+
 #[cfg(test)]
 mod contract;
 

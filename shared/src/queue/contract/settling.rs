@@ -1,0 +1,109 @@
+//! Promises about what becomes of a job.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Ground, dead_letters, next, none, publish, quick, status};
+use crate::model::job::Lane;
+use crate::queue::Settlement;
+
+fn failed(error: &str) -> Settlement {
+    Settlement::Retry {
+        error: error.to_owned(),
+    }
+}
+
+pub(in crate::queue) async fn a_job_that_is_done_never_comes_again(ground: &impl Ground) {
+    let queue = ground.open(quick(3)).await;
+    publish(&queue, Lane::Push, 1).await;
+    let mut consumer = queue.consume(1).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    delivery.settle(Settlement::Done).await.unwrap();
+    none(&mut consumer).await;
+    consumer.stop().await;
+    drop((consumer, queue));
+    let queue = ground.open(quick(3)).await;
+    let mut consumer = queue.consume(1).await.unwrap();
+    none(&mut consumer).await;
+    let status = queue.status().await.unwrap();
+    assert_eq!((status.retrying, status.dead), (0, 0));
+}
+
+pub(in crate::queue) async fn i2_a_dropped_delivery_comes_back_and_counts(ground: &impl Ground) {
+    let queue = ground.open(quick(5)).await;
+    publish(&queue, Lane::Push, 1).await;
+    let mut consumer = queue.consume(1).await.unwrap();
+    for attempt in 1..=3 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.attempt, attempt);
+        drop(delivery);
+    }
+    let delivery = next(&mut consumer).await;
+    delivery.settle(failed("now it spoke")).await.unwrap();
+    assert_eq!(next(&mut consumer).await.attempt, 5);
+}
+
+pub(in crate::queue) async fn i7_a_job_that_is_never_settled_ends_dead(ground: &impl Ground) {
+    let queue = ground.open(quick(3)).await;
+    let published = publish(&queue, Lane::Urgent, 1).await;
+    let mut consumer = queue.consume(1).await.unwrap();
+    for attempt in 1..=3 {
+        assert_eq!(next(&mut consumer).await.attempt, attempt);
+    }
+    none(&mut consumer).await;
+    let dead = dead_letters(&queue, 1).await.remove(0);
+    assert_eq!(dead.id, published.first().copied());
+    assert_eq!((dead.lane, dead.attempts), (Some(Lane::Urgent), 3));
+    assert_eq!(
+        dead.error,
+        "delivered 3 times and never settled: it may have killed its worker"
+    );
+}
+
+pub(in crate::queue) async fn i3_a_failed_job_comes_back_and_dies_after_its_attempts(ground: &impl Ground) {
+    let queue = ground.open(quick(3)).await;
+    let published = publish(&queue, Lane::Background, 1).await;
+    let mut consumer = queue.consume(1).await.unwrap();
+    for attempt in 1..=3 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((delivery.job.id, delivery.attempt), (published[0], attempt));
+        assert_eq!(delivery.job.lane, Lane::Background);
+        delivery.settle(failed(&format!("failure {attempt}"))).await.unwrap();
+    }
+    none(&mut consumer).await;
+    let dead = dead_letters(&queue, 1).await.remove(0);
+    assert_eq!((dead.id, dead.lane), (Some(published[0]), Some(Lane::Background)));
+    assert_eq!((dead.attempts, dead.error.as_str()), (3, "failure 3"));
+    assert!(dead.died_at.is_some());
+}
+
+pub(in crate::queue) async fn a_failed_job_waits_for_its_tier(ground: &impl Ground) {
+    let mut rules = quick(4);
+    rules.tiers = [1, 600].map(Duration::from_millis).to_vec();
+    let queue = ground.open(rules).await;
+    publish(&queue, Lane::Push, 1).await;
+    let mut consumer = queue.consume(1).await.unwrap();
+    next(&mut consumer).await.settle(failed("one")).await.unwrap();
+    let second = next(&mut consumer).await;
+    let begun = Instant::now();
+    second.settle(failed("two")).await.unwrap();
+    status(&queue, |status| status.retrying == 1).await;
+    let third = next(&mut consumer).await;
+    assert_eq!(third.attempt, 3);
+    // Brokers and clocks round to milliseconds.
+    assert!(begun.elapsed() >= Duration::from_millis(590), "{:?}", begun.elapsed());
+}
+
+pub(in crate::queue) async fn a_job_handed_back_is_not_counted(ground: &impl Ground) {
+    let queue = ground.open(quick(2)).await;
+    publish(&queue, Lane::Push, 1).await;
+    let mut consumer = queue.consume(1).await.unwrap();
+    next(&mut consumer).await.settle(failed("once")).await.unwrap();
+    for _ in 0..5 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.attempt, 2);
+        delivery.settle(Settlement::HandBack).await.unwrap();
+    }
+    assert_eq!(next(&mut consumer).await.attempt, 2);
+}

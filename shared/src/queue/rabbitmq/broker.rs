@@ -1,0 +1,338 @@
+//! The connection to the broker: made, watched, and made again for as long as anybody needs it.
+//!
+//! One task, the keeper, owns the connection. When it breaks, everything that was under way on it fails at
+//! once and the keeper dials again without end; whoever needs a channel waits for it here, under a
+//! deadline of their own. The client library's own recovery is not used: it replays channels one after
+//! the other and gives up on all of them when one cannot be replayed, keeps callers hanging until then,
+//! and goes on for ever after its owner is gone.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connect as _, Connection, ConnectionProperties, Event};
+use secrecy::ExposeSecret as _;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::super::{QueueError, RetryRules, meters};
+use super::RabbitmqConfig;
+use super::topology::{self, Names};
+
+/// Heartbeat in seconds unless the URL asks for another: a frozen broker is noticed after two of them.
+const HEARTBEAT: u16 = 10;
+
+/// How long one attempt to connect may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Waits between attempts to connect: doubled from the first to the last.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How often the connection is looked at when nothing is said about it.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The broker as its users see it: a source of channels.
+pub(super) struct Broker {
+    pub(super) names: Names,
+    pub(super) rules: RetryRules,
+    pub(super) delivery_limit: u32,
+    /// Host, port and virtual host, for people.
+    pub(super) place: String,
+    link: watch::Receiver<Link>,
+    suspect: Arc<Notify>,
+    /// Whether something that should exist was found missing.
+    doubted: AtomicBool,
+}
+
+/// The connection, or why there is none.
+#[derive(Clone)]
+enum Link {
+    Up(Arc<Connection>),
+    Down(Arc<str>),
+}
+
+/// Where to dial and how.
+struct Address {
+    uri: AMQPUri,
+    tls: OwnedTLSConfig,
+}
+
+impl Broker {
+    /// Connects once, declares the topology and starts the keeper.
+    pub(super) async fn connect(config: &RabbitmqConfig) -> Result<Self, QueueError> {
+        let (place, uri) = parse_url(config.url.expose_secret())?;
+        let unusable = |reason: String| QueueError::Unusable {
+            place: place.clone(),
+            reason,
+        };
+        let names = Names::new(&config.prefix).map_err(|error| unusable(error.to_string()))?;
+        let tls = trust(config).await.map_err(unusable)?;
+        let address = Address { uri, tls };
+        let connection = address.dial().await.map_err(|source| unavailable(&place, source))?;
+        let suspect = Arc::new(Notify::new());
+        let connection = Arc::new(connection);
+        let (sender, link) = watch::channel(Link::Up(connection.clone()));
+        tokio::spawn(keep(address, connection, sender, suspect.clone(), place.clone()));
+        let broker = Self {
+            names,
+            rules: config.retry.clone(),
+            delivery_limit: config.delivery_limit,
+            place,
+            link,
+            suspect,
+            doubted: AtomicBool::new(true),
+        };
+        broker.channel().await?;
+        Ok(broker)
+    }
+
+    /// A new channel, as soon as there is a connection. Waits without end: bound it.
+    ///
+    /// Fails only when the topology cannot be declared.
+    pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
+        let mut link = self.link.clone();
+        loop {
+            let connection = match &*link.borrow_and_update() {
+                Link::Up(connection) => Some(connection.clone()),
+                Link::Down(_) => None,
+            };
+            if let Some(connection) = connection {
+                match connection.create_channel().await {
+                    Ok(channel) => {
+                        self.repair(&connection).await?;
+                        return Ok(channel);
+                    }
+                    Err(_) => self.suspect(),
+                }
+            }
+            // The interval covers a connection that refuses channels and yet does not count as broken.
+            let _ = timeout(WATCH_INTERVAL, link.changed()).await;
+        }
+    }
+
+    /// Declares the topology again if somebody doubted it.
+    async fn repair(&self, connection: &Connection) -> Result<(), QueueError> {
+        if !self.doubted.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let declared = async {
+            let channel = connection.create_channel().await?;
+            topology::declare(&channel, &self.names, &self.rules, self.delivery_limit).await?;
+            channel.close(200, "declared".into()).await
+        };
+        declared.await.map_err(|source| {
+            self.doubt();
+            self.failed(source)
+        })
+    }
+
+    /// Something that should exist on the broker was missing: the next channel declares it again.
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Release);
+    }
+
+    /// A channel failed: look whether the connection did, and whether everything is there.
+    pub(super) fn suspect(&self) {
+        self.doubt();
+        self.suspect.notify_one();
+    }
+
+    /// Why something took longer than `waited`.
+    pub(super) fn late(&self, waited: Duration) -> QueueError {
+        match &*self.link.borrow() {
+            Link::Up(_) => QueueError::NotConfirmed(waited),
+            Link::Down(reason) => unavailable(&self.place, reason.to_string()),
+        }
+    }
+
+    /// Why the broker would not take a publish now, although it is connected.
+    pub(super) fn blocked(&self) -> bool {
+        match &*self.link.borrow() {
+            Link::Up(connection) => connection.status().blocked(),
+            Link::Down(_) => false,
+        }
+    }
+
+    /// The error of an operation that failed with `source`.
+    pub(super) fn failed(&self, source: lapin::Error) -> QueueError {
+        let refused = match source.kind() {
+            lapin::ErrorKind::ProtocolError(error) => Some(error.clone()),
+            _ => None,
+        };
+        // 403 and 406: waiting will not help, somebody has to change something.
+        match refused.filter(|error| matches!(error.get_id(), 403 | 406)) {
+            Some(error) => QueueError::Unusable {
+                place: self.place.clone(),
+                reason: format!(
+                    "{}; delete what has other settings, grant the permission, or use another prefix",
+                    error.get_message()
+                ),
+            },
+            None => unavailable(&self.place, source),
+        }
+    }
+}
+
+/// Watches `connection` and replaces it when it breaks, until nobody is left who could use it.
+async fn keep(
+    address: Address,
+    mut connection: Arc<Connection>,
+    link: watch::Sender<Link>,
+    suspect: Arc<Notify>,
+    place: String,
+) {
+    loop {
+        tokio::select! {
+            () = link.closed() => break,
+            () = broken(&connection, &suspect) => {}
+        }
+        tracing::warn!(queue.place = place, "connection to the broker lost");
+        link.send_replace(Link::Down("the connection broke".into()));
+        let dialled = tokio::select! {
+            () = link.closed() => return,
+            dialled = redial(&address, &link) => dialled,
+        };
+        connection = Arc::new(dialled);
+        meters::recovered();
+        tracing::info!(queue.place = place, "connected to the broker again");
+        link.send_replace(Link::Up(connection.clone()));
+    }
+    // Whoever still holds a channel keeps the connection open; nobody does who waits for this.
+    let _ = connection.close(200, "done".into()).await;
+}
+
+/// Returns when `connection` is no longer connected.
+async fn broken(connection: &Connection, suspect: &Notify) {
+    let mut events = connection.events_listener();
+    while connection.status().connected() {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = suspect.notified() => None,
+            () = sleep(WATCH_INTERVAL) => None,
+        };
+        match event {
+            Some(Event::ConnectionBlocked(reason)) => {
+                tracing::warn!(reason, "the broker takes no messages for now");
+            }
+            Some(Event::ConnectionUnblocked) => tracing::info!("the broker takes messages again"),
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Dials until it succeeds.
+async fn redial(address: &Address, link: &watch::Sender<Link>) -> Connection {
+    let mut wait = BACKOFF.0;
+    loop {
+        match address.dial().await {
+            Ok(connection) => return connection,
+            Err(error) => {
+                tracing::debug!(%error, "cannot connect to the broker");
+                link.send_replace(Link::Down(error.to_string().into()));
+            }
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(BACKOFF.1);
+    }
+}
+
+impl Address {
+    async fn dial(&self) -> Result<Connection, String> {
+        let properties = ConnectionProperties::default().with_connection_name("tidewaiter".into());
+        let runtime = lapin::runtime::default_runtime().map_err(|error| error.to_string())?;
+        let dialled = self
+            .uri
+            .clone()
+            .connect_with_config(properties, self.tls.clone(), runtime);
+        match timeout(DIAL_TIMEOUT, dialled).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", DIAL_TIMEOUT.as_secs())),
+        }
+    }
+}
+
+/// Host, port and virtual host for people, and the URL in the client library's terms.
+fn parse_url(text: &str) -> Result<(String, AMQPUri), QueueError> {
+    let unusable = |reason: &str| QueueError::Unusable {
+        place: "the configured URL".to_owned(),
+        reason: format!("{reason}; expected amqp://user:password@host:5672/vhost or amqps://…"),
+    };
+    // The causes are not shown: they may repeat the URL, and with it the password.
+    let url = url::Url::parse(text).map_err(|_| unusable("it is not a URL"))?;
+    let mut uri: AMQPUri = text
+        .parse()
+        .map_err(|_| unusable("it is not a URL of a broker"))?;
+    match url.host() {
+        Some(url::Host::Domain("")) | None => return Err(unusable("it names no host")),
+        // The client library reads an address in brackets as localhost.
+        Some(url::Host::Ipv6(address)) => uri.authority.host = address.to_string(),
+        Some(url::Host::Domain(_) | url::Host::Ipv4(_)) => {}
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    let host = url.host_str().unwrap_or_default();
+    let place = format!("{host}:{}/{}", uri.authority.port, uri.vhost.trim_start_matches('/'));
+    Ok((place, uri))
+}
+
+/// The certificate authorities to trust besides the system's.
+async fn trust(config: &RabbitmqConfig) -> Result<OwnedTLSConfig, String> {
+    let mut chain = String::new();
+    for path in &config.ca_certificates {
+        let pem = tokio::fs::read_to_string(path).await;
+        let pem = pem.map_err(|error| format!("cannot read CA certificate {}: {error}", path.display()))?;
+        if !pem.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(format!("{} holds no PEM certificate", path.display()));
+        }
+        chain.push_str(&pem);
+        chain.push('\n');
+    }
+    Ok(OwnedTLSConfig {
+        identity: None,
+        cert_chain: (!chain.is_empty()).then_some(chain),
+    })
+}
+
+/// The queue at `place` cannot be reached.
+pub(super) fn unavailable(
+    place: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> QueueError {
+    QueueError::Unavailable {
+        place: place.to_owned(),
+        source: source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, expected: Option<(&str, &str)>) {
+        let parsed = parse_url(url);
+        let shown = parsed
+            .as_ref()
+            .map(|(place, uri)| (place.as_str(), uri.authority.host.as_str()));
+        assert_eq!(shown.ok(), expected, "{url}");
+        if let Err(error) = parsed {
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        check(
+            "amqp://guest:secret@mq.example:5679/site",
+            Some(("mq.example:5679/site", "mq.example")),
+        );
+        check("amqp://mq.example", Some(("mq.example:5672/", "mq.example")));
+        check("amqps://mq.example/%2f", Some(("mq.example:5671/", "mq.example")));
+        check("amqp://[::1]:5679", Some(("[::1]:5679/", "::1")));
+        check("http://guest:secret@mq.example", None);
+        check("amqp://", None);
+        check("guest:secret@mq.example", None);
+    }
+}

@@ -1,0 +1,223 @@
+//! Confirmed publishing: one task and one channel per kind of destination, many messages per round.
+//!
+//! In: a message and where it goes. Out: an answer once the broker has it on disk and in a queue (I1).
+//! The task sends whatever waits as one round, awaits all of its confirms, and only then answers. The end
+//! of the round is what makes the answer exact: the client library attaches a returned, that is
+//! unroutable, message to whichever confirm it completes next, so a lone confirm proves nothing while
+//! others are under way. At the end of a round every return has been attached to some confirm of it, and
+//! is matched by its own address and identity. One task per channel, for the library also numbers
+//! messages and sends them in two steps that concurrent publishers could interleave.
+//! (<https://www.rabbitmq.com/docs/confirms>)
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lapin::message::BasicReturnMessage;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::super::QueueError;
+use super::broker::{Broker, unavailable};
+
+/// Most messages of one round.
+const ROUND: usize = 512;
+
+/// The wait before a round is tried again after its channel failed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A message with its address.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// The exchange; empty for the one that routes to the queue named by the routing key.
+    pub(super) exchange: ShortString,
+    /// The routing key.
+    pub(super) routing_key: ShortString,
+    /// The body.
+    pub(super) body: Vec<u8>,
+    /// Persistence, identity, headers.
+    pub(super) properties: BasicProperties,
+}
+
+struct Order {
+    message: Outgoing,
+    answer: oneshot::Sender<Result<(), QueueError>>,
+}
+
+/// Where to hand in messages.
+pub(super) struct Line {
+    orders: mpsc::Sender<Order>,
+    broker: Arc<Broker>,
+    patience: Duration,
+    /// Ends the task even while it waits for a connection.
+    _end: DropGuard,
+}
+
+/// What became of one message of a round.
+enum Fate {
+    /// The broker answered.
+    Confirmed(Confirmation),
+    /// Unknown: the channel failed, or the answer did not come in time.
+    Unknown,
+}
+
+impl Line {
+    /// A line whose publishes wait at most `patience`.
+    pub(super) fn new(broker: Arc<Broker>, patience: Duration) -> Self {
+        let (orders, incoming) = mpsc::channel(2 * ROUND);
+        let end = CancellationToken::new();
+        let working = run(broker.clone(), incoming, patience);
+        tokio::spawn(end.clone().run_until_cancelled_owned(working));
+        Self {
+            orders,
+            broker,
+            patience,
+            _end: end.drop_guard(),
+        }
+    }
+
+    /// Returns once `message` is on disk and in a queue. A broken connection in between is waited for,
+    /// and the message sent again, as long as the line's patience lasts.
+    pub(super) async fn publish(&self, message: Outgoing) -> Result<(), QueueError> {
+        let published = async {
+            let (answer, answered) = oneshot::channel();
+            let order = Order { message, answer };
+            let gone = |_| unavailable(&self.broker.place, "this process is shutting down");
+            self.orders.send(order).await.map_err(|_| gone(()))?;
+            answered.await.map_err(|_| gone(()))?
+        };
+        match timeout(self.patience, published).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.broker.late(self.patience)),
+        }
+    }
+}
+
+async fn run(broker: Arc<Broker>, mut incoming: mpsc::Receiver<Order>, patience: Duration) {
+    let mut open: Option<Channel> = None;
+    let mut round: Vec<Order> = Vec::new();
+    loop {
+        if round.is_empty() && incoming.recv_many(&mut round, ROUND).await == 0 {
+            return;
+        }
+        while round.len() < ROUND
+            && let Ok(order) = incoming.try_recv()
+        {
+            round.push(order);
+        }
+        // Whoever gave up has been told so; sending it after all would only be a surprise.
+        round.retain(|order| !order.answer.is_closed());
+        if round.is_empty() {
+            continue;
+        }
+        let channel = match open.take().filter(|channel| channel.status().connected()) {
+            Some(channel) => channel,
+            None => match confirming(&broker).await {
+                Ok(channel) => channel,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot publish");
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let fates = send(&channel, &round, patience).await;
+        let failed = fates.iter().any(|fate| matches!(fate, Fate::Unknown));
+        let unroutable = answer(&mut round, fates);
+        match (failed, unroutable) {
+            (false, false) => open = Some(channel),
+            // A new channel declares again what went missing, and knows nothing of late confirms.
+            (false, true) => broker.doubt(),
+            (true, _) => {
+                broker.suspect();
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn confirming(broker: &Broker) -> Result<Channel, QueueError> {
+    let channel = broker.channel().await?;
+    let confirming = channel.confirm_select(ConfirmSelectOptions::default()).await;
+    confirming.map_err(|source| broker.failed(source))?;
+    Ok(channel)
+}
+
+/// Sends the round and waits until the broker has answered for every message of it.
+async fn send(channel: &Channel, round: &[Order], patience: Duration) -> Vec<Fate> {
+    let sent = round.iter().map(async |Order { message, .. }| {
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let published = async {
+            channel
+                .basic_publish(
+                    message.exchange.clone(),
+                    message.routing_key.clone(),
+                    options,
+                    &message.body,
+                    message.properties.clone(),
+                )
+                .await?
+                .await
+        };
+        match timeout(patience, published).await {
+            Ok(Ok(confirmation)) => Fate::Confirmed(confirmation),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "publish failed");
+                Fate::Unknown
+            }
+            Err(_) => Fate::Unknown,
+        }
+    });
+    join_all(sent).await
+}
+
+/// Answers for every message whose fate is known and leaves the others in the round. Returns whether any
+/// was unroutable.
+fn answer(round: &mut Vec<Order>, fates: Vec<Fate>) -> bool {
+    let mut returned = Vec::new();
+    let mut stored = Vec::with_capacity(fates.len());
+    for fate in fates {
+        stored.push(match fate {
+            Fate::Unknown => None,
+            Fate::Confirmed(confirmation) => {
+                let is_stored = confirmation.is_ack();
+                returned.extend(confirmation.take_message());
+                Some(is_stored)
+            }
+        });
+    }
+    for (order, stored) in std::mem::take(round).into_iter().zip(stored) {
+        let refusal = returned.iter().find(|message| is_return_of(message, &order.message));
+        let outcome = match (stored, refusal) {
+            (None, None) => {
+                round.push(order);
+                continue;
+            }
+            (_, Some(message)) => Err(QueueError::Refused(format!(
+                "no queue takes {:?} of exchange {:?} ({} {})",
+                message.delivery.routing_key.as_str(),
+                message.delivery.exchange.as_str(),
+                message.reply_code,
+                message.reply_text
+            ))),
+            (Some(false), None) => Err(QueueError::Refused("the broker could not store it".to_owned())),
+            (Some(true), None) => Ok(()),
+        };
+        // Nobody may be waiting any longer; the publish stands all the same.
+        let _ = order.answer.send(outcome);
+    }
+    !returned.is_empty()
+}
+
+fn is_return_of(returned: &BasicReturnMessage, sent: &Outgoing) -> bool {
+    returned.delivery.exchange == sent.exchange
+        && returned.delivery.routing_key == sent.routing_key
+        && returned.delivery.properties.message_id() == sent.properties.message_id()
+}

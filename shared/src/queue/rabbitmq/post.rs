@@ -1,0 +1,100 @@
+//! Where messages go: to a lane, to a retry queue, to the dead; always confirmed.
+//!
+//! One [`Line`] for each lane and one for everything that moves between queues, so that a queue that has
+//! lost its quorum holds up nobody else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lapin::types::ShortString;
+
+use super::super::QueueError;
+use super::broker::Broker;
+use super::line::{Line, Outgoing};
+use super::message::Message;
+use crate::model::job::Lane;
+
+/// The outgoing side of the queue.
+pub(super) struct Post {
+    pub(super) broker: Arc<Broker>,
+    urgent: Line,
+    push: Line,
+    background: Line,
+    moves: Line,
+}
+
+impl Post {
+    /// Lines over `broker` whose publishes wait at most `patience`.
+    pub(super) fn new(broker: Broker, patience: Duration) -> Self {
+        let broker = Arc::new(broker);
+        let line = || Line::new(broker.clone(), patience);
+        Self {
+            urgent: line(),
+            push: line(),
+            background: line(),
+            moves: line(),
+            broker,
+        }
+    }
+
+    /// A new job into its lane.
+    pub(super) async fn accept(&self, message: Message, lane: Lane) -> Result<(), QueueError> {
+        let line = match lane {
+            Lane::Urgent => &self.urgent,
+            Lane::Push => &self.push,
+            Lane::Background => &self.background,
+        };
+        line.publish(self.to_lane(message, lane)).await
+    }
+
+    /// A job that was taken, back into its lane, behind those that wait there.
+    pub(super) async fn hand_back(&self, message: Message, lane: Lane) -> Result<(), QueueError> {
+        self.moves.publish(self.to_lane(message, lane)).await
+    }
+
+    /// A message into the queue from which it returns to its lane after `delay`.
+    pub(super) async fn delay(
+        &self,
+        message: Message,
+        lane: Lane,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
+        let properties = message.properties();
+        let outgoing = Outgoing {
+            exchange: self.broker.names.retry(delay),
+            routing_key: lane.name().into(),
+            body: message.body,
+            properties,
+        };
+        self.moves.publish(outgoing).await
+    }
+
+    /// A message to the dead, after `attempts` and with `error` as the last word.
+    pub(super) async fn bury(
+        &self,
+        message: Message,
+        lane: Lane,
+        attempts: u32,
+        error: &str,
+    ) -> Result<(), QueueError> {
+        let message = message.after_failure(attempts, error);
+        tracing::info!(job.attempt = attempts, error, "job buried");
+        let outgoing = Outgoing {
+            exchange: ShortString::default(),
+            routing_key: self.broker.names.dead.clone(),
+            properties: message.dead_properties(lane, attempts, Timestamp::now()),
+            body: message.body,
+        };
+        self.moves.publish(outgoing).await
+    }
+
+    fn to_lane(&self, message: Message, lane: Lane) -> Outgoing {
+        Outgoing {
+            exchange: self.broker.names.jobs.clone(),
+            routing_key: lane.name().into(),
+            properties: message.properties(),
+            body: message.body,
+        }
+    }
+}

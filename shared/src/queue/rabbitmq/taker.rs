@@ -1,0 +1,317 @@
+//! Takes jobs from the three lanes for one consumer, no more of them than may be unsettled.
+//!
+//! Jobs are pulled, most urgent lane first, and only when there is room for one: a busy worker then holds
+//! no message that an idle one could have, and an urgent job never waits behind what was prefetched
+//! before it. When all lanes are empty, one-message consumers on each of them serve as doorbells. They
+//! may ring together, so up to two messages more than asked for can be held, never handed out early.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::select_all;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer as Subscription};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::super::dead_letter::{never_settled, undecodable};
+use super::super::turns::Turns;
+use super::super::{Consumer, Delivery, QueueError, Settlement, meters};
+use super::message::Message;
+use super::post::Post;
+use super::receipt::{BrokerReceipt, Held, Taken};
+use crate::model::job::{Job, JobDecodeError, Lane};
+
+/// Waits after a failure: doubled from the first to the last.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// The consuming end of a taker.
+pub(super) struct RabbitmqConsumer {
+    jobs: mpsc::Receiver<Delivery>,
+    stop: CancellationToken,
+    taker: Option<JoinHandle<()>>,
+}
+
+impl RabbitmqConsumer {
+    /// Starts to take jobs, at most `prefetch` unsettled at a time.
+    pub(super) fn start(post: Arc<Post>, prefetch: u16) -> Self {
+        let (out, jobs) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let taker = Taker {
+            post,
+            room: Arc::new(Semaphore::new(prefetch.max(1).into())),
+            out,
+            stop: stop.clone(),
+            turns: Turns::default(),
+            session: None,
+            spare: VecDeque::new(),
+        };
+        Self {
+            jobs,
+            stop,
+            taker: Some(tokio::spawn(taker.run())),
+        }
+    }
+}
+
+#[async_trait]
+impl Consumer for RabbitmqConsumer {
+    async fn next(&mut self) -> Option<Delivery> {
+        self.jobs.recv().await
+    }
+
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        if let Some(taker) = self.taker.take()
+            && let Err(error) = taker.await
+        {
+            tracing::error!(%error, "the taker of jobs failed");
+        }
+        while let Ok(delivery) = self.jobs.try_recv() {
+            let job = delivery.job.id;
+            if let Err(error) = delivery.settle(Settlement::HandBack).await {
+                tracing::warn!(job.id = %job, %error, "prefetched job not handed back; it comes again");
+            }
+        }
+        self.jobs.close();
+    }
+}
+
+impl Drop for RabbitmqConsumer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Taker {
+    post: Arc<Post>,
+    room: Arc<Semaphore>,
+    out: mpsc::Sender<Delivery>,
+    stop: CancellationToken,
+    turns: Turns,
+    session: Option<Session>,
+    /// What more than one doorbell brought.
+    spare: VecDeque<Taken>,
+}
+
+/// A channel to take jobs over.
+struct Session {
+    channel: Channel,
+    /// Counts us among the takers.
+    _presence: Subscription,
+}
+
+/// What came of waiting for a message.
+enum Wait {
+    Rang,
+    Stopped,
+}
+
+impl Taker {
+    async fn run(mut self) {
+        let (stop, out) = (self.stop.clone(), self.out.clone());
+        loop {
+            // Nothing is taken before there is room for it and the last one was fetched.
+            let wanted = async { Some((self.room.clone().acquire_owned().await.ok()?, out.reserve().await.ok()?)) };
+            let Some(Some((permit, slot))) = stop.run_until_cancelled(wanted).await else {
+                break;
+            };
+            let Some((job, taken)) = self.next_job().await else {
+                break;
+            };
+            meters::delivered(taken.lane);
+            let attempt = taken.message.attempt;
+            let receipt = BrokerReceipt {
+                taken,
+                post: self.post.clone(),
+                _permit: permit,
+            };
+            slot.send(Delivery::new(job, attempt, Box::new(receipt)));
+        }
+        for Taken { lane, message, held } in std::mem::take(&mut self.spare) {
+            match self.post.hand_back(message, lane).await {
+                Ok(()) => drop(held.ack().await),
+                Err(error) => tracing::warn!(%error, "prefetched job not handed back; it comes again"),
+            }
+        }
+    }
+
+    /// The next message that is a job which may still be tried, or `None` when told to stop.
+    async fn next_job(&mut self) -> Option<(Job, Taken)> {
+        loop {
+            let taken = self.take().await?;
+            self.turns.taken();
+            let sorted_out = match Job::from_json(&taken.message.body) {
+                Ok(_) if taken.message.attempt > self.post.broker.rules.attempts => {
+                    let deliveries = taken.message.attempt.saturating_sub(1);
+                    self.bury(taken, deliveries, &never_settled(deliveries)).await
+                }
+                Ok(job) => return Some((job, taken)),
+                Err(error @ JobDecodeError::Malformed(_)) => {
+                    let attempt = taken.message.attempt;
+                    self.bury(taken, attempt, &undecodable(&error)).await
+                }
+                Err(error @ JobDecodeError::Version(_)) => self.put_off(taken, &error).await,
+            };
+            if let Err(error) = sorted_out {
+                tracing::warn!(%error, "cannot move a message that is not to be worked on; it comes again");
+                self.pause(BACKOFF.1).await;
+            }
+        }
+    }
+
+    async fn bury(&self, taken: Taken, attempts: u32, error: &str) -> Result<(), QueueError> {
+        let Taken { lane, message, held } = taken;
+        self.post.bury(message, lane, attempts, error).await?;
+        held.ack().await;
+        Ok(())
+    }
+
+    /// Leaves a job of a newer build to a newer worker: it comes back after a while, and never dies of it.
+    async fn put_off(&self, taken: Taken, error: &JobDecodeError) -> Result<(), QueueError> {
+        let Taken { lane, message, held } = taken;
+        let tiers = &self.post.broker.rules.tiers;
+        let tier = (message.deferrals as usize).min(tiers.len().saturating_sub(1));
+        match tiers.get(tier) {
+            Some(delay) => {
+                tracing::warn!(%error, "job left to a newer worker");
+                self.post.delay(message.put_off(), lane, *delay).await?;
+            }
+            None => {
+                let attempt = message.attempt;
+                self.post.bury(message, lane, attempt, &undecodable(error)).await?;
+            }
+        }
+        held.ack().await;
+        Ok(())
+    }
+
+    /// The next message of any lane, recovering from whatever happens, or `None` when told to stop.
+    async fn take(&mut self) -> Option<Taken> {
+        let mut wait = BACKOFF.0;
+        loop {
+            match self.try_take().await {
+                Ok(taken) => return taken,
+                Err(error) => {
+                    // The messages that we hold over the broken channel come again by themselves.
+                    self.session = None;
+                    self.spare.clear();
+                    self.post.broker.suspect();
+                    tracing::debug!(%error, "taking jobs was interrupted");
+                    self.pause(wait).await;
+                    wait = (wait * 2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    async fn try_take(&mut self) -> Result<Option<Taken>, QueueError> {
+        loop {
+            if self.stop.is_cancelled() {
+                return Ok(None);
+            }
+            if self.session.is_none() {
+                let opened = self.stop.run_until_cancelled(self.open()).await;
+                match opened {
+                    Some(session) => self.session = Some(session?),
+                    None => return Ok(None),
+                }
+            }
+            let session = self.session.as_ref().expect("it was just opened");
+            let channel = session.channel.clone();
+            let post = self.post.clone();
+            let failed = |source| post.broker.failed(source);
+            for lane in self.turns.order() {
+                let kept = self.spare.iter().position(|taken| taken.lane == lane);
+                if let Some(taken) = kept.and_then(|at| self.spare.remove(at)) {
+                    return Ok(Some(taken));
+                }
+                let queue = self.post.broker.names.lane(lane);
+                // Never cancelled half-way: the library would lose the message and keep its delivery.
+                let got = channel.basic_get(queue, BasicGetOptions::default()).await;
+                if let Some(message) = got.map_err(failed)? {
+                    return Ok(Some(taken(lane, message.delivery, &channel)));
+                }
+            }
+            match self.wait_for_bell(&channel).await.map_err(failed)? {
+                Wait::Rang => {}
+                Wait::Stopped => return Ok(None),
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Session, QueueError> {
+        let broker = &self.post.broker;
+        let channel = broker.channel().await?;
+        let prepared = async {
+            channel.basic_qos(1, BasicQosOptions::default()).await?;
+            subscribe(&channel, broker.names.consumers.clone()).await
+        };
+        match prepared.await {
+            Ok(presence) => Ok(Session {
+                channel,
+                _presence: presence,
+            }),
+            Err(source) => Err(broker.failed(source)),
+        }
+    }
+
+    /// Returns when some lane had a message, which is then among the spare ones.
+    async fn wait_for_bell(&mut self, channel: &Channel) -> lapin::Result<Wait> {
+        let mut bells = Vec::with_capacity(Lane::ALL.len());
+        let mut tags = Vec::with_capacity(Lane::ALL.len());
+        for lane in Lane::ALL {
+            let bell = subscribe(channel, self.post.broker.names.lane(lane)).await?;
+            tags.push(bell.tag());
+            bells.push(bell.map(move |rung| (lane, rung)));
+        }
+        let mut bells = select_all(bells);
+        let first = tokio::select! {
+            () = self.stop.cancelled() => None,
+            // A consumer that gave up has dropped its end.
+            () = self.out.closed() => None,
+            first = bells.next() => Some(first),
+        };
+        let outcome = match first {
+            None => Wait::Stopped,
+            Some(Some((lane, rung))) => {
+                self.spare.push_back(taken(lane, rung?, channel));
+                Wait::Rang
+            }
+            // All lanes were deleted under us: a doubt that the next channel settles.
+            Some(None) => return Err(lapin::ErrorKind::InvalidChannel(channel.id()).into()),
+        };
+        for tag in tags {
+            channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+        }
+        while let Some((lane, rung)) = bells.next().await {
+            self.spare.push_back(taken(lane, rung?, channel));
+        }
+        Ok(outcome)
+    }
+
+    async fn pause(&self, wait: Duration) {
+        let _ = self.stop.run_until_cancelled(sleep(wait)).await;
+    }
+}
+
+async fn subscribe(channel: &Channel, queue: lapin::types::ShortString) -> lapin::Result<Subscription> {
+    let options = BasicConsumeOptions::default();
+    channel
+        .basic_consume(queue, "".into(), options, FieldTable::default())
+        .await
+}
+
+fn taken(lane: Lane, mut delivery: lapin::message::Delivery, channel: &Channel) -> Taken {
+    Taken {
+        lane,
+        message: Message::delivered(&mut delivery),
+        held: Held::new(delivery.acker, channel.clone()),
+    }
+}
