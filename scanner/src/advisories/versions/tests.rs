@@ -61,7 +61,7 @@ fn the_tables_hold() {
 }
 
 /// The one known pair of Maven versions that no order can keep together with others of the same collection, which say
-/// that a dotted `RC` stands below its release and an unknown word above it. Maven 4 decides it as we do.
+/// that a dotted `RC` stands below its release and an unknown word above it. Maven 3.8.7 decides it as we do.
 const CIRCULAR: &str = "1.0.0-gradle-rework-beta3 < 1.0.0.RC7-3";
 
 #[test]
