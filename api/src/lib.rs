@@ -8,6 +8,7 @@ pub mod auth;
 pub mod error;
 pub mod health;
 pub mod intake;
+pub mod probes;
 pub mod queue;
 pub mod reports;
 pub mod requests;
@@ -17,4 +18,5 @@ pub mod server;
 pub mod verdicts;
 pub mod webhooks;
 
+pub use probes::Probes;
 pub use server::{Parts, Server};

@@ -208,6 +208,8 @@ pub struct WorkerConfig {
     pub lease: Duration,
     /// How long running jobs may go on after SIGTERM before they are handed back; default 25 s.
     pub grace: Duration,
+    /// Where a worker that runs alone answers health probes and Prometheus; default nowhere.
+    pub probes: Option<SocketAddr>,
     /// Memory for captured files in bytes; default 64 MiB.
     pub capture_bytes: u64,
     /// The largest inflated layer in bytes; default 40 GiB.

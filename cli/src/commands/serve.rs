@@ -63,8 +63,18 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     let shutdown = site::shutdown_on_signal()?;
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
-    let parts = site::worker(&process.config, queue, &store, process.policies)?;
-    worker::run(parts, shutdown).await.context("the worker failed")?;
+    let parts = site::worker(&process.config, Arc::clone(&queue), &store, process.policies)?;
+    let Some(listen) = process.config.worker.probes else {
+        worker::run(parts, shutdown).await.context("the worker failed")?;
+        return Ok(Exit::Pass);
+    };
+    let probes = api::Probes { listen, queue, store: store.verdicts, metrics: process.metrics };
+    let probing = probes.run(shutdown.clone());
+    let working = worker::run(parts, shutdown.clone());
+    tokio::select! {
+        worked = working => worked.context("the worker failed")?,
+        probed = probing => probed.with_context(|| format!("cannot answer probes on {listen}"))?,
+    }
     Ok(Exit::Pass)
 }
 
