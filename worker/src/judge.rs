@@ -160,7 +160,8 @@ impl Carrier {
             other => other?,
         };
         let usable = |report: &Report| {
-            report.revisions.analyzer == *self.parts.engine.revision() && report.subject != Subject::Unreadable
+            report.revisions.analyzer == *self.parts.engine.revision()
+                && report.subject != Subject::Unreadable
         };
         Ok(report.filter(usable))
     }

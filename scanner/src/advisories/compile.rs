@@ -27,15 +27,13 @@ pub struct BuildOptions {
     pub as_of: Option<Timestamp>,
     /// The largest single record, in bytes of JSON. Larger ones are skipped and listed.
     pub record_bytes: u64,
-    /// The largest KEV or EPSS file, in bytes after inflating.
-    pub list_bytes: u64,
     /// The most records of all inputs together.
     pub records: usize,
 }
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { as_of: None, record_bytes: 16 << 20, list_bytes: 256 << 20, records: 5_000_000 }
+        Self { as_of: None, record_bytes: 16 << 20, records: 5_000_000 }
     }
 }
 

@@ -1,62 +1,3 @@
-<<<<<<< HEAD
-//! Lists about CVEs: CISA's catalogue of known exploited vulnerabilities, FIRST's EPSS scores.
-
-use serde::Deserialize;
-use shared::model::report::Probability;
-
-/// One entry of CISA's catalogue.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct KnownExploited {
-    /// The CVE.
-    #[serde(rename = "cveID")]
-    pub cve: String,
-}
-
-/// One EPSS score.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Score {
-    /// The CVE.
-    pub cve: String,
-    /// The probability of exploitation within 30 days.
-    pub probability: Probability,
-}
-
-/// Why a list cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// Not CISA's JSON.
-    #[error("not a catalogue of known exploited vulnerabilities")]
-    Catalogue(#[from] serde_json::Error),
-    /// Not the EPSS table.
-    #[error("not a table with the columns cve and epss")]
-    Columns,
-}
-
-/// Reads CISA's JSON.
-pub fn parse_kev(bytes: &[u8]) -> Result<Vec<KnownExploited>, ListError> {
-    #[derive(Deserialize)]
-    struct Catalogue {
-        vulnerabilities: Vec<KnownExploited>,
-    }
-    Ok(serde_json::from_slice::<Catalogue>(bytes)?.vulnerabilities)
-}
-
-/// Reads the EPSS table; a line that states no probability is skipped.
-pub fn parse_epss(bytes: &[u8]) -> Result<Vec<Score>, ListError> {
-    let text = String::from_utf8_lossy(bytes);
-    let mut lines = text.lines().skip_while(|line| line.starts_with('#'));
-    if !lines.next().is_some_and(|header| header.starts_with("cve,epss")) {
-        return Err(ListError::Columns);
-    }
-    let scores = lines.filter_map(|line| {
-        let mut fields = line.split(',');
-        let (cve, probability) = (fields.next()?, fields.next()?.parse::<f64>().ok()?);
-        probability
-            .is_finite()
-            .then(|| Score { cve: cve.to_owned(), probability: Probability::new(probability) })
-    });
-    Ok(scores.collect())
-=======
 //! What is known of flaws beyond their advisories: which are exploited (CISA's KEV catalogue), and how probable
 //! exploitation is (FIRST's EPSS). Both are keyed by CVE.
 //!
@@ -191,10 +132,7 @@ impl KnownExploited {
         let read = input.take(KEV_BYTES + 1).read_to_end(&mut bytes);
         read.map_err(|source| EnrichmentError::Read { what: KEV, source })?;
         if bytes.len() as u64 > KEV_BYTES {
-            return Err(EnrichmentError::TooLarge {
-                what: KEV,
-                limit: KEV_BYTES,
-            });
+            return Err(EnrichmentError::TooLarge { what: KEV, limit: KEV_BYTES });
         }
         let catalogue: RawCatalogue = serde_json::from_slice(&bytes).map_err(EnrichmentError::Kev)?;
         catalogue.into_known_exploited()
@@ -224,10 +162,7 @@ impl RawCatalogue {
             }
         }
         if known.added.is_empty() {
-            return Err(EnrichmentError::Empty {
-                what: KEV,
-                rejected: known.rejected,
-            });
+            return Err(EnrichmentError::Empty { what: KEV, rejected: known.rejected });
         }
         Ok(known)
     }
@@ -239,19 +174,16 @@ impl ExploitProbabilities {
     /// Lines that begin with `#` may stand before the names of the columns:
     /// `#model_version:v2025.03.14,score_date:2026-08-16T12:55:00Z` in FIRST's own files, `#retrieved:…` in mirrors.
     pub fn read(gzip: impl Read) -> Result<Self, EnrichmentError> {
-        let mut lines = Lines::new(BufReader::new(MultiGzDecoder::new(gzip)));
-        let mut probabilities = Self {
-            as_of: None,
-            model: None,
-            scores: BTreeMap::new(),
-            rejected: 0,
-        };
+        Self::read_plain(MultiGzDecoder::new(gzip))
+    }
+
+    /// The same for a file that somebody has inflated already.
+    pub fn read_plain(text: impl Read) -> Result<Self, EnrichmentError> {
+        let mut lines = Lines::new(BufReader::new(text));
+        let mut probabilities = Self { as_of: None, model: None, scores: BTreeMap::new(), rejected: 0 };
         let columns = loop {
             let Some(line) = lines.next()? else {
-                return Err(EnrichmentError::Empty {
-                    what: EPSS,
-                    rejected: 0,
-                });
+                return Err(EnrichmentError::Empty { what: EPSS, rejected: 0 });
             };
             match line.strip_prefix('#') {
                 Some(comment) => probabilities.take_comment(comment),
@@ -269,10 +201,7 @@ impl ExploitProbabilities {
             }
         }
         if probabilities.scores.is_empty() {
-            return Err(EnrichmentError::Empty {
-                what: EPSS,
-                rejected: probabilities.rejected,
-            });
+            return Err(EnrichmentError::Empty { what: EPSS, rejected: probabilities.rejected });
         }
         Ok(probabilities)
     }
@@ -289,10 +218,7 @@ impl ExploitProbabilities {
 
     fn take_score(&mut self, line: &str, columns: Columns) {
         let cve = line.split(',').nth(columns.cve).and_then(cve);
-        let score = line
-            .split(',')
-            .nth(columns.epss)
-            .and_then(|text| text.trim().parse::<f64>().ok());
+        let score = line.split(',').nth(columns.epss).and_then(|text| text.trim().parse::<f64>().ok());
         match (cve, score) {
             (Some(cve), Some(score)) if (0.0..=1.0).contains(&score) => {
                 self.scores.insert(cve, Probability::new(score));
@@ -312,10 +238,7 @@ struct Columns {
 impl Columns {
     fn find(header: &str) -> Option<Self> {
         let position = |name: &str| header.split(',').position(|column| column.trim() == name);
-        Some(Self {
-            cve: position("cve")?,
-            epss: position("epss")?,
-        })
+        Some(Self { cve: position("cve")?, epss: position("epss")? })
     }
 }
 
@@ -330,13 +253,7 @@ struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     fn new(input: R) -> Self {
-        Self {
-            input,
-            buffer: Vec::new(),
-            text: String::new(),
-            number: 0,
-            left: EPSS_BYTES,
-        }
+        Self { input, buffer: Vec::new(), text: String::new(), number: 0, left: EPSS_BYTES }
     }
 
     /// The next line without its end; undecodable bytes become U+FFFD. `None` at the end of the text.
@@ -352,10 +269,7 @@ impl<R: BufRead> Lines<R> {
         self.left = self
             .left
             .checked_sub(read as u64)
-            .ok_or(EnrichmentError::TooLarge {
-                what: EPSS,
-                limit: EPSS_BYTES,
-            })?;
+            .ok_or(EnrichmentError::TooLarge { what: EPSS, limit: EPSS_BYTES })?;
         let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > LINE_BYTES {
@@ -380,8 +294,5 @@ fn cve(text: &str) -> Option<String> {
 /// A time, or the beginning (UTC) of a day.
 fn timestamp(text: &str) -> Option<Timestamp> {
     let day = || text.parse::<Date>().ok().map(|day| day.at(0, 0, 0, 0));
-    text.parse()
-        .ok()
-        .or_else(|| jiff::tz::Offset::UTC.to_timestamp(day()?).ok())
->>>>>>> versions
+    text.parse().ok().or_else(|| jiff::tz::Offset::UTC.to_timestamp(day()?).ok())
 }

@@ -97,10 +97,7 @@ pub(super) use promises;
 
 /// Rules with retries quick enough for a test.
 pub(super) fn quick(attempts: u32) -> RetryRules {
-    RetryRules {
-        tiers: vec![Duration::from_millis(50)],
-        attempts,
-    }
+    RetryRules { tiers: vec![Duration::from_millis(50)], attempts }
 }
 
 /// A new job in `lane`, unlike all others.

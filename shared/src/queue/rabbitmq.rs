@@ -98,11 +98,7 @@ impl RabbitmqQueue {
         let broker = broker::Broker::connect(&config).await?;
         tracing::info!(queue.place = broker.place, "connected to the broker");
         let post = Arc::new(post::Post::new(broker, config.publish_timeout));
-        Ok(Self {
-            dead: dead::DeadLetters::new(post.clone()),
-            post,
-            publish_timeout: config.publish_timeout,
-        })
+        Ok(Self { dead: dead::DeadLetters::new(post.clone()), post, publish_timeout: config.publish_timeout })
     }
 
     /// How many messages wait in each of `queues`, and how many consume from each.
@@ -133,10 +129,7 @@ impl JobQueue for RabbitmqQueue {
     }
 
     async fn consume(&self, prefetch: u16) -> Result<Box<dyn Consumer>, QueueError> {
-        Ok(Box::new(taker::RabbitmqConsumer::start(
-            self.post.clone(),
-            prefetch,
-        )))
+        Ok(Box::new(taker::RabbitmqConsumer::start(self.post.clone(), prefetch)))
     }
 
     async fn status(&self) -> Result<QueueStatus, QueueError> {
@@ -183,9 +176,6 @@ impl JobQueue for RabbitmqQueue {
             return Err(broker::unavailable(&broker.place, reason));
         }
         let lanes = Lane::ALL.map(|lane| broker.names.lane(lane)).to_vec();
-        timeout(PING_TIMEOUT, self.counts(lanes))
-            .await
-            .map_err(|_| broker.late(PING_TIMEOUT))?
-            .map(|_| ())
+        timeout(PING_TIMEOUT, self.counts(lanes)).await.map_err(|_| broker.late(PING_TIMEOUT))?.map(|_| ())
     }
 }

@@ -4,12 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use zip::ZipArchive;
 
 use super::gather::Gathered;
 use super::{BuildError, BuildOptions};
-use crate::advisories::enrichment;
+use crate::advisories::enrichment::{ExploitProbabilities, KnownExploited};
 
 /// How deep folders are searched.
 const DEEPEST_FOLDER: u32 = 3;
@@ -113,20 +112,27 @@ pub(super) fn read(
             }
         }
         Kind::Exploited => {
-            let bytes = list(path, options)?;
-            let entries = enrichment::parse_kev(&bytes).map_err(|error| list_error(path, &error))?;
-            gathered.add_exploited(entries.iter().map(|entry| entry.cve.as_str()));
+            let known = KnownExploited::read(open(path)?).map_err(|error| list_error(path, &error))?;
+            gathered.add_exploited(known.added.keys().map(String::as_str));
             Ok(())
         }
         Kind::Scores => {
-            let bytes = list(path, options)?;
-            let scores = enrichment::parse_epss(&bytes).map_err(|error| list_error(path, &error))?;
-            for score in &scores {
-                gathered.add_score(&score.cve, score.probability);
+            let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
+            let file = open(path)?;
+            let read = match is_gzip {
+                true => ExploitProbabilities::read(file),
+                false => ExploitProbabilities::read_plain(file),
+            };
+            for (cve, probability) in read.map_err(|error| list_error(path, &error))?.scores {
+                gathered.add_score(&cve, probability);
             }
             Ok(())
         }
     }
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, BuildError> {
+    File::open(path).map(BufReader::new).map_err(|source| input_error(path, source))
 }
 
 fn read_dump(path: &Path, options: &BuildOptions, gathered: &mut Gathered) -> Result<(), BuildError> {
@@ -155,22 +161,6 @@ fn bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
-}
-
-/// The whole of a KEV or EPSS file, inflated if its name says that it is compressed.
-fn list(path: &Path, options: &BuildOptions) -> Result<Vec<u8>, BuildError> {
-    let file = File::open(path).map_err(|source| input_error(path, source))?;
-    let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
-    let bytes = if is_gzip {
-        bounded(MultiGzDecoder::new(BufReader::new(file)), options.list_bytes)
-    } else {
-        bounded(file, options.list_bytes)
-    };
-    let bytes = bytes.map_err(|source| input_error(path, source))?;
-    bytes.ok_or_else(|| BuildError::List {
-        path: path.to_owned(),
-        reason: format!("it is larger than {} bytes", options.list_bytes),
-    })
 }
 
 fn list_error(path: &Path, error: &dyn std::error::Error) -> BuildError {

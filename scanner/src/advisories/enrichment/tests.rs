@@ -35,19 +35,13 @@ fn both_first_lines_of_epss_are_understood() {
             time("2024-01-01T00:00:00Z"),
             Some("v2023.03.01"),
         ),
-        (
-            "#retrieved:2026-08-16T11:16:02Z\n",
-            time("2026-08-16T11:16:02Z"),
-            None,
-        ),
+        ("#retrieved:2026-08-16T11:16:02Z\n", time("2026-08-16T11:16:02Z"), None),
         ("#retrieved:2026-08-16\r\n", time("2026-08-16T00:00:00Z"), None),
         ("#nothing that we know\n", None, None),
         ("", None, None),
     ] {
-        let scores = epss(&format!(
-            "{first}cve,epss,percentile\nCVE-2024-3094,0.84431,0.99\n"
-        ))
-        .expect("is readable");
+        let scores =
+            epss(&format!("{first}cve,epss,percentile\nCVE-2024-3094,0.84431,0.99\n")).expect("is readable");
         assert_eq!(scores.as_of, as_of, "{first:?}");
         assert_eq!(scores.model.as_deref(), model, "{first:?}");
         assert_eq!(scores.scores["CVE-2024-3094"], Probability::new(0.84431));
@@ -62,10 +56,7 @@ fn a_broken_score_costs_itself_only() {
     );
     let scores = scores.expect("is readable");
     assert_eq!(scores.rejected, 5);
-    assert_eq!(
-        scores.scores.keys().collect::<Vec<_>>(),
-        ["CVE-2024-0001", "CVE-2024-0005"]
-    );
+    assert_eq!(scores.scores.keys().collect::<Vec<_>>(), ["CVE-2024-0001", "CVE-2024-0005"]);
 }
 
 #[test]
@@ -80,23 +71,14 @@ fn a_file_that_holds_no_scores_is_refused() {
         ("", "no usable entry"),
         ("cve,epss,percentile\n", "no usable entry"),
         ("cve,epss,percentile\nnonsense\n", "(1 are malformed)"),
-        (
-            "#comment\n<html>\n",
-            "line 2 of the EPSS scores does not name the columns",
-        ),
-        (
-            &format!("cve,epss\n{}", "x".repeat(5000)),
-            "line 2 of the EPSS scores has more than",
-        ),
+        ("#comment\n<html>\n", "line 2 of the EPSS scores does not name the columns"),
+        (&format!("cve,epss\n{}", "x".repeat(5000)), "line 2 of the EPSS scores has more than"),
     ] {
         let error = epss(text).expect_err("is refused");
         assert!(error.contains(words), "{error}");
     }
     let plain = ExploitProbabilities::read(&b"cve,epss\nCVE-2024-0001,0.5\n"[..]);
-    assert!(
-        matches!(plain, Err(EnrichmentError::Read { .. })),
-        "not compressed"
-    );
+    assert!(matches!(plain, Err(EnrichmentError::Read { .. })), "not compressed");
     let mut cut = gzip("cve,epss\nCVE-2024-0001,0.5\n");
     cut.truncate(cut.len() - 6);
     let cut = ExploitProbabilities::read(cut.as_slice());
@@ -143,14 +125,8 @@ fn a_catalogue_that_is_none_is_refused() {
         ("[]", "not the JSON document"),
         ("{}", "not the JSON document"),
         (r#"{"vulnerabilities":[]}"#, "no usable entry"),
-        (
-            r#"{"count":2,"vulnerabilities":[{"cveID":"CVE-2020-0001"}]}"#,
-            "says to have 2 entries, but has 1",
-        ),
-        (
-            r#"{"vulnerabilities":[{"cveID":"CVE-2020-0001"}]}"#,
-            "(1 are malformed)",
-        ),
+        (r#"{"count":2,"vulnerabilities":[{"cveID":"CVE-2020-0001"}]}"#, "says to have 2 entries, but has 1"),
+        (r#"{"vulnerabilities":[{"cveID":"CVE-2020-0001"}]}"#, "(1 are malformed)"),
     ] {
         let error = kev(text).expect_err("is refused");
         assert!(error.contains(words), "{error}");

@@ -43,9 +43,7 @@ fn check(scheme: Scheme, line: &str) -> Result<(), String> {
     if found == Some(expected) && back == Some(expected.reverse()) {
         Ok(())
     } else {
-        Err(format!(
-            "{scheme:?}: {line}: found {found:?}, and backwards {back:?}"
-        ))
+        Err(format!("{scheme:?}: {line}: found {found:?}, and backwards {back:?}"))
     }
 }
 
@@ -74,16 +72,12 @@ fn the_collected_pairs_hold() {
     let mut wrong = Vec::new();
     for entry in std::fs::read_dir(&folder).expect("the folder of pairs is readable") {
         let path = entry.expect("its entries are readable").path();
-        let name = path
-            .file_stem()
-            .and_then(|name| name.to_str())
-            .expect("is named after an ecosystem");
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("is named after an ecosystem");
         let ecosystem = if name == "RPM" { "Red Hat" } else { name };
         let scheme = Scheme::of_ecosystem(ecosystem).expect("the ecosystem has an order");
         let text = std::fs::read_to_string(&path).expect("a file of pairs is text");
-        for line in text
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#') && *line != CIRCULAR)
+        for line in
+            text.lines().filter(|line| !line.is_empty() && !line.starts_with('#') && *line != CIRCULAR)
         {
             pairs += 1;
             wrong.extend(check(scheme, line).err());

@@ -49,9 +49,7 @@ pub(in crate::queue) async fn jobs_of_one_lane_come_in_their_order(ground: &impl
     }
 }
 
-pub(in crate::queue) async fn urgent_jobs_overtake_and_background_work_is_not_starved(
-    ground: &impl Ground,
-) {
+pub(in crate::queue) async fn urgent_jobs_overtake_and_background_work_is_not_starved(ground: &impl Ground) {
     let queue = ground.open(quick(3)).await;
     for lane in [Lane::Background, Lane::Push, Lane::Urgent] {
         publish(&queue, lane, 20).await;
@@ -171,17 +169,12 @@ pub(in crate::queue) async fn status_counts_lanes_retries_and_dead_letters(groun
     let error = "x".to_owned();
     let retry = Settlement::Retry { error: error.clone() };
     next(&mut consumer).await.settle(retry).await.unwrap();
-    next(&mut consumer)
-        .await
-        .settle(Settlement::Bury { error })
-        .await
-        .unwrap();
+    next(&mut consumer).await.settle(Settlement::Bury { error }).await.unwrap();
     status(&queue, |status| (status.retrying, status.dead) == (1, 1)).await;
     consumer.stop().await;
     drop(consumer);
     status(&queue, |status| {
-        ready(status).iter().sum::<u64>() == 4
-            && status.lanes.iter().all(|lane| lane.consumers == Some(0))
+        ready(status).iter().sum::<u64>() == 4 && status.lanes.iter().all(|lane| lane.consumers == Some(0))
     })
     .await;
 }

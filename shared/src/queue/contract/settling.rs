@@ -9,9 +9,7 @@ use crate::model::job::Lane;
 use crate::queue::Settlement;
 
 fn failed(error: &str) -> Settlement {
-    Settlement::Retry {
-        error: error.to_owned(),
-    }
+    Settlement::Retry { error: error.to_owned() }
 }
 
 pub(in crate::queue) async fn a_job_that_is_done_never_comes_again(ground: &impl Ground) {
@@ -55,10 +53,7 @@ pub(in crate::queue) async fn i7_a_job_that_is_never_settled_ends_dead(ground: &
     let dead = dead_letters(&queue, 1).await.remove(0);
     assert_eq!(dead.id, published.first().copied());
     assert_eq!((dead.lane, dead.attempts), (Some(Lane::Urgent), 3));
-    assert_eq!(
-        dead.error,
-        "delivered 3 times and never settled: it may have killed its worker"
-    );
+    assert_eq!(dead.error, "delivered 3 times and never settled: it may have killed its worker");
 }
 
 pub(in crate::queue) async fn i3_a_failed_job_comes_back_and_dies_after_its_attempts(ground: &impl Ground) {

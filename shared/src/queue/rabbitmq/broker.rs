@@ -6,8 +6,8 @@
 //! the other and gives up on all of them when one cannot be replayed, keeps callers hanging until then,
 //! and goes on for ever after its owner is gone.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -64,10 +64,7 @@ impl Broker {
     /// Connects once, declares the topology and starts the keeper.
     pub(super) async fn connect(config: &RabbitmqConfig) -> Result<Self, QueueError> {
         let (place, uri) = parse_url(config.url.expose_secret())?;
-        let unusable = |reason: String| QueueError::Unusable {
-            place: place.clone(),
-            reason,
-        };
+        let unusable = |reason: String| QueueError::Unusable { place: place.clone(), reason };
         let names = Names::new(&config.prefix).map_err(|error| unusable(error.to_string()))?;
         let tls = trust(config).await.map_err(unusable)?;
         let address = Address { uri, tls };
@@ -243,10 +240,7 @@ impl Address {
     async fn dial(&self) -> Result<Connection, String> {
         let properties = ConnectionProperties::default().with_connection_name("tidewaiter".into());
         let runtime = lapin::runtime::default_runtime().map_err(|error| error.to_string())?;
-        let dialled = self
-            .uri
-            .clone()
-            .connect_with_config(properties, self.tls.clone(), runtime);
+        let dialled = self.uri.clone().connect_with_config(properties, self.tls.clone(), runtime);
         match timeout(DIAL_TIMEOUT, dialled).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(error.to_string()),
@@ -263,9 +257,7 @@ fn parse_url(text: &str) -> Result<(String, AMQPUri), QueueError> {
     };
     // The causes are not shown: they may repeat the URL, and with it the password.
     let url = url::Url::parse(text).map_err(|_| unusable("it is not a URL"))?;
-    let mut uri: AMQPUri = text
-        .parse()
-        .map_err(|_| unusable("it is not a URL of a broker"))?;
+    let mut uri: AMQPUri = text.parse().map_err(|_| unusable("it is not a URL of a broker"))?;
     match url.host() {
         Some(url::Host::Domain("")) | None => return Err(unusable("it names no host")),
         // The client library reads an address in brackets as localhost.
@@ -290,10 +282,7 @@ async fn trust(config: &RabbitmqConfig) -> Result<OwnedTLSConfig, String> {
         chain.push_str(&pem);
         chain.push('\n');
     }
-    Ok(OwnedTLSConfig {
-        identity: None,
-        cert_chain: (!chain.is_empty()).then_some(chain),
-    })
+    Ok(OwnedTLSConfig { identity: None, cert_chain: (!chain.is_empty()).then_some(chain) })
 }
 
 /// The queue at `place` cannot be reached.
@@ -301,10 +290,7 @@ pub(super) fn unavailable(
     place: &str,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> QueueError {
-    QueueError::Unavailable {
-        place: place.to_owned(),
-        source: source.into(),
-    }
+    QueueError::Unavailable { place: place.to_owned(), source: source.into() }
 }
 
 #[cfg(test)]
@@ -313,9 +299,7 @@ mod tests {
 
     fn check(url: &str, expected: Option<(&str, &str)>) {
         let parsed = parse_url(url);
-        let shown = parsed
-            .as_ref()
-            .map(|(place, uri)| (place.as_str(), uri.authority.host.as_str()));
+        let shown = parsed.as_ref().map(|(place, uri)| (place.as_str(), uri.authority.host.as_str()));
         assert_eq!(shown.ok(), expected, "{url}");
         if let Err(error) = parsed {
             assert!(!error.to_string().contains("secret"), "{error}");
@@ -324,10 +308,7 @@ mod tests {
 
     #[test]
     fn a_url_is_shown_without_its_password() {
-        check(
-            "amqp://guest:secret@mq.example:5679/site",
-            Some(("mq.example:5679/site", "mq.example")),
-        );
+        check("amqp://guest:secret@mq.example:5679/site", Some(("mq.example:5679/site", "mq.example")));
         check("amqp://mq.example", Some(("mq.example:5672/", "mq.example")));
         check("amqps://mq.example/%2f", Some(("mq.example:5671/", "mq.example")));
         check("amqp://[::1]:5679", Some(("[::1]:5679/", "::1")));

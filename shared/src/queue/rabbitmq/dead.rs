@@ -38,10 +38,7 @@ enum Act {
 impl DeadLetters {
     /// Access over `post`.
     pub(super) fn new(post: Arc<Post>) -> Self {
-        Self {
-            post,
-            turn: Semaphore::new(1),
-        }
+        Self { post, turn: Semaphore::new(1) }
     }
 
     /// The oldest ones.
@@ -91,12 +88,7 @@ impl DeadLetters {
     }
 
     /// Acts on each selected letter that was there at the beginning; returns on how many it did.
-    async fn act_on(
-        &self,
-        channel: &Channel,
-        which: &DeadSelection,
-        act: Act,
-    ) -> Result<usize, QueueError> {
+    async fn act_on(&self, channel: &Channel, which: &DeadSelection, act: Act) -> Result<usize, QueueError> {
         let broker = &self.post.broker;
         let mut done = 0;
         for _ in 0..count(broker, channel).await? {
@@ -130,19 +122,17 @@ impl DeadLetters {
         self.turn.acquire().await.expect("the semaphore is never closed")
     }
 
-    async fn bounded<T>(&self, operation: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
-        timeout(OPERATION_TIMEOUT, operation)
-            .await
-            .map_err(|_| self.post.broker.late(OPERATION_TIMEOUT))?
+    async fn bounded<T>(
+        &self,
+        operation: impl Future<Output = Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        timeout(OPERATION_TIMEOUT, operation).await.map_err(|_| self.post.broker.late(OPERATION_TIMEOUT))?
     }
 }
 
 /// Gives back, in their order, the letters that were taken over `channel` and not acked.
 async fn give_back(channel: &Channel) {
-    let all = BasicNackOptions {
-        multiple: true,
-        requeue: true,
-    };
+    let all = BasicNackOptions { multiple: true, requeue: true };
     // If either fails the channel is gone, and the broker gives them back by itself.
     let given_back = channel.basic_nack(0, all).await;
     let closed = channel.close(200, "done".into()).await;
@@ -151,16 +141,12 @@ async fn give_back(channel: &Channel) {
 
 async fn count(broker: &Broker, channel: &Channel) -> Result<usize, QueueError> {
     let passive = QueueDeclareOptions::durable().passive();
-    let declared = channel
-        .queue_declare(broker.names.dead.clone(), passive, FieldTable::default())
-        .await;
+    let declared = channel.queue_declare(broker.names.dead.clone(), passive, FieldTable::default()).await;
     let queue = declared.map_err(|source| broker.failed(source))?;
     Ok(queue.message_count() as usize)
 }
 
 async fn next(broker: &Broker, channel: &Channel) -> Result<Option<BasicGetMessage>, QueueError> {
-    let got = channel
-        .basic_get(broker.names.dead.clone(), BasicGetOptions::default())
-        .await;
+    let got = channel.basic_get(broker.names.dead.clone(), BasicGetOptions::default()).await;
     got.map_err(|source| broker.failed(source))
 }

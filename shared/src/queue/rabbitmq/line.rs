@@ -72,12 +72,7 @@ impl Line {
         let end = CancellationToken::new();
         let working = run(broker.clone(), incoming, patience);
         tokio::spawn(end.clone().run_until_cancelled_owned(working));
-        Self {
-            orders,
-            broker,
-            patience,
-            _end: end.drop_guard(),
-        }
+        Self { orders, broker, patience, _end: end.drop_guard() }
     }
 
     /// Returns once `message` is on disk and in a queue. A broken connection in between is waited for,
@@ -150,10 +145,7 @@ async fn confirming(broker: &Broker) -> Result<Channel, QueueError> {
 /// Sends the round and waits until the broker has answered for every message of it.
 async fn send(channel: &Channel, round: &[Order], patience: Duration) -> Vec<Fate> {
     let sent = round.iter().map(async |Order { message, .. }| {
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let published = async {
             channel
                 .basic_publish(

@@ -75,9 +75,7 @@ impl Message {
         let redelivered = number(headers, "x-delivery-count").max(number(headers, "x-acquired-count"));
         Self {
             id: properties.message_id().clone(),
-            attempt: number(headers, ATTEMPT)
-                .max(1)
-                .saturating_add(redelivered),
+            attempt: number(headers, ATTEMPT).max(1).saturating_add(redelivered),
             deferrals: number(headers, DEFERRALS),
             error: string(headers, ERROR),
             carried,
@@ -87,29 +85,17 @@ impl Message {
 
     /// The same job with a fresh count of attempts.
     pub(super) fn afresh(self) -> Self {
-        Self {
-            attempt: 1,
-            deferrals: 0,
-            error: None,
-            ..self
-        }
+        Self { attempt: 1, deferrals: 0, error: None, ..self }
     }
 
     /// The same message, put off once more.
     pub(super) fn put_off(self) -> Self {
-        Self {
-            deferrals: self.deferrals.saturating_add(1),
-            ..self
-        }
+        Self { deferrals: self.deferrals.saturating_add(1), ..self }
     }
 
     /// The message after one more failure.
     pub(super) fn after_failure(&self, attempt: u32, error: &str) -> Self {
-        Self {
-            attempt: attempt.saturating_add(1),
-            error: Some(kept_error(error)),
-            ..self.clone()
-        }
+        Self { attempt: attempt.saturating_add(1), error: Some(kept_error(error)), ..self.clone() }
     }
 
     /// The properties to publish it with.

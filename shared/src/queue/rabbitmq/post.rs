@@ -29,13 +29,7 @@ impl Post {
     pub(super) fn new(broker: Broker, patience: Duration) -> Self {
         let broker = Arc::new(broker);
         let line = || Line::new(broker.clone(), patience);
-        Self {
-            urgent: line(),
-            push: line(),
-            background: line(),
-            moves: line(),
-            broker,
-        }
+        Self { urgent: line(), push: line(), background: line(), moves: line(), broker }
     }
 
     /// A new job into its lane.

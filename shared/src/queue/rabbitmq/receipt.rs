@@ -25,11 +25,7 @@ pub(super) struct Held {
 impl Held {
     /// Must be called within the runtime.
     pub(super) fn new(acker: Acker, channel: Channel) -> Self {
-        Self {
-            acker,
-            _channel: channel,
-            runtime: Handle::current(),
-        }
+        Self { acker, _channel: channel, runtime: Handle::current() }
     }
 
     /// Whether the broker still considers it ours.
@@ -118,9 +114,5 @@ async fn settle(
         Settlement::Bury { error } => post.bury(message, lane, attempt, error).await?,
         Settlement::HandBack => post.hand_back(message, lane).await?,
     }
-    if held.ack().await {
-        Ok(())
-    } else {
-        Err(QueueError::Stale(id))
-    }
+    if held.ack().await { Ok(()) } else { Err(QueueError::Stale(id)) }
 }

@@ -52,11 +52,7 @@ impl RabbitmqConsumer {
             session: None,
             spare: VecDeque::new(),
         };
-        Self {
-            jobs,
-            stop,
-            taker: Some(tokio::spawn(taker.run())),
-        }
+        Self { jobs, stop, taker: Some(tokio::spawn(taker.run())) }
     }
 }
 
@@ -118,7 +114,8 @@ impl Taker {
         let (stop, out) = (self.stop.clone(), self.out.clone());
         loop {
             // Nothing is taken before there is room for it and the last one was fetched.
-            let wanted = async { Some((self.room.clone().acquire_owned().await.ok()?, out.reserve().await.ok()?)) };
+            let wanted =
+                async { Some((self.room.clone().acquire_owned().await.ok()?, out.reserve().await.ok()?)) };
             let Some(Some((permit, slot))) = stop.run_until_cancelled(wanted).await else {
                 break;
             };
@@ -127,11 +124,7 @@ impl Taker {
             };
             meters::delivered(taken.lane);
             let attempt = taken.message.attempt;
-            let receipt = BrokerReceipt {
-                taken,
-                post: self.post.clone(),
-                _permit: permit,
-            };
+            let receipt = BrokerReceipt { taken, post: self.post.clone(), _permit: permit };
             slot.send(Delivery::new(job, attempt, Box::new(receipt)));
         }
         for Taken { lane, message, held } in std::mem::take(&mut self.spare) {
@@ -254,10 +247,7 @@ impl Taker {
             subscribe(&channel, broker.names.consumers.clone()).await
         };
         match prepared.await {
-            Ok(presence) => Ok(Session {
-                channel,
-                _presence: presence,
-            }),
+            Ok(presence) => Ok(Session { channel, _presence: presence }),
             Err(source) => Err(broker.failed(source)),
         }
     }
@@ -303,9 +293,7 @@ impl Taker {
 
 async fn subscribe(channel: &Channel, queue: lapin::types::ShortString) -> lapin::Result<Subscription> {
     let options = BasicConsumeOptions::default();
-    channel
-        .basic_consume(queue, "".into(), options, FieldTable::default())
-        .await
+    channel.basic_consume(queue, "".into(), options, FieldTable::default()).await
 }
 
 fn taken(lane: Lane, mut delivery: lapin::message::Delivery, channel: &Channel) -> Taken {

@@ -28,18 +28,11 @@ impl Site {
             "TIDEWAITER_TEST_AMQP_URL must name a RabbitMQ for tests, as in \
              amqp://guest:guest@127.0.0.1:5672; `make test` starts one and sets it",
         );
-        Self {
-            url,
-            prefix: format!("test-{}", JobId::new()),
-        }
+        Self { url, prefix: format!("test-{}", JobId::new()) }
     }
 
     fn config(&self, retry: RetryRules) -> RabbitmqConfig {
-        RabbitmqConfig {
-            prefix: self.prefix.clone(),
-            retry,
-            ..RabbitmqConfig::new(self.url.clone().into())
-        }
+        RabbitmqConfig { prefix: self.prefix.clone(), retry, ..RabbitmqConfig::new(self.url.clone().into()) }
     }
 
     fn names(&self) -> Names {

@@ -144,20 +144,12 @@ fn dead_lettering<const N: usize>(settings: [(&str, AMQPValue); N]) -> FieldTabl
 }
 
 async fn declare_exchange(channel: &Channel, name: &ShortString, kind: ExchangeKind) -> lapin::Result<()> {
-    let options = ExchangeDeclareOptions {
-        durable: true,
-        ..ExchangeDeclareOptions::default()
-    };
-    channel
-        .exchange_declare(name.clone(), kind, options, FieldTable::default())
-        .await
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(name.clone(), kind, options, FieldTable::default()).await
 }
 
 async fn declare_queue(channel: &Channel, name: &ShortString, settings: FieldTable) -> lapin::Result<()> {
-    channel
-        .queue_declare(name.clone(), QueueDeclareOptions::durable(), settings)
-        .await
-        .map(|_| ())
+    channel.queue_declare(name.clone(), QueueDeclareOptions::durable(), settings).await.map(|_| ())
 }
 
 async fn bind(
@@ -186,14 +178,10 @@ pub(super) async fn delete(channel: &Channel, names: &Names, rules: &RetryRules)
     let lanes = Lane::ALL.map(|lane| names.lane(lane));
     let others = [names.dead.clone(), names.consumers.clone()];
     for queue in retries.iter().chain(&lanes).chain(&others) {
-        channel
-            .queue_delete(queue.clone(), QueueDeleteOptions::default())
-            .await?;
+        channel.queue_delete(queue.clone(), QueueDeleteOptions::default()).await?;
     }
     for exchange in retries.iter().chain([&names.jobs]) {
-        channel
-            .exchange_delete(exchange.clone(), ExchangeDeleteOptions::default())
-            .await?;
+        channel.exchange_delete(exchange.clone(), ExchangeDeleteOptions::default()).await?;
     }
     Ok(())
 }
@@ -208,14 +196,7 @@ mod tests {
         let lanes = Lane::ALL.map(|lane| names.lane(lane).to_string());
         assert_eq!(names.jobs.as_str(), "tidewaiter.jobs");
         assert_eq!(names.dead.as_str(), "tidewaiter.jobs.dead");
-        assert_eq!(
-            lanes,
-            [
-                "tidewaiter.jobs.urgent",
-                "tidewaiter.jobs.push",
-                "tidewaiter.jobs.background"
-            ]
-        );
+        assert_eq!(lanes, ["tidewaiter.jobs.urgent", "tidewaiter.jobs.push", "tidewaiter.jobs.background"]);
         for (millis, name) in [(2000, "2s"), (300_000, "300s"), (50, "50ms"), (1500, "1500ms")] {
             let expected = format!("tidewaiter.jobs.retry.{name}");
             assert_eq!(names.retry(Duration::from_millis(millis)).as_str(), expected);
@@ -226,13 +207,9 @@ mod tests {
 
     #[test]
     fn a_prefix_that_could_break_a_name_is_refused() {
-        for (prefix, accepted) in [
-            ("tidewaiter", true),
-            ("site-1.eu_2", true),
-            ("", false),
-            ("a b", false),
-            ("ü", false),
-        ] {
+        for (prefix, accepted) in
+            [("tidewaiter", true), ("site-1.eu_2", true), ("", false), ("a b", false), ("ü", false)]
+        {
             assert_eq!(Names::new(prefix).is_ok(), accepted, "{prefix:?}");
         }
         assert!(Names::new(&"x".repeat(101)).is_err());
