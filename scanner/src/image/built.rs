@@ -137,7 +137,7 @@ impl MemorySource {
         descriptor
     }
 
-    pub(super) fn document(&mut self, media_type: &str, body: &serde_json::Value) -> Descriptor {
+    pub(super) fn hold_document(&mut self, media_type: &str, body: &serde_json::Value) -> Descriptor {
         let bytes = serde_json::to_vec(body).unwrap();
         let descriptor = descriptor(media_type, &bytes);
         let digest = descriptor.digest.clone();
@@ -147,6 +147,16 @@ impl MemorySource {
 
     pub(super) fn spoil(&mut self, digest: &Digest, fault: Fault) {
         self.faults.insert(digest.clone(), fault);
+    }
+
+    /// Another source that holds the same.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            documents: self.documents.clone(),
+            blobs: self.blobs.clone(),
+            faults: self.faults.clone(),
+            deliveries: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn forget(&mut self, digest: &Digest) {
@@ -286,7 +296,7 @@ impl Image {
         let manifest = serde_json::json!({
             "schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "config": config, "layers": layers,
         });
-        (source.document(MANIFEST_TYPES[0], &manifest), layers)
+        (source.hold_document(MANIFEST_TYPES[0], &manifest), layers)
     }
 
     /// Examines the image with the tiny analyzers.
@@ -344,7 +354,12 @@ pub(super) fn inventory(examination: &Examination) -> &Inventory {
 pub(super) fn packages(examination: &Examination) -> Vec<String> {
     let packages = inventory(examination).packages.iter();
     packages
-        .map(|package| format!("{} at {} from {}", package.purl, package.path, package.introduced_in.0))
+        .map(|package| {
+            format!(
+                "{} at {} from {}",
+                package.purl, package.path, package.introduced_in.0
+            )
+        })
         .collect()
 }
 
@@ -448,7 +463,8 @@ analyzer!(
     ],
     |file| {
         let text = String::from_utf8_lossy(file.content);
-        let (owns, packages): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("owns "));
+        let (owns, packages): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| line.starts_with("owns "));
         let mut found = lines(PackageKind::Deb, packages.join("\n").as_bytes());
         found.owned = owns.iter().map(|line| owned(&line[5..])).collect();
         found
@@ -478,18 +494,20 @@ analyzer!(
         }
     }
 );
-analyzer!(Wheel, "wheel", Text, [Trigger::Parent(".dist-info")], |file| lines(
-    PackageKind::PyPi,
-    file.content
-));
+analyzer!(Wheel, "wheel", Text, [Trigger::Parent(".dist-info")], |file| {
+    lines(PackageKind::PyPi, file.content)
+});
 analyzer!(Jar, "jar", Binary, [Trigger::Extension(".jar")], |file| lines(
     PackageKind::Maven,
     file.content
 ));
-analyzer!(Binary, "binary", Binary, [Trigger::Magic(b"\x7fELF")], |file| lines(
-    PackageKind::Golang,
-    &file.content[4..]
-));
-analyzer!(Panicking, "panicking", Text, [Trigger::Name("panic.me")], |_| panic!(
-    "as a test demands"
-));
+analyzer!(Binary, "binary", Binary, [Trigger::Magic(b"\x7fELF")], |file| {
+    lines(PackageKind::Golang, &file.content[4..])
+});
+analyzer!(
+    Panicking,
+    "panicking",
+    Text,
+    [Trigger::Name("panic.me")],
+    |_| panic!("as a test demands")
+);

@@ -441,6 +441,3 @@ impl<'a> Walk<'a> {
         true
     }
 }
-
-#[cfg(test)]
-mod tests;
