@@ -117,6 +117,36 @@ fn encrypted_foreign_and_unknown_layers_are_told_apart() {
 }
 
 #[test]
+fn the_label_does_not_decide_and_a_wrong_one_is_noted_in_its_own_image_only() {
+    let plain = jar();
+    let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+    let engine = engine().with_cache(Arc::new(Shelf::default()));
+    for (media_type, bytes, is_noted) in [
+        (TAR, &gzip(&plain), true),
+        (TAR_GZIP, &gzip(&plain), false),
+        (TAR_GZIP, &plain, true),
+        (TAR_GZIP, &zstd, true),
+        ("application/vnd.oci.image.layer.v1.tar+zstd", &zstd, false),
+        ("application/vnd.docker.image.rootfs.diff.tar.zstd", &zstd, false),
+        ("application/vnd.docker.image.rootfs.diff.tar+zstd", &zstd, false),
+        (TAR, &plain, false),
+    ] {
+        let mut source = MemorySource::default();
+        let (manifest, _) = Image::default()
+            .layer(media_type, bytes.clone())
+            .into_source(&mut source);
+        let examination = examine(&engine, source, &manifest.digest).unwrap();
+        assert_eq!(packages(&examination), [ONE], "{media_type}");
+        let noted: &[ProblemKind] = if is_noted {
+            &[ProblemKind::LayerMediatypeMismatch]
+        } else {
+            &[]
+        };
+        assert_eq!(kinds(&examination), noted, "{media_type}");
+    }
+}
+
+#[test]
 fn i5_a_config_that_lies_about_a_layer_is_found_out_on_warm_caches_too() {
     let image = || {
         let mut image = Image::default().layer(TAR, jar());

@@ -230,30 +230,6 @@ fn i4_what_is_wrong_with_a_layer_is_said_and_the_rest_is_kept() {
 }
 
 #[test]
-fn the_label_does_not_decide_and_a_wrong_one_is_noted() {
-    let plain = tarball(&[file("a.jar", "x 1")]);
-    let zstd = zstd::encode_all(&plain[..], 1).unwrap();
-    for (media_type, bytes, is_noted) in [
-        (TAR, &gzip(&plain), true),
-        (TAR_GZIP, &plain, true),
-        (TAR_GZIP, &zstd, true),
-        ("application/vnd.oci.image.layer.v1.tar+zstd", &zstd, false),
-        ("application/vnd.docker.image.rootfs.diff.tar.zstd", &zstd, false),
-        ("application/vnd.docker.image.rootfs.diff.tar+zstd", &zstd, false),
-        (TAR, &plain, false),
-    ] {
-        let analysis = analyze_as(media_type, bytes);
-        assert_eq!(evidence(&analysis), ["a.jar: jar x 1"], "{media_type}");
-        assert_eq!(
-            kinds(&analysis).contains(&ProblemKind::LayerMediatypeMismatch),
-            is_noted,
-            "{media_type}"
-        );
-        assert_eq!(analysis.diff_id, Some(Digest::of(&plain)));
-    }
-}
-
-#[test]
 fn i5_bytes_that_are_not_what_the_descriptor_says_give_no_analysis() {
     let bytes = gzip(&tarball(&[file("a.jar", "x 1")]));
     let descriptor = descriptor(TAR_GZIP, &bytes);

@@ -299,7 +299,7 @@ fn the_distribution_is_found_through_links_and_in_order() {
     );
     assert_eq!(distribution(&[std::slice::from_ref(&old)]).unwrap(), "debian old");
     assert_eq!(
-        distribution(&[&[real.clone()], &[file("etc/os-release", "mine 1")]]).unwrap(),
+        distribution(&[std::slice::from_ref(&real), &[file("etc/os-release", "mine 1")]]).unwrap(),
         "mine 1"
     );
     assert_eq!(
@@ -333,8 +333,10 @@ fn another_root_inside_the_image_is_never_mixed_with_the_images_own() {
     for nested in [
         file("rootfs/var/lib/dpkg/status", "evil 1"),
         file("rootfs/var/lib/dpkg/status.d/x", "evil 1"),
+        hardlink("rootfs/var/lib/dpkg/status.d/x", "opt/evil"),
     ] {
-        let examination = Image::of(&[&[debian(), file(DPKG, "bash 5"), nested]]).examine();
+        let evil = file("opt/evil", "evil 1");
+        let examination = Image::of(&[&[debian(), file(DPKG, "bash 5"), evil, nested]]).examine();
         assert_eq!(packages(&examination).len(), 1);
         assert_eq!(kinds(&examination), [ProblemKind::NestedRoot]);
     }
@@ -388,7 +390,10 @@ fn a_language_package_listed_and_unchanged_is_owned() {
     );
     let owned = Some("pkg:deb/debian/python3-urllib3".to_owned());
     assert_eq!(owner(&[&[debian(), wheel.clone(), listed.clone()]]), owned);
-    assert_eq!(owner(&[&[debian(), wheel.clone()], &[listed.clone()]]), owned);
+    assert_eq!(
+        owner(&[&[debian(), wheel.clone()], std::slice::from_ref(&listed)]),
+        owned
+    );
     assert_eq!(owner(&[&[debian(), wheel.clone(), with_sum.clone()]]), owned);
     assert_eq!(
         owner(&[&[debian(), wheel.clone(), file(DPKG, "python3-urllib3 1")]]),
@@ -398,11 +403,17 @@ fn a_language_package_listed_and_unchanged_is_owned() {
     // A later pip install over the same files: not what the distribution repairs any more.
     let newer = file(METADATA, "urllib3 2");
     assert_eq!(
-        owner(&[&[debian(), wheel.clone(), listed.clone()], &[newer.clone()]]),
+        owner(&[
+            &[debian(), wheel.clone(), listed.clone()],
+            std::slice::from_ref(&newer)
+        ]),
         None
     );
     assert_eq!(
-        owner(&[&[debian(), wheel.clone(), with_sum.clone()], &[newer.clone()]]),
+        owner(&[
+            &[debian(), wheel.clone(), with_sum.clone()],
+            std::slice::from_ref(&newer)
+        ]),
         None
     );
     assert_eq!(
@@ -413,11 +424,14 @@ fn a_language_package_listed_and_unchanged_is_owned() {
 
     // The same bytes again in a later layer are still what was installed, where a checksum says so.
     assert_eq!(
-        owner(&[&[debian(), wheel.clone(), with_sum], &[wheel.clone()]]),
+        owner(&[&[debian(), wheel.clone(), with_sum], std::slice::from_ref(&wheel)]),
         owned
     );
     assert_eq!(
-        owner(&[&[debian(), wheel.clone(), listed.clone()], &[wheel.clone()]]),
+        owner(&[
+            &[debian(), wheel.clone(), listed.clone()],
+            std::slice::from_ref(&wheel)
+        ]),
         None
     );
 
