@@ -54,5 +54,5 @@ pub fn analyze_layer(
         CancellationToken::new(),
         Arc::new(Silent),
     );
-    layer::LayerPass::new(&engine.kit, descriptor, layer::Focus::Everything).run(reader, watch)
+    layer::LayerPass::new(&engine.kit, descriptor, layer::Focus::Everything).run(reader, &watch)
 }

@@ -10,6 +10,7 @@ use shared::model::digest::Digest;
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::Revision;
 
+pub use super::decompress::Compression;
 pub use super::entries::{Entries, Entry, EntryKind, EntryTable};
 use crate::analyzers::{Checksum, Found};
 
@@ -20,6 +21,8 @@ pub struct LayerAnalysis {
     pub layer: Digest,
     /// What decided about the findings (I6).
     pub analyzer: Revision,
+    /// How the stored bytes are compressed; whether they are labelled so, each manifest has to answer for.
+    pub compression: Compression,
     /// SHA-256 of the uncompressed tar; `None` if it could not be decoded to its end.
     pub diff_id: Option<Digest>,
     /// Stored size in bytes.

@@ -1,5 +1,6 @@
-//! For tests only: layers and images made from lists of files, a source that holds them in memory, and tiny
-//! analyzers whose formats are a line each.
+//! For tests only: layers and images made from lists of files, and a source that holds them in memory.
+
+mod analyzers;
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read, Write};
@@ -10,14 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use shared::model::digest::Digest;
 use shared::model::document::{Descriptor, Document, IMAGE_CONFIG_TYPES, MANIFEST_TYPES};
-use shared::model::package::{Evidence, Package, PackageKind};
-use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::{Distribution, Inventory, Subject};
+use shared::model::problem::ProblemKind;
+use shared::model::report::{Inventory, Subject};
 
+use self::analyzers::ANALYZERS;
 use super::engine::{Engine, Silent};
 use super::examine::{Examination, ExamineError};
-use super::matcher::Analyzers;
-use crate::analyzers::{Analyzer, CapturedFile, Checksum, FileClass, Found, OwnedFile, OwnedFiles, Trigger};
 use crate::limits::Limits;
 use crate::source::{ImageSource, SourceError};
 
@@ -137,7 +136,7 @@ impl MemorySource {
         descriptor
     }
 
-    pub(super) fn document(&mut self, media_type: &str, body: &serde_json::Value) -> Descriptor {
+    pub(super) fn hold_document(&mut self, media_type: &str, body: &serde_json::Value) -> Descriptor {
         let bytes = serde_json::to_vec(body).unwrap();
         let descriptor = descriptor(media_type, &bytes);
         let digest = descriptor.digest.clone();
@@ -147,6 +146,16 @@ impl MemorySource {
 
     pub(super) fn spoil(&mut self, digest: &Digest, fault: Fault) {
         self.faults.insert(digest.clone(), fault);
+    }
+
+    /// Another source that holds the same.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            documents: self.documents.clone(),
+            blobs: self.blobs.clone(),
+            faults: self.faults.clone(),
+            deliveries: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn forget(&mut self, digest: &Digest) {
@@ -267,7 +276,7 @@ impl Image {
         let manifest = serde_json::json!({
             "schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "config": config, "layers": layers,
         });
-        (source.document(MANIFEST_TYPES[0], &manifest), layers)
+        (source.hold_document(MANIFEST_TYPES[0], &manifest), layers)
     }
 
     /// Examines the image with the tiny analyzers.
@@ -322,7 +331,12 @@ pub(super) fn inventory(examination: &Examination) -> &Inventory {
 pub(super) fn packages(examination: &Examination) -> Vec<String> {
     let packages = inventory(examination).packages.iter();
     packages
-        .map(|package| format!("{} at {} from {}", package.purl, package.path, package.introduced_in.0))
+        .map(|package| {
+            format!(
+                "{} at {} from {}",
+                package.purl, package.path, package.introduced_in.0
+            )
+        })
         .collect()
 }
 
@@ -332,129 +346,3 @@ pub(super) fn kinds(examination: &Examination) -> Vec<ProblemKind> {
     kinds.dedup();
     kinds
 }
-
-pub(super) const ANALYZERS: Analyzers = &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking];
-
-/// `name version` a line; `owns PACKAGE PATH [CHECKSUM OF CONTENT]`; anything else cannot be read.
-struct Database;
-/// `id version`.
-struct Release;
-/// `name version`.
-struct Wheel;
-/// `name version` a line.
-struct Jar;
-/// ELF magic, then `name version` a line.
-struct Binary;
-/// Whatever it reads, it fails.
-struct Panicking;
-
-fn package(kind: PackageKind, line: &str) -> Option<Package> {
-    let (name, version) = line.split_once(' ')?;
-    Some(Package {
-        kind,
-        namespace: None,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        architecture: None,
-        source: None,
-        vendor: None,
-        module: None,
-        licenses: Vec::new(),
-        evidence: Evidence::Installed,
-    })
-}
-
-fn lines(kind: PackageKind, content: &[u8]) -> Found {
-    let mut found = Found::default();
-    for line in String::from_utf8_lossy(content).lines() {
-        match package(kind, line) {
-            Some(package) => found.push(package),
-            None => found.problems.push(Problem::new(ProblemKind::DatabaseUnreadable, "bad line")),
-        }
-    }
-    found
-}
-
-fn owned(rest: &str) -> OwnedFiles {
-    let mut words = rest.split(' ');
-    let package = words.next().unwrap().to_owned();
-    let path = words.next().unwrap().to_owned();
-    let checksum = words.next().map(|content| {
-        use sha2::Digest as _;
-        Checksum::Sha256(sha2::Sha256::digest(content.replace('_', " ")).into())
-    });
-    OwnedFiles { package, architecture: None, files: vec![OwnedFile { path, checksum }] }
-}
-
-macro_rules! analyzer {
-    ($type:ident, $name:literal, $class:ident, $triggers:expr, $read:expr) => {
-        impl Analyzer for $type {
-            fn name(&self) -> &'static str {
-                $name
-            }
-            fn version(&self) -> u32 {
-                1
-            }
-            fn triggers(&self) -> &'static [Trigger] {
-                &$triggers
-            }
-            fn class(&self) -> FileClass {
-                FileClass::$class
-            }
-            fn analyze(&self, file: &CapturedFile<'_>, _limits: &Limits) -> Found {
-                let read: fn(&CapturedFile<'_>) -> Found = $read;
-                read(file)
-            }
-        }
-    };
-}
-
-analyzer!(
-    Database,
-    "database",
-    Database,
-    [
-        Trigger::Path("var/lib/dpkg/status"),
-        Trigger::Path("lib/apk/db/installed"),
-        Trigger::Parent("var/lib/dpkg/status.d"),
-    ],
-    |file| {
-        let text = String::from_utf8_lossy(file.content);
-        let (owns, packages): (Vec<&str>, Vec<&str>) =
-            text.lines().partition(|line| line.starts_with("owns "));
-        let mut found = lines(PackageKind::Deb, packages.join("\n").as_bytes());
-        found.owned = owns.iter().map(|line| owned(&line[5..])).collect();
-        found
-    }
-);
-analyzer!(
-    Release,
-    "release",
-    Text,
-    [
-        Trigger::Path("etc/os-release"),
-        Trigger::Path("usr/lib/os-release"),
-        Trigger::Path("etc/debian_version"),
-    ],
-    |file| {
-        let text = String::from_utf8_lossy(file.content);
-        let distribution = text.split_once(' ').map(|(id, version)| Distribution {
-            id: id.to_owned(),
-            version: version.to_owned(),
-            codename: None,
-            like: Vec::new(),
-            name: text.clone().into_owned(),
-        });
-        Found { distribution, ..Found::default() }
-    }
-);
-analyzer!(Wheel, "wheel", Text, [Trigger::Parent(".dist-info")], |file| lines(
-    PackageKind::PyPi,
-    file.content
-));
-analyzer!(Jar, "jar", Binary, [Trigger::Extension(".jar")], |file| lines(PackageKind::Maven, file.content));
-analyzer!(Binary, "binary", Binary, [Trigger::Magic(b"\x7fELF")], |file| lines(
-    PackageKind::Golang,
-    &file.content[4..]
-));
-analyzer!(Panicking, "panicking", Text, [Trigger::Name("panic.me")], |_| panic!("as a test demands"));

@@ -11,6 +11,7 @@ mod zstd;
 
 use std::io::{self, BufRead, Read};
 
+use serde::{Deserialize, Serialize};
 use shared::model::digest::{Algorithm, Digest};
 
 use super::halt::Halt;
@@ -25,12 +26,18 @@ const PEEK: usize = 18;
 const RATIO_FROM: u64 = 1 << 30;
 
 /// How a layer is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
     Plain,
+    /// RFC 1952.
     Gzip,
+    /// RFC 8878.
     Zstd,
+    /// bzip2.
     Bzip2,
+    /// xz.
     Xz,
 }
 

@@ -46,7 +46,11 @@ impl Halt {
     pub(super) fn of(error: io::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(halt) => halt,
-            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<TarError>()) => {
+            Err(error)
+                if error
+                    .get_ref()
+                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<TarError>) =>
+            {
                 Self::Corrupt(error.to_string())
             }
             Err(error) => Self::Source(error),

@@ -17,7 +17,6 @@ use super::decompress::{Compression, Digests, Inflated};
 use super::engine::Kit;
 use super::entries::EntryWriter;
 use super::halt::Halt;
-use super::layer_type;
 use super::matcher::split;
 use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
@@ -80,6 +79,7 @@ pub(super) struct LayerPass<'a> {
     links: Vec<WantedLink>,
     nested_databases: Vec<u32>,
     package_count: usize,
+    compression: Compression,
     problems: Problems,
 }
 
@@ -97,6 +97,7 @@ impl<'a> LayerPass<'a> {
             links: Vec::new(),
             nested_databases: Vec::new(),
             package_count: 0,
+            compression: Compression::Plain,
             problems: Problems::default(),
         }
     }
@@ -105,11 +106,11 @@ impl<'a> LayerPass<'a> {
     pub(super) fn run(
         mut self,
         source: Box<dyn Read + Send>,
-        watch: Watch,
+        watch: &Watch,
     ) -> Result<LayerAnalysis, LayerError> {
         let stored = Stored::new(source, self.descriptor, watch.clone());
         let digests = match Inflated::open(stored, &self.kit.limits) {
-            Ok(inflated) => self.read(inflated, &watch),
+            Ok(inflated) => self.read(inflated, watch),
             Err((halt, stored)) => self.read_undecodable(halt, *stored),
         };
         let digests = digests.map_err(|halt| self.error(halt))?;
@@ -126,7 +127,7 @@ impl<'a> LayerPass<'a> {
     }
 
     fn read(&mut self, inflated: Inflated, watch: &Watch) -> Result<Digests, Halt> {
-        self.compare_media_type(inflated.compression());
+        self.compression = inflated.compression();
         // Taken before any capture permit and by all layers in this order, so that nobody waits in a circle.
         let _window = match inflated.extraordinary_window() {
             Some(bytes) => Some(self.kit.windows.acquire(bytes, watch)?),
@@ -295,14 +296,6 @@ impl<'a> LayerPass<'a> {
         }
     }
 
-    fn compare_media_type(&mut self, actual: Compression) {
-        let stated = layer_type::compression(&self.descriptor.media_type);
-        if let Some(stated) = stated.filter(|stated| *stated != actual) {
-            let detail = format!("a layer of type {} is {}", stated.name(), actual.name());
-            self.problem(ProblemKind::LayerMediatypeMismatch, detail);
-        }
-    }
-
     /// Turns what stops the layer but not the image into a problem.
     fn outlive(&mut self, result: Result<(), Halt>) -> Result<(), Halt> {
         let Err(halt) = result else { return Ok(()) };
@@ -336,6 +329,7 @@ impl<'a> LayerPass<'a> {
         let unpackable = |source| LayerError::Read { layer: layer.clone(), source };
         Ok(LayerAnalysis {
             analyzer: self.kit.revision.clone(),
+            compression: self.compression,
             diff_id: digests.inflated,
             size_bytes: digests.stored_bytes,
             inflated_bytes: digests.inflated_bytes,

@@ -420,6 +420,3 @@ impl<'a> Walk<'a> {
         true
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,6 @@
 //! the others are analysed all the same.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -16,9 +15,9 @@ use tokio::time::timeout_at;
 use tracing::Span;
 
 use super::{Case, ExamineError};
-use crate::image::analysis::{Evidence, LayerAnalysis};
+use crate::image::analysis::{Compression, Evidence, LayerAnalysis};
 use crate::image::layer::{Focus, LayerError, LayerPass, Request};
-use crate::image::layer_type::LayerType;
+use crate::image::layer_type::{self, LayerType};
 use crate::image::stored::Watch;
 use crate::source::SourceError;
 
@@ -129,7 +128,8 @@ impl Case<'_> {
         };
         Ok(match layer_type {
             LayerType::Tar | LayerType::Foreign | LayerType::Encrypted => {
-                Outcome::Analysed(Arc::new(analysis), Vec::new())
+                let mislabelled = mislabelled(layer, analysis.compression).into_iter().collect();
+                Outcome::Analysed(Arc::new(analysis), mislabelled)
             }
             LayerType::Artifact | LayerType::Unknown => sniffed(layer, analysis),
         })
@@ -190,7 +190,7 @@ impl Case<'_> {
         let (descriptor, span) = (layer.clone(), Span::current());
         let pass = task::spawn_blocking(move || {
             let _held = (place, span.entered());
-            LayerPass::new(&kit, &descriptor, focus).run(reader as Box<dyn Read + Send>, watch)
+            LayerPass::new(&kit, &descriptor, focus).run(reader, &watch)
         });
         let failed = |kind, detail: String| Problem::new(kind, detail).in_layer(&layer.digest);
         match pass.await {
@@ -232,6 +232,14 @@ fn unavailable(layer: &Descriptor, error: SourceError) -> Result<Attempt, Examin
         }
         SourceError::Malformed { .. } => Attempt::Failed(problem(ProblemKind::LayerMalformed)),
     })
+}
+
+/// The label did not decide, but a wrong one is worth knowing.
+fn mislabelled(layer: &Descriptor, actual: Compression) -> Option<Problem> {
+    let stated = layer_type::compression(&layer.media_type).filter(|stated| *stated != actual)?;
+    let detail = format!("a layer labelled {} is {}", stated.name(), actual.name());
+    let problem = Problem::new(ProblemKind::LayerMediatypeMismatch, detail);
+    Some(problem.in_layer(&layer.digest))
 }
 
 /// A layer of an unknown type counts if it is a tar; that nobody defined the type is a problem either way.

@@ -193,7 +193,8 @@ impl<'a> Sightings<'a> {
                     || !evidence.problems.is_empty()
             });
             let is_at_home = kit.matcher.is_in_root(known.analyzer, &tree.path(file.node));
-            if !is_settled && !(is_at_home && file.content == Some(file.made_by)) {
+            let was_offered = is_at_home && file.content == Some(file.made_by);
+            if !is_settled && !was_offered {
                 self.request(content, name, known.path.to_owned());
             }
         }
@@ -255,14 +256,21 @@ impl Sighting<'_> {
             let mut levels = found.packages.iter().map(|found| found.package.kind.level());
             !found.owned.is_empty() || found.distribution.is_some() || levels.any(|level| level == Level::Os)
         };
+        // What was read because a link leads there counts where the link is.
+        let linked = self
+            .evidence
+            .iter()
+            .find_map(|evidence| evidence.read_as.as_deref());
+        let place = linked.map_or(&*self.path, str::as_bytes);
         let is_elsewhere = |reading: &Reading| {
-            let position = kit.analyzers.iter().position(|one| one.name() == reading.analyzer);
-            position.is_some_and(|analyzer| !kit.matcher.is_in_root(analyzer, &self.path))
+            let position = kit
+                .analyzers
+                .iter()
+                .position(|one| one.name() == reading.analyzer);
+            position.is_some_and(|analyzer| !kit.matcher.is_in_root(analyzer, place))
         };
-        // What was read through a link counts where the link is, and requests name only paths of the root.
-        self.evidence.iter().all(|evidence| evidence.read_as.is_none())
-            && self.file.content == Some(self.file.made_by)
-            && self.readings.iter().filter(concerns_system).any(|reading| is_elsewhere(reading))
+        let mut readings = self.readings.iter().filter(concerns_system);
+        readings.any(|reading| is_elsewhere(reading))
     }
 }
 
