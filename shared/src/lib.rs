@@ -6,4 +6,5 @@
 
 pub mod model;
 pub mod queue;
+pub mod registry;
 pub mod store;
