@@ -9,5 +9,6 @@ pub mod model;
 pub mod output;
 pub mod policy;
 pub mod queue;
+pub mod registry;
 pub mod store;
 pub mod telemetry;

@@ -1,0 +1,155 @@
+//! One registry as the client uses it: ask, prove who we are if asked to, try again, and take turns.
+
+use std::sync::Arc;
+
+use reqwest::{Method, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::model::image::RegistryHost;
+
+use super::auth::{Authorization, Authorizer, Scope};
+use super::body::Answer;
+use super::challenge;
+use super::config::RegistryConfig;
+use super::error::{ConfigurationError, RegistryError};
+use super::http::{Http, Question};
+use super::refusal;
+use super::retry::retrying;
+
+/// The way to one registry, and everything that is remembered about it.
+pub(super) struct Connection {
+    config: RegistryConfig,
+    http: Http,
+    authorizer: Authorizer,
+    /// Documents have their own lane: a gate that resolves a tag must not wait behind layers.
+    documents: Arc<Semaphore>,
+    blobs: Arc<Semaphore>,
+}
+
+/// How a registry received us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It asks nobody who they are.
+    Open,
+    /// It wanted a token, and gave one to an anonymous client.
+    Anonymous,
+    /// It accepted the configured credentials; the text says which, without their secret.
+    LoggedIn(String),
+}
+
+impl Connection {
+    pub(super) fn new(config: RegistryConfig) -> Result<Self, ConfigurationError> {
+        let lane = || Arc::new(Semaphore::new(config.concurrency.get().min(Semaphore::MAX_PERMITS)));
+        Ok(Self {
+            http: Http::new(&config)?,
+            authorizer: Authorizer::new(&config),
+            documents: lane(),
+            blobs: lane(),
+            config,
+        })
+    }
+
+    pub(super) fn config(&self) -> &RegistryConfig {
+        &self.config
+    }
+
+    pub(super) fn host(&self) -> &RegistryHost {
+        &self.config.host
+    }
+
+    /// A question to the registry itself. `path` begins with `/v2/`.
+    pub(super) fn question(&self, method: Method, path: &str, what: &str) -> Question {
+        Question {
+            method,
+            url: self.http.url(path),
+            what: what.to_owned(),
+            accept: None,
+            offset: 0,
+        }
+    }
+
+    /// Asks for a small answer, hands it to `read`, and does both again while that may help.
+    pub(super) async fn fetch<T, F, Read>(
+        &self,
+        question: &Question,
+        scope: &Scope,
+        read: F,
+    ) -> Result<T, RegistryError>
+    where
+        F: Fn(Answer) -> Read,
+        Read: Future<Output = Result<T, RegistryError>>,
+    {
+        let _turn = turn(&self.documents).await;
+        retrying(&self.config, || async {
+            let answer = self.ask(question, scope).await?;
+            if answer.status() == StatusCode::OK {
+                read(answer).await
+            } else {
+                Err(refusal::of(answer, self.host(), &question.what).await)
+            }
+        })
+        .await
+    }
+
+    /// Waits until fewer than the configured number of blobs are being pulled.
+    pub(super) async fn blob_turn(&self) -> OwnedSemaphorePermit {
+        turn(&self.blobs).await
+    }
+
+    /// Asks once, answering a challenge if there is one. The answer has any status but 401.
+    pub(super) async fn ask(&self, question: &Question, scope: &Scope) -> Result<Answer, RegistryError> {
+        let known = self.authorizer.known(scope).await;
+        let shown = known.as_ref().map(|known| &known.header);
+        let answer = self.http.ask(question, shown).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let fresh = self.authorize(&answer, scope, known.as_ref()).await?;
+        if known.is_some_and(|known| known.header == fresh.header) {
+            return Err(self.authorizer.unauthorized(scope));
+        }
+        let answer = self.http.ask(question, Some(&fresh.header)).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            return Err(self.authorizer.unauthorized(scope));
+        }
+        Ok(answer)
+    }
+
+    async fn authorize(
+        &self,
+        refused: &Answer,
+        scope: &Scope,
+        rejected: Option<&Arc<Authorization>>,
+    ) -> Result<Arc<Authorization>, RegistryError> {
+        let challenge =
+            challenge::parse(refused.headers()).ok_or_else(|| self.authorizer.unauthorized(scope))?;
+        self.authorizer
+            .obtain(&self.http, &challenge, scope, rejected)
+            .await
+    }
+
+    /// How the registry receives us: distribution-spec "Determining Support".
+    pub(super) async fn check(&self) -> Result<Access, RegistryError> {
+        let question = self.question(Method::GET, "/v2/", "its API");
+        let answer = self.http.ask(&question, None).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(Access::Open),
+            StatusCode::UNAUTHORIZED => {
+                self.fetch(&question, &Scope::Presence, |_| async { Ok(()) })
+                    .await?;
+                Ok(match self.authorizer.credentials() {
+                    super::Credentials::Anonymous => Access::Anonymous,
+                    credentials => Access::LoggedIn(credentials.to_string()),
+                })
+            }
+            _ => Err(refusal::of(answer, self.host(), &question.what).await),
+        }
+    }
+}
+
+async fn turn(lane: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(lane)
+        .acquire_owned()
+        .await
+        .expect("the semaphores are never closed")
+}

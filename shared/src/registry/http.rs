@@ -1,0 +1,249 @@
+//! One exchange with a registry over HTTP: redirects followed by our own rules, everything with a deadline.
+//!
+//! Two clients: `home` dials the registry and its token services, which the operator configured; `away`
+//! dials whatever a redirect names, through a resolver that judges addresses (I8).
+//! HTTP/1.1 only: over HTTP/2 all transfers share one window, and a layer that nobody reads for a while
+//! would hold up the others.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use reqwest::{Certificate, Client, ClientBuilder, Method, Response, Url};
+
+use crate::model::image::RegistryHost;
+
+use super::address::{AddressGuard, GuardedResolver};
+use super::body::Answer;
+use super::config::{RegistryConfig, Timeouts, Transport};
+use super::error::{ConfigurationError, Refusal, RegistryError, TransportError};
+
+/// How many redirects are followed, one after the other.
+const MOST_REDIRECTS: usize = 5;
+const USER_AGENT: &str = concat!("tidewaiter/", env!("CARGO_PKG_VERSION"));
+
+/// One question.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    /// What it is about, for error messages.
+    pub(super) what: String,
+    /// The `Accept` header.
+    pub(super) accept: Option<&'static str>,
+    /// Ask only for what follows this many bytes.
+    pub(super) offset: u64,
+}
+
+/// The way to one registry.
+pub(super) struct Http {
+    host: RegistryHost,
+    origin: Url,
+    home: Client,
+    away: Client,
+    guard: Arc<AddressGuard>,
+    timeouts: Timeouts,
+}
+
+impl Http {
+    pub(super) fn new(config: &RegistryConfig) -> Result<Self, ConfigurationError> {
+        let scheme = match config.transport {
+            Transport::Https => "https",
+            Transport::PlainHttp => "http",
+        };
+        let dialled = config.dialled();
+        let origin = Url::parse(&format!("{scheme}://{dialled}/"))
+            .ok()
+            .filter(|url| url.host().is_some())
+            .ok_or_else(|| ConfigurationError::Url(dialled.to_owned()))?;
+        let guard = AddressGuard::new(origin.host_str().unwrap_or_default(), config.redirect_targets);
+        let built = |builder: ClientBuilder| {
+            builder
+                .build()
+                .map_err(|error| ConfigurationError::Client(TransportError::http(error)))
+        };
+        Ok(Self {
+            host: config.host.clone(),
+            home: built(client(config)?)?,
+            away: built(client(config)?.dns_resolver(GuardedResolver(Arc::clone(&guard))))?,
+            origin,
+            guard,
+            timeouts: config.timeouts.clone(),
+        })
+    }
+
+    /// A URL of the registry itself. `path` begins with `/`.
+    pub(super) fn url(&self, path: &str) -> Url {
+        let mut url = self.origin.clone();
+        url.set_path(path);
+        url
+    }
+
+    /// Asks, follows redirects, and returns the first answer that is none. `authorization` is shown to the
+    /// registry only, and no more once a redirect left it.
+    pub(super) async fn ask(
+        &self,
+        question: &Question,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, RegistryError> {
+        let mut url = question.url.clone();
+        let mut authorization = authorization;
+        for _ in 0..=MOST_REDIRECTS {
+            let response = self.hop(question, &url, authorization).await?;
+            let Some(next) = self.redirect(&url, &response)? else {
+                return Ok(Answer::new(response, &self.host, &question.what, &self.timeouts));
+            };
+            if next.origin() != url.origin() {
+                authorization = None;
+            }
+            url = next;
+        }
+        Err(self.refused(Refusal::RedirectHops(MOST_REDIRECTS)))
+    }
+
+    async fn hop(
+        &self,
+        question: &Question,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, RegistryError> {
+        let client = if url.origin() == self.origin.origin() {
+            &self.home
+        } else {
+            let host = url
+                .host()
+                .ok_or_else(|| self.refused(Refusal::RedirectUrl(shown_host(url))))?;
+            self.guard
+                .check_literal(host)
+                .await
+                .map_err(|refusal| self.refused(refusal))?;
+            &self.away
+        };
+        // A transport encoding would make a Range, and the size of a descriptor, mean something else.
+        let mut request = client
+            .request(question.method.clone(), url.clone())
+            .header(ACCEPT_ENCODING, "identity");
+        if let Some(accept) = question.accept {
+            request = request.header(ACCEPT, accept);
+        }
+        if question.offset > 0 {
+            request = request.header(RANGE, format!("bytes={}-", question.offset));
+        }
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.send(request, &question.what).await
+    }
+
+    /// Sends a request to the token service at `realm`, which the caller has checked. Redirects are refused:
+    /// the credentials are for this host alone.
+    pub(super) async fn ask_realm(
+        &self,
+        request: impl FnOnce(&Client) -> reqwest::RequestBuilder,
+        realm: &Url,
+    ) -> Result<Answer, RegistryError> {
+        let what = format!("a token from {}", shown_host(realm));
+        let response = self.send(request(&self.home), &what).await?;
+        if response.status().is_redirection() {
+            return Err(self.refused(Refusal::RealmRedirects(shown_host(realm))));
+        }
+        Ok(Answer::new(response, &self.host, &what, &self.timeouts))
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, what: &str) -> Result<Response, RegistryError> {
+        let unavailable = |source| RegistryError::Unavailable {
+            host: self.host.clone(),
+            what: what.to_owned(),
+            source,
+        };
+        match tokio::time::timeout(self.timeouts.first_byte, request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(match refusal_within(&error) {
+                Some(refusal) => self.refused(refusal),
+                None => unavailable(TransportError::http(error)),
+            }),
+            Err(_) => {
+                let seconds = self.timeouts.first_byte.as_secs_f32();
+                let message = format!("no answer within {seconds} seconds");
+                Err(unavailable(TransportError::new(message)))
+            }
+        }
+    }
+
+    /// Where an answer redirects to, if it does and we may go there.
+    fn redirect(&self, from: &Url, response: &Response) -> Result<Option<Url>, RegistryError> {
+        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return Ok(None);
+        }
+        let target = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|location| location.to_str().ok())
+            .and_then(|location| from.join(location).ok())
+            .filter(|url| url.username().is_empty() && url.password().is_none())
+            .ok_or_else(|| self.refused(Refusal::RedirectUrl(shown_host(from))))?;
+        match (from.scheme(), target.scheme()) {
+            (_, "https") | ("http", "http") => Ok(Some(target)),
+            _ => Err(self.refused(Refusal::RedirectScheme(shown_host(&target)))),
+        }
+    }
+
+    pub(super) fn refused(&self, source: Refusal) -> RegistryError {
+        RegistryError::Refused {
+            host: self.host.clone(),
+            source,
+        }
+    }
+}
+
+/// Host and port of a URL, the only part of it that may appear in messages.
+pub(super) fn shown_host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("a URL without host");
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn client(config: &RegistryConfig) -> Result<ClientBuilder, ConfigurationError> {
+    // reqwest panics where no provider was chosen; whoever chose before us stays chosen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .http1_only()
+        .connect_timeout(config.timeouts.connect);
+    for path in &config.ca_certificates {
+        builder = builder.tls_certs_merge(certificates(path)?);
+    }
+    Ok(builder)
+}
+
+fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, ConfigurationError> {
+    let unreadable = |source: Arc<dyn Error + Send + Sync>| ConfigurationError::CaCertificates {
+        path: path.display().to_string(),
+        source,
+    };
+    let pem = std::fs::read(path).map_err(|error| unreadable(Arc::new(error)))?;
+    let found =
+        Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(Arc::new(TransportError::http(error))))?;
+    if found.is_empty() {
+        return Err(unreadable(Arc::new(TransportError::new("it holds no certificate"))));
+    }
+    Ok(found)
+}
+
+/// The verdict of our resolver, which reaches us wrapped in the HTTP client's own errors.
+fn refusal_within(error: &reqwest::Error) -> Option<Refusal> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref::<Refusal>() {
+            return Some(refusal.clone());
+        }
+        cause = error.source();
+    }
+    None
+}
