@@ -16,8 +16,20 @@ use shared::model::report::{Distribution, Revision};
 
 use crate::limits::Limits;
 
+pub mod cargo_auditable;
+mod executable;
+pub mod go_binary;
+pub mod node;
+pub mod python;
+
 /// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
-pub const ALL: &[&dyn Analyzer] = &[&os_release::OsRelease, &dpkg::Dpkg, &apk::Apk, &rpm::Rpm];
+pub const ALL: &[&dyn Analyzer] = &[
+    &node::Node,
+    &python::Python,
+    //J    &java::Java,
+    &go_binary::GoBinary,
+    &cargo_auditable::CargoAuditable,
+];
 
 /// Reads one package format.
 pub trait Analyzer: Send + Sync {

@@ -37,6 +37,29 @@ pub struct Package {
     pub evidence: Evidence,
 }
 
+impl Package {
+    /// A package of which nothing is known but its identity.
+    pub fn new(
+        kind: PackageKind,
+        name: impl Into<String>,
+        version: impl Into<String>,
+        evidence: Evidence,
+    ) -> Self {
+        Self {
+            kind,
+            namespace: None,
+            name: name.into(),
+            version: version.into(),
+            architecture: None,
+            source: None,
+            vendor: None,
+            module: None,
+            licenses: Vec::new(),
+            evidence,
+        }
+    }
+}
+
 /// The source package that a binary package was built from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SourcePackage {
