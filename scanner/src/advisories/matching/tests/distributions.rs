@@ -22,7 +22,7 @@ fn debian_is_matched_by_source_name_and_source_version() {
     let record = announcement("DSA-1-1", &["CVE-2024-7"], "0..1.2-1+deb12u1");
     let binary = built_from(debian("liba1", "1.2-1+b1"), "a", Some("1.2-1"));
     let finding = only(judged(
-        &[record.clone()],
+        std::slice::from_ref(&record),
         distribution("debian", "12"),
         vec![binary],
     ));
@@ -35,7 +35,7 @@ fn debian_is_matched_by_source_name_and_source_version() {
         (fixed("1.2-1+deb12u1"), vec!["DSA-1-1".to_owned()])
     );
     let same = only(judged(
-        &[record.clone()],
+        std::slice::from_ref(&record),
         distribution("debian", "12"),
         vec![debian("a", "1.2-1")],
     ));
@@ -154,7 +154,7 @@ fn headers_of_a_kernel_that_no_container_runs_do_not_count() {
     ] {
         let package = built_from(debian(name, "6.1.76-1"), "linux", None);
         let finding = only(judged(
-            &[record.clone()],
+            std::slice::from_ref(&record),
             distribution("debian", "12"),
             vec![package],
         ));
@@ -177,7 +177,11 @@ fn ubuntu_names_the_binaries_and_the_subscribers_fix() {
     record["affected"].as_array_mut().unwrap().push(pro);
     let judge = |name: &str, version: &str| {
         let package = built_from(debian(name, version), "a", None);
-        judged(&[record.clone()], distribution("ubuntu", "18.04"), vec![package])
+        judged(
+            std::slice::from_ref(&record),
+            distribution("ubuntu", "18.04"),
+            vec![package],
+        )
     };
     let finding = only(judge("liba1", "1.2"));
     assert_eq!(
@@ -253,7 +257,11 @@ fn a_modular_rpm_of_another_stream_is_not_matched_as_exact() {
     ] {
         let mut package = package(PackageKind::Rpm, "nodejs", version);
         package.module = label.map(str::to_owned);
-        let judgement = judged(&[record.clone()], distribution("almalinux", "9.4"), vec![package]);
+        let judgement = judged(
+            std::slice::from_ref(record),
+            distribution("almalinux", "9.4"),
+            vec![package],
+        );
         let confidence = judgement.findings.first().map(|finding| finding.confidence);
         assert_eq!(confidence, expected, "{version} {label:?}");
     }

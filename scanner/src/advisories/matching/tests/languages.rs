@@ -60,7 +60,7 @@ fn go_s_own_releases_match_with_and_without_their_prefix() {
     let record = advisory("GO-1", "Go", "stdlib", "0..1.20.1");
     for (version, found) in [("go1.20.0", 1), ("1.20.0", 1), ("v1.19.0", 1), ("go1.20.1", 0)] {
         let judgement = judged(
-            &[record.clone()],
+            std::slice::from_ref(&record),
             None,
             vec![package(PackageKind::Golang, "stdlib", version)],
         );
@@ -157,7 +157,7 @@ fn the_fix_is_the_smallest_on_the_same_major_that_is_not_affected_again() {
         (ranges(&["0..=1.4.0"]), "1.0.0", Fix::Unknown),
     ] {
         let finding = only(judged(
-            &[record.clone()],
+            std::slice::from_ref(&record),
             None,
             vec![package(PackageKind::Npm, "a", version)],
         ));
@@ -269,7 +269,7 @@ fn an_archive_without_group_is_matched_only_if_one_package_can_be_meant() {
     let other = advisory("GHSA-2", "Maven", "com.y:core", "0..2.0");
     let core = || vec![package(PackageKind::Maven, "core", "1.0")];
     assert_eq!(
-        only(judged(&[one.clone()], None, core())).confidence,
+        only(judged(std::slice::from_ref(&one), None, core())).confidence,
         Confidence::InferredGroup
     );
     let both = judged(&[one, other], None, core());
