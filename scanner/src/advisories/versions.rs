@@ -15,6 +15,8 @@ mod pep440;
 mod rpm;
 mod rubygems;
 mod semver;
+#[cfg(test)]
+mod tests;
 
 /// How a packaging system orders versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,10 +50,17 @@ pub enum Scheme {
 impl Scheme {
     /// The order of an OSV ecosystem, given with or without its suffix (`Debian:12`, `npm`); `None` if only exact
     /// versions can be compared.
+    ///
+    /// Those who repair other people's packages (`Root:Debian:12`, `Echo:npm`) name the ecosystem whose order they
+    /// use after their own name.
     pub fn of_ecosystem(ecosystem: &str) -> Option<Self> {
-        let base = ecosystem.split(':').next().unwrap_or(ecosystem);
+        let (base, suffix) = ecosystem.split_once(':').unwrap_or((ecosystem, ""));
         Some(match base {
-            "Debian" | "Ubuntu" | "Echo" => Self::Dpkg,
+            "Root" | "Docker Hardened Images" | "TuxCare" => return Self::of_ecosystem(suffix),
+            // `+echo.1` is a repair of the version before it: here build metadata count.
+            "Echo" if suffix == "npm" => Self::Pub,
+            "Echo" if !suffix.is_empty() => return Self::of_ecosystem(suffix),
+            "Debian" | "Ubuntu" | "Echo" | "opam" => Self::Dpkg,
             "Alpine"
             | "Wolfi"
             | "Chainguard"
@@ -61,13 +70,14 @@ impl Scheme {
             | "CleanStart" => Self::Apk,
             "Red Hat" | "AlmaLinux" | "Rocky Linux" | "SUSE" | "openSUSE" | "Azure Linux" | "openEuler"
             | "Mageia" | "Photon OS" => Self::Rpm,
-            "npm" | "crates.io" | "Go" | "Bitnami" | "Julia" | "SwiftURL" | "VSCode" | "Hex" => Self::Semver,
+            "npm" | "crates.io" | "Go" | "Hex" | "Bitnami" | "Julia" | "SwiftURL" | "VSCode"
+            | "ConanCenter" | "GitHub Actions" | "Linux" | "Kubernetes" => Self::Semver,
             "PyPI" => Self::Pep440,
             "Maven" => Self::Maven,
             "NuGet" => Self::NuGet,
             "RubyGems" => Self::RubyGems,
             "Packagist" => Self::Composer,
-            "CRAN" => Self::Cran,
+            "CRAN" | "Bioconductor" => Self::Cran,
             "Hackage" | "GHC" => Self::Hackage,
             "Pub" => Self::Pub,
             _ => return None,

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::{compare_digits, take_while};
 
-/// How `a` stands to `b`; `None` if either is empty or its epoch is no number.
+/// How `a` stands to `b`; `None` if either is empty, holds white space, or has an epoch that is no number.
 pub(super) fn compare(a: &str, b: &str) -> Option<Ordering> {
     let (a, b) = (Version::parse(a)?, Version::parse(b)?);
     Some(
@@ -26,7 +26,8 @@ impl<'a> Version<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let text = text.trim_ascii();
         let (epoch, rest) = text.split_once(':').unwrap_or(("", text));
-        if rest.is_empty() || !epoch.bytes().all(|byte| byte.is_ascii_digit()) {
+        let spaced = rest.contains(|c: char| c.is_ascii_whitespace());
+        if rest.is_empty() || spaced || !epoch.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));

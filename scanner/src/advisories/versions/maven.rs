@@ -5,9 +5,10 @@
 //! follows. The known words come first, in the order of development; the end of the text stands between `snapshot`
 //! and `sp`.
 //!
-//! Maven's own comparison goes round in circles where zeros stand before a dotted word (`1.0.0.rc` below `1`, `1`
-//! below `1-x`, `1-x` below `1.0.0.rc`). Here the word decides first on which side of the end of the text it stands,
-//! and only then the separators: so every three versions agree.
+//! A dotted word is not the same as a dashed one, as the specification had it when most ranges were written; since
+//! 3.8.7, Maven reads `.rc1` as `-rc1`. Read literally, that order goes round in circles where zeros stand before a
+//! dotted word (`1.0.0.rc` below `1`, `1` below `1-x`, `1-x` below `1.0.0.rc`). Here the word decides first on which
+//! side of the end of the text it stands, and only then the separators: so every three versions agree.
 
 use std::cmp::Ordering;
 

@@ -146,12 +146,9 @@ fn word_and_number<'a, T: Copy>(rest: &mut &'a [u8], words: &[(&str, T)]) -> Opt
             .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
     };
     let &(word, meaning) = words.iter().find(|(word, _)| starts(word))?;
-    ahead = &ahead[word.len()..];
-    let after_word = ahead;
-    skip(&mut ahead, is_separator);
-    let number = take_while(&mut ahead, is_digit);
-    // A separator without a number behind it belongs to what follows: `1.0a.dev1`.
-    *rest = if number.is_empty() { after_word } else { ahead };
+    *rest = &ahead[word.len()..];
+    skip(rest, is_separator);
+    let number = take_while(rest, is_digit);
     Some((meaning, number))
 }
 
