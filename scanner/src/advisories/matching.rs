@@ -45,23 +45,50 @@ pub struct Judgement {
 
 /// Judges every package of an inventory. The same inventory and revision give the same judgement.
 pub fn judge(inventory: &Inventory, database: &Database) -> Result<Judgement, DatabaseError> {
-    let scope = Scope::new(inventory, database);
-    let mut matcher = Matcher::new(database)?;
-    let mut coverage = coverage::Tally::new(&scope);
-    let mut findings = Vec::new();
-    for (index, installed) in (0..).zip(&inventory.packages) {
-        if installed.package.evidence == Evidence::Unmatched {
-            continue;
-        }
-        let asked = scope.questions(&installed.package, &matcher)?;
-        coverage.count(&installed.package, &asked);
-        let found = findings::of_package(&scope, &mut matcher, installed, PackageIndex(index), &asked)?;
-        findings.extend(found);
+    Judge::new(database)?.judge(inventory)
+}
+
+/// Judges many inventories by one database and remembers what they have in common: for judging a whole fleet again.
+pub struct Judge<'d> {
+    database: &'d Database,
+    matcher: Matcher<'d>,
+}
+
+impl<'d> Judge<'d> {
+    /// A judge who has not seen anything yet.
+    pub fn new(database: &'d Database) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            database,
+            matcher: Matcher::new(database)?,
+        })
     }
-    findings.sort_by(|a, b| order(a).cmp(&order(b)));
-    let (coverage, problems) = coverage.finish();
-    let support_ends = inventory.distribution.as_ref().and_then(ecosystems::support_ends);
-    Ok(Judgement { findings, problems, coverage, support_ends })
+
+    /// Judges every package of an inventory; what was judged before changes nothing but the time that it takes.
+    pub fn judge(&mut self, inventory: &Inventory) -> Result<Judgement, DatabaseError> {
+        let matcher = &mut self.matcher;
+        matcher.forget_excess();
+        let scope = Scope::new(inventory, self.database);
+        let mut coverage = coverage::Tally::new(&scope);
+        let mut findings = Vec::new();
+        for (index, installed) in (0..).zip(&inventory.packages) {
+            if installed.package.evidence == Evidence::Unmatched {
+                continue;
+            }
+            let asked = scope.questions(&installed.package, matcher)?;
+            coverage.count(&installed.package, &asked);
+            let found = findings::of_package(&scope, matcher, installed, PackageIndex(index), &asked)?;
+            findings.extend(found);
+        }
+        findings.sort_by(|a, b| order(a).cmp(&order(b)));
+        let (coverage, problems) = coverage.finish();
+        let support_ends = inventory.distribution.as_ref().and_then(ecosystems::support_ends);
+        Ok(Judgement {
+            findings,
+            problems,
+            coverage,
+            support_ends,
+        })
+    }
 }
 
 /// Counted before suppressed, worst first, exploited first, then by score; ids and places make it unique.

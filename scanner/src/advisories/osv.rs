@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use shared::model::report::{FindingKind, Severity};
 
-use super::severity::{self, CvssType};
+use super::severity::CvssType;
 
 /// One flaw, or one announcement of fixes, as its publisher states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,12 +188,6 @@ fn states_cves_as_related(id: &str) -> bool {
     ["ALSA-", "ALBA-", "ALEA-", "RLSA-", "RLBA-", "RLEA-", "RXSA-"]
         .iter()
         .any(|prefix| id.starts_with(prefix))
-}
-
-/// The rating in the first word of a summary, as Alma, Rocky and SUSE write it: `Important: kernel update`.
-fn word_in_summary(summary: &str) -> Option<Severity> {
-    let (word, _) = summary.split_once(':')?;
-    severity::from_word(word.trim())
 }
 
 #[cfg(test)]

@@ -88,16 +88,16 @@ fn components(advisories: &BTreeMap<String, Kept>) -> HashMap<String, Vec<String
 }
 
 /// The name under which people know a flaw: the CVE, else the GHSA, else the first.
-pub(crate) fn canonical<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let cve = names.clone().find(|name| is_cve(name));
-    let ghsa = || names.clone().find(|name| name.starts_with("GHSA-"));
-    cve.or_else(ghsa).or_else(|| names.clone().next())
+pub(crate) fn canonical(names: &[String]) -> Option<&str> {
+    let cve = names.iter().find(|name| is_cve(name));
+    let ghsa = || names.iter().find(|name| name.starts_with("GHSA-"));
+    cve.or_else(ghsa).or(names.first()).map(String::as_str)
 }
 
 /// Adds what a record of just one flaw says about it; the CVE's own record before GitHub's before others.
 fn contribute(kept: &Kept, flaws: &mut BTreeMap<String, (u8, StoredFlaw)>) {
     let head = &kept.head;
-    let Some(name) = canonical(head.names.iter().map(String::as_str)) else {
+    let Some(name) = canonical(&head.names) else {
         return;
     };
     if head.withdrawn || (name == head.id && head.names.len() == 1) {

@@ -35,6 +35,7 @@ pub(super) struct Kept {
 }
 
 /// One `affected` entry: its key, and its stored form without the record number.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct KeptEntry {
     /// `ecosystem \0 package`.
     pub(super) key: Box<str>,
@@ -106,12 +107,11 @@ impl Kept {
 
     /// Later changes win; of two versions from the same second one wins that does not depend on the order.
     fn is_newer_than(&self, other: &Self) -> bool {
-        fn rank(kept: &Kept) -> (i64, bool, usize, Vec<(&str, &[u8])>) {
-            let entries = kept.entries.iter().map(|entry| (&*entry.key, &*entry.bytes));
-            let entries: Vec<_> = entries.collect();
-            (kept.head.modified, kept.head.withdrawn, entries.len(), entries)
-        }
-        rank(self).cmp(&rank(other)).is_gt()
+        let rank = |kept: &Self| (kept.head.modified, kept.head.withdrawn, kept.entries.len());
+        let content = |kept: &Self| codec::to_bytes(&kept.head).unwrap_or_default();
+        let order = rank(self).cmp(&rank(other));
+        let order = order.then_with(|| self.entries.cmp(&other.entries));
+        order.then_with(|| content(self).cmp(&content(other))).is_gt()
     }
 }
 

@@ -111,6 +111,13 @@ fn numbered(advisories: &BTreeMap<String, Kept>) -> impl Iterator<Item = (Record
     (0..).zip(advisories.values())
 }
 
+/// One entry of a package, and whose it is.
+struct Mention<'k> {
+    number: RecordNumber,
+    kept: &'k Kept,
+    bytes: &'k [u8],
+}
+
 /// Every package with all of its entries, in the order of record numbers.
 ///
 /// The fingerprint before each value covers all that a judgement of the package can depend on.
@@ -118,10 +125,14 @@ fn affected_rows(
     advisories: &BTreeMap<String, Kept>,
     flaws: &BTreeMap<String, StoredFlaw>,
 ) -> Result<Rows, CodecError> {
-    let mut packages: BTreeMap<&str, Vec<(RecordNumber, &Kept, &[u8])>> = BTreeMap::new();
+    let mut packages: BTreeMap<&str, Vec<Mention<'_>>> = BTreeMap::new();
     for (number, kept) in numbered(advisories) {
         for entry in &kept.entries {
-            packages.entry(&entry.key).or_default().push((number, kept, &entry.bytes));
+            let bytes = &entry.bytes;
+            packages
+                .entry(&entry.key)
+                .or_default()
+                .push(Mention { number, kept, bytes });
         }
     }
     let mut rows = Rows::new();
@@ -129,7 +140,7 @@ fn affected_rows(
         let mut fingerprint = Sha256::new();
         // A postcard sequence is its length and its elements; an element is its number and its fields.
         let mut value = codec::to_bytes(&entries.len())?;
-        for (number, kept, bytes) in entries {
+        for Mention { number, kept, bytes } in entries {
             value.extend(codec::to_bytes(&number)?);
             value.extend(bytes);
             fingerprint.update(codec::to_bytes(&kept.head)?);

@@ -47,6 +47,9 @@ pub(super) fn between(older: &Database, newer: &Database) -> Result<ChangedPacka
     Ok(changed)
 }
 
+/// A key and its fingerprint.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// Keys with their fingerprints, in order.
 struct Rows<'d> {
     database: &'d Database,
@@ -60,7 +63,7 @@ impl<'d> Rows<'d> {
         Ok(Self { database, rows })
     }
 
-    fn next(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, DatabaseError> {
+    fn next(&mut self) -> Result<Option<Row>, DatabaseError> {
         let Some(row) = self.rows.next() else {
             return Ok(None);
         };

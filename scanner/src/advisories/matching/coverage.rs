@@ -81,7 +81,8 @@ impl<'s> Tally<'s> {
         match &self.scope.os {
             Some(os) => {
                 let wanted = os.ecosystems.names.first().map(String::as_str);
-                let ecosystem = os.names.first().copied().or(wanted).map(str::to_owned);
+                let known = wanted.filter(|name| os.names.contains(name));
+                let ecosystem = known.or(os.names.first().copied()).or(wanted).map(str::to_owned);
                 (subject, ecosystem, os.coverage())
             }
             None => (subject, None, CoverageState::None),

@@ -91,6 +91,9 @@ fn answers(
         all.affecting.extend(matches.affecting);
         all.sparing.extend(matches.sparing);
     }
+    if questions.len() < 2 {
+        return Ok(all);
+    }
     let affects = |number| all.affecting.iter().any(|found| found.number == number);
     all.sparing.retain(|number| !affects(*number));
     Ok(all)
@@ -154,21 +157,30 @@ fn pro_fixes(
     Ok(fixes)
 }
 
-/// One line about a flaw, and when it was first published.
+/// One line about a flaw, and when it was first published: by a record of just this flaw, else by any record of it,
+/// else by an announcement, which comes after the flaw.
 fn about(
     group: &Group<'_>,
     matcher: &mut Matcher<'_>,
 ) -> Result<(Option<String>, Option<Timestamp>), DatabaseError> {
-    let flaw = matcher.flaw(&group.id)?;
     let single = || group.matches.iter().filter(|found| found.head.cves.len() <= 1);
-    let own = single().find_map(|found| found.head.summary.clone());
+    let mut summary = single().find_map(|found| found.head.summary.clone());
+    let mut published = single().filter_map(|found| found.head.published).min();
+    if (summary.is_none() || published.is_none())
+        && let Some(flaw) = matcher.flaw(&group.id)?
+    {
+        summary = summary.or_else(|| flaw.summary.clone());
+        published = published.or(flaw.published);
+    }
     let announced = || group.matches.iter().find_map(|found| found.head.summary.clone());
-    let known = flaw.as_ref().and_then(|flaw| flaw.summary.clone());
-    let dates = single().filter_map(|found| found.head.published);
-    let dates = dates.chain(flaw.and_then(|flaw| flaw.published));
-    // An announcement is published after the flaw; its day is used only where nothing else is known.
-    let published =
-        dates.min().or_else(|| group.matches.iter().filter_map(|found| found.head.published).min());
+    let announced_at = || {
+        group
+            .matches
+            .iter()
+            .filter_map(|found| found.head.published)
+            .min()
+    };
+    let published = published.or_else(announced_at);
     let published = published.and_then(|seconds| Timestamp::from_second(seconds).ok());
-    Ok((own.or(known).or_else(announced), published))
+    Ok((summary.or_else(announced), published))
 }

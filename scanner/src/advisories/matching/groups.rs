@@ -37,13 +37,13 @@ fn own_record_of(announcement: &str, cve: &str) -> Option<String> {
 pub(super) fn group<'m>(
     matches: &'m [Match],
     sparing: &[RecordNumber],
-    matcher: &mut Matcher<'_>,
+    matcher: &Matcher<'_>,
 ) -> Result<Vec<Group<'m>>, DatabaseError> {
     let mut groups: BTreeMap<String, Vec<&Match>> = BTreeMap::new();
     for found in matches {
         for id in flaws_of(&found.head) {
             if let Some(own) = own_record_of(&found.head.id, id)
-                && let Some(number) = matcher.standing(&own)?
+                && let Some(number) = matcher.number_of(&own)?
                 && sparing.contains(&number)
             {
                 continue;
@@ -61,8 +61,7 @@ pub(super) fn group<'m>(
 /// The flaws that a record speaks about: each of its CVEs, or the one that has no CVE.
 fn flaws_of(head: &StoredAdvisory) -> Vec<&str> {
     if head.cves.is_empty() {
-        let names = head.names.iter().map(String::as_str);
-        return vec![canonical(names).unwrap_or(&head.id)];
+        return vec![canonical(&head.names).unwrap_or(&head.id)];
     }
     head.cves.iter().map(String::as_str).collect()
 }
@@ -87,7 +86,7 @@ impl Group<'_> {
         &self,
         kind: PackageKind,
         sparing: &[RecordNumber],
-        matcher: &mut Matcher<'_>,
+        matcher: &Matcher<'_>,
     ) -> Result<bool, DatabaseError> {
         let native = match kind {
             PackageKind::Golang => Some("GO-"),
@@ -102,7 +101,7 @@ impl Group<'_> {
         let names = self.matches.iter().flat_map(|found| &found.head.names);
         let names: BTreeSet<&String> = names.collect();
         for name in names {
-            if let Some(number) = matcher.standing(name)?
+            if let Some(number) = matcher.number_of(name)?
                 && sparing.contains(&number)
             {
                 return Ok(true);

@@ -55,7 +55,10 @@ pub(super) struct Asker<'p> {
 
 type Key = (String, String, String);
 
-/// The database with a memory for the time of one judgement.
+/// The most answers and advisories that are remembered between images.
+const MOST_REMEMBERED: usize = 400_000;
+
+/// The database with a memory for what was asked before.
 pub(super) struct Matcher<'d> {
     reader: Reader<'d>,
     heads: HashMap<RecordNumber, Rc<StoredAdvisory>>,
@@ -149,11 +152,19 @@ impl<'d> Matcher<'d> {
         Ok(head)
     }
 
-    /// The number of an advisory that is not withdrawn.
-    pub(super) fn standing(&mut self, id: &str) -> Result<Option<RecordNumber>, DatabaseError> {
-        match self.reader.number_of(id)? {
-            Some(number) if !self.head(number)?.withdrawn => Ok(Some(number)),
-            Some(_) | None => Ok(None),
+    /// The number of an advisory, if there is one of this id.
+    pub(super) fn number_of(&self, id: &str) -> Result<Option<RecordNumber>, DatabaseError> {
+        self.reader.number_of(id)
+    }
+
+    /// Forgets what was remembered, once it is more than any single image needs.
+    pub(super) fn forget_excess(&mut self) {
+        let remembered = self.heads.len() + self.flaws.len() + self.answers.len() + self.cves.len();
+        if remembered > MOST_REMEMBERED {
+            self.heads.clear();
+            self.flaws.clear();
+            self.answers.clear();
+            self.cves.clear();
         }
     }
 

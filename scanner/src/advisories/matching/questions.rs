@@ -141,16 +141,16 @@ impl<'a> Scope<'a> {
 
 impl<'a> OsScope<'a> {
     fn new(distribution: &'a Distribution, ecosystems: OsEcosystems, database: &'a Database) -> Self {
-        // A record that names a distribution without a release speaks about all of its releases.
-        let is_base = |name: &str| ecosystems.names.iter().any(|known| names::base(known) == name);
-        let known = database.ecosystems().iter().map(|row| row.name.as_str());
-        let names = known.filter(|name| ecosystems.covers(name) || is_base(name)).collect();
-        let pro = ecosystems.names.iter().find_map(|name| {
-            let pro = format!("Ubuntu:Pro:{}", name.strip_prefix("Ubuntu:")?);
-            let known = database.ecosystems().iter().find(|row| row.name == pro)?;
-            Some(known.name.as_str())
-        });
-        Self { distribution, ecosystems, names, pro }
+        let known = || database.ecosystems().iter().map(|row| row.name.as_str());
+        let names = known().filter(|name| ecosystems.covers(name)).collect();
+        let subscription = &ecosystems.subscription;
+        let pro = known().find(|name| subscription.iter().any(|wanted| wanted == name));
+        Self {
+            distribution,
+            ecosystems,
+            names,
+            pro,
+        }
     }
 
     /// How much the advisories can say; nothing, if the database has none of them.

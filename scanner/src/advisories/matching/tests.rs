@@ -11,7 +11,8 @@ use shared::model::image::Platform;
 use shared::model::layer::LayerIndex;
 use shared::model::package::{Evidence, Package, PackageKind, Purl, SourcePackage};
 use shared::model::report::{
-    Confidence, Distribution, Finding, FindingStatus, Fix, InstalledPackage, Inventory, Severity, Suppression,
+    Confidence, Distribution, Finding, FindingStatus, Fix, InstalledPackage, Inventory, Probability, Score,
+    Severity, Suppression,
 };
 
 use super::{Judgement, judge};
@@ -159,7 +160,7 @@ fn kev_and_epss_reach_a_finding_known_by_ghsa() {
     let record = with(advisory("GHSA-1", "npm", "a", "0..2.0.0"), json!({"aliases": ["CVE-2024-0001"]}));
     let finding = only(judged(&[record], None, vec![package(PackageKind::Npm, "a", "1.0.0")]));
     assert!(finding.known_exploited);
-    assert_eq!(finding.epss.map(|epss| epss.value()), Some(0.97));
+    assert_eq!(finding.epss.map(Probability::value), Some(0.97));
     let record = advisory("GHSA-1", "npm", "a", "0..2.0.0");
     let finding = only(judged(&[record], None, vec![package(PackageKind::Npm, "a", "1.0.0")]));
     assert_eq!((finding.known_exploited, finding.epss), (false, None));
@@ -211,7 +212,11 @@ fn severities_are_chosen_in_the_order_of_authority() {
     ] {
         let packages = vec![package(PackageKind::Npm, "a", "1.0.0"), package(PackageKind::Deb, "a", "1")];
         let finding = only(judged(&records, distribution("debian", "12"), packages));
-        assert_eq!((finding.severity, finding.score.map(|score| score.value())), (severity, score), "{name}");
+        assert_eq!(
+            (finding.severity, finding.score.map(Score::value)),
+            (severity, score),
+            "{name}"
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use shared::model::report::{FindingKind, Severity};
 use super::{Advisory, Affected, Event, RecordError, Urgency, Word, cve_in};
 
 /// A record with one entry that consists of `entry` beside its package.
-fn record(id: &str, entry: Value) -> Value {
+fn record(id: &str, entry: &Value) -> Value {
     let mut affected = json!({"package": {"ecosystem": "npm", "name": "a"}});
     affected.as_object_mut().unwrap().extend(entry.as_object().unwrap().clone());
     json!({"id": id, "modified": "2024-01-01T00:00:00Z", "affected": [affected]})
@@ -57,7 +57,7 @@ fn unusable_records_are_errors_of_their_own() {
 fn a_git_range_before_an_ecosystem_range_hides_nothing() {
     let affected = entry(&record(
         "PYSEC-1",
-        json!({"ranges": [
+        &json!({"ranges": [
             {"type": "GIT", "repo": "https://x", "events": [{"introduced": "0"}, {"fixed": "abc"}]},
             {"type": "SOMETHING", "events": [{"introduced": "0"}]},
             {"type": "ECOSYSTEM", "events": [{"introduced": "0", "fixed": "1.0"}]}]}),
@@ -80,7 +80,7 @@ fn github_s_last_known_range_ends_an_open_range_and_promises_no_fix() {
     ] {
         let affected = entry(&record(
             "GHSA-1",
-            json!({"ranges": [{"type": "SEMVER", "events": events}],
+            &json!({"ranges": [{"type": "SEMVER", "events": events}],
                    "database_specific": {"last_known_affected_version_range": text}}),
         ));
         let end = affected.ranges[0]
@@ -93,7 +93,7 @@ fn github_s_last_known_range_ends_an_open_range_and_promises_no_fix() {
 
 #[test]
 fn withdrawn_records_keep_their_id_and_nothing_else() {
-    let mut withdrawn = record("MAL-2024-1", json!({"versions": ["1.0"]}));
+    let mut withdrawn = record("MAL-2024-1", &json!({"versions": ["1.0"]}));
     withdrawn["withdrawn"] = json!("2024-02-02T00:00:00Z");
     let advisory = parse(&withdrawn);
     assert!(advisory.withdrawn && advisory.affected.is_empty());
@@ -101,10 +101,18 @@ fn withdrawn_records_keep_their_id_and_nothing_else() {
 
 #[test]
 fn malware_without_versions_is_malware_in_every_version() {
-    assert_eq!(parse(&record("MAL-2024-1", json!({}))).kind, FindingKind::Malware);
-    assert_eq!(entry(&record("MAL-2024-1", json!({}))).ranges.len(), 1);
-    assert_eq!(entry(&record("MAL-2024-1", json!({"versions": ["1.0"]}))).ranges.len(), 0);
-    assert_eq!(entry(&record("GHSA-1", json!({}))).ranges.len(), 0);
+    assert_eq!(
+        parse(&record("MAL-2024-1", &json!({}))).kind,
+        FindingKind::Malware
+    );
+    assert_eq!(entry(&record("MAL-2024-1", &json!({}))).ranges.len(), 1);
+    assert_eq!(
+        entry(&record("MAL-2024-1", &json!({"versions": ["1.0"]})))
+            .ranges
+            .len(),
+        0
+    );
+    assert_eq!(entry(&record("GHSA-1", &json!({}))).ranges.len(), 0);
 }
 
 #[test]
@@ -123,7 +131,7 @@ fn cves_are_found_wherever_a_publisher_puts_them() {
         ("ALPINE-CVE-2024-9", "upstream", vec![], vec!["CVE-2024-9"]),
         ("BIT-x-2024-1", "aliases", vec!["CVE-2024-1"], vec!["CVE-2024-1"]),
     ] {
-        let mut value = record(id, json!({}));
+        let mut value = record(id, &json!({}));
         value[field] = json!(names);
         let advisory = parse(&value);
         assert_eq!(advisory.cves().into_iter().collect::<Vec<_>>(), expected, "{id}");
@@ -141,7 +149,7 @@ fn bug_fix_notices_count_only_if_they_name_a_cve() {
         ("ALSA-2023:1", json!([]), 1),
         ("LSN-0001-1", json!([]), 0),
     ] {
-        let mut value = record(id, json!({}));
+        let mut value = record(id, &json!({}));
         value["related"] = related;
         assert_eq!(parse(&value).affected.len(), entries, "{id}");
     }
@@ -150,8 +158,11 @@ fn bug_fix_notices_count_only_if_they_name_a_cve() {
 #[test]
 fn words_are_told_apart_by_who_said_them() {
     let rated = |id: &str, extra: Value| {
-        let mut value = record(id, json!({}));
-        value.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let mut value = record(id, &json!({}));
+        value
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         parse(&value).word
     };
     for (id, extra, expected) in [
@@ -180,8 +191,11 @@ fn words_are_told_apart_by_who_said_them() {
 
 #[test]
 fn what_ecosystems_add_is_understood() {
-    let specific = |value: Value| entry(&record("X-1", json!({"ecosystem_specific": value})));
-    assert_eq!(specific(json!({"urgency": "high**"})).urgency, Some(Urgency::High));
+    let specific = |value: Value| entry(&record("X-1", &json!({"ecosystem_specific": value})));
+    assert_eq!(
+        specific(json!({"urgency": "high**"})).urgency,
+        Some(Urgency::High)
+    );
     assert_eq!(specific(json!({"urgency": "not yet assigned"})).urgency, None);
     let ubuntu =
         json!({"binaries": [{"binary_name": "libssl3", "binary_version": "1"}, {"binary_name": "a"}]});
@@ -196,10 +210,19 @@ fn what_ecosystems_add_is_understood() {
     assert!(specific(partly).systems.is_empty());
     let rust = json!({"affects": {"os": ["macos"], "arch": ["x86_64"], "functions": []}});
     let rust = specific(rust);
-    assert_eq!((rust.systems, rust.architectures), (vec!["darwin".to_owned()], vec!["amd64".to_owned()]));
-    let informational = record("RUSTSEC-1", json!({"database_specific": {"informational": "unmaintained"}}));
+    assert_eq!(
+        (rust.systems, rust.architectures),
+        (vec!["darwin".to_owned()], vec!["amd64".to_owned()])
+    );
+    let informational = record(
+        "RUSTSEC-1",
+        &json!({"database_specific": {"informational": "unmaintained"}}),
+    );
     assert_eq!(parse(&informational).kind, FindingKind::Informational);
-    let plain = record("RUSTSEC-1", json!({"database_specific": {"informational": null}}));
+    let plain = record(
+        "RUSTSEC-1",
+        &json!({"database_specific": {"informational": null}}),
+    );
     assert_eq!(parse(&plain).kind, FindingKind::Vulnerability);
 }
 

@@ -8,7 +8,7 @@ use shared::model::report::FindingKind;
 use super::affected::WireAffected;
 use super::{
     Advisory, LONGEST_NAME, LONGEST_SUMMARY, MOST_NAMES, RecordError, Vector, Word, is_bugfix_notice,
-    states_cves_as_related, word_in_summary,
+    states_cves_as_related,
 };
 use crate::advisories::severity::{self, CvssType};
 
@@ -115,7 +115,7 @@ impl Record {
         }
         let announces = ["ALSA-", "RLSA-", "RXSA-", "SUSE-", "openSUSE-"];
         if announces.iter().any(|prefix| self.id.starts_with(prefix))
-            && let Some(word) = self.summary.as_deref().and_then(word_in_summary)
+            && let Some(word) = self.summary.as_deref().and_then(severity::from_summary)
         {
             return Some(Word::Distribution(word));
         }

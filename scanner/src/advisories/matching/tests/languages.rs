@@ -34,8 +34,11 @@ fn names_match_as_their_ecosystem_compares_them_and_nowhere_else() {
 fn go_s_own_releases_match_with_and_without_their_prefix() {
     let record = advisory("GO-1", "Go", "stdlib", "0..1.20.1");
     for (version, found) in [("go1.20.0", 1), ("1.20.0", 1), ("v1.19.0", 1), ("go1.20.1", 0)] {
-        let judgement =
-            judged(&[record.clone()], None, vec![package(PackageKind::Golang, "stdlib", version)]);
+        let judgement = judged(
+            std::slice::from_ref(&record),
+            None,
+            vec![package(PackageKind::Golang, "stdlib", version)],
+        );
         assert_eq!(judgement.findings.len(), found, "{version}");
     }
 }
@@ -87,7 +90,11 @@ fn the_fix_is_the_smallest_on_the_same_major_that_is_not_affected_again() {
         (ranges(&["0.."]), "1.0.0", Fix::NoneYet),
         (ranges(&["0..=1.4.0"]), "1.0.0", Fix::Unknown),
     ] {
-        let finding = only(judged(&[record.clone()], None, vec![package(PackageKind::Npm, "a", version)]));
+        let finding = only(judged(
+            std::slice::from_ref(&record),
+            None,
+            vec![package(PackageKind::Npm, "a", version)],
+        ));
         assert_eq!(finding.fix, expected, "{version} in {record}");
     }
 }
@@ -158,7 +165,10 @@ fn an_archive_without_group_is_matched_only_if_one_package_can_be_meant() {
     let one = advisory("GHSA-1", "Maven", "org.x:core", "0..2.0");
     let other = advisory("GHSA-2", "Maven", "com.y:core", "0..2.0");
     let core = || vec![package(PackageKind::Maven, "core", "1.0")];
-    assert_eq!(only(judged(&[one.clone()], None, core())).confidence, Confidence::InferredGroup);
+    assert_eq!(
+        only(judged(std::slice::from_ref(&one), None, core())).confidence,
+        Confidence::InferredGroup
+    );
     let both = judged(&[one, other], None, core());
     assert_eq!((both.findings.len(), both.problems.len()), (0, 1));
 }
