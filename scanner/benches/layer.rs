@@ -19,11 +19,7 @@ fn layer() -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut content = Vec::new();
     for number in 0..4000_u64 {
-        let size = if number % 100 == 0 {
-            1 << 20
-        } else {
-            4096 + number * 7 % 8192
-        };
+        let size = if number % 100 == 0 { 1 << 20 } else { 4096 + number * 7 % 8192 };
         content.clear();
         while (content.len() as u64) < size {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -35,9 +31,7 @@ fn layer() -> Vec<u8> {
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         let path = format!("usr/lib/package-{}/file-{number}.so", number / 20);
-        builder
-            .append_data(&mut header, path, &content[..])
-            .expect("memory takes everything");
+        builder.append_data(&mut header, path, &content[..]).expect("memory takes everything");
     }
     let plain = builder.into_inner().expect("memory takes everything");
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -69,9 +63,7 @@ fn one_layer(criterion: &mut Criterion) {
     };
     let engine = Engine::new(Limits::default(), NonZeroUsize::MIN);
     let mut group = criterion.benchmark_group("layer");
-    group
-        .throughput(Throughput::Bytes(bytes.len() as u64))
-        .sample_size(10);
+    group.throughput(Throughput::Bytes(bytes.len() as u64)).sample_size(10);
     group.bench_function("inflate and hash", |bencher| {
         bencher.iter(|| black_box(inflate_and_hash(&bytes)));
     });

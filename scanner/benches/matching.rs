@@ -46,10 +46,7 @@ fn database(folder: &Path) -> PathBuf {
     };
     let output = folder.join("advisories.db");
     let summary = build(&[dumps], &output, &BuildOptions::default()).expect("the dumps compile");
-    println!(
-        "{} advisories in {} bytes",
-        summary.advisories, summary.file_bytes
-    );
+    println!("{} advisories in {} bytes", summary.advisories, summary.file_bytes);
     output
 }
 
@@ -79,9 +76,7 @@ fn package(kind: PackageKind, name: &str, version: &str) -> InstalledPackage {
 fn inventory(os_version: &str, version: &str) -> Inventory {
     let all = |kind, names: &'static str, version: &str| {
         let version = version.to_owned();
-        names
-            .split_whitespace()
-            .map(move |name| package(kind, name, &version))
+        names.split_whitespace().map(move |name| package(kind, name, &version))
     };
     let mut packages: Vec<_> = all(PackageKind::Deb, UBUNTU, os_version)
         .chain(all(PackageKind::Npm, NPM, version))
@@ -114,21 +109,13 @@ fn matching(criterion: &mut Criterion) {
         ("judge 300 old packages", inventory("1:3.5", "2.5.0")),
     ] {
         let judgement = judge(&inventory, &database).expect("the database answers");
-        println!(
-            "{name}: {} packages, {} findings",
-            inventory.packages.len(),
-            judgement.findings.len()
-        );
+        println!("{name}: {} packages, {} findings", inventory.packages.len(), judgement.findings.len());
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| judge(black_box(&inventory), &database).expect("the database answers"));
         });
         let mut experienced = Judge::new(&database).expect("the database answers");
         criterion.bench_function(&format!("{name} once more"), |bencher| {
-            bencher.iter(|| {
-                experienced
-                    .judge(black_box(&inventory))
-                    .expect("the database answers")
-            });
+            bencher.iter(|| experienced.judge(black_box(&inventory)).expect("the database answers"));
         });
     }
 }

@@ -75,18 +75,13 @@ impl RegistryClient {
         let mut connections = HashMap::new();
         for config in registries {
             let host = config.host.clone();
-            let unusable = |source| RegistryError::Configuration {
-                host: host.clone(),
-                source,
-            };
+            let unusable = |source| RegistryError::Configuration { host: host.clone(), source };
             let connection = Connection::new(config).map_err(unusable)?;
             if connections.insert(host.clone(), Arc::new(connection)).is_some() {
                 return Err(unusable(ConfigurationError::Twice));
             }
         }
-        Ok(Self {
-            registries: Arc::new(connections),
-        })
+        Ok(Self { registries: Arc::new(connections) })
     }
 
     /// The registries that may be contacted, in no particular order.
@@ -114,21 +109,20 @@ impl RegistryClient {
         let connection = self.connection(&name.registry)?;
         let repository = &name.repository;
         let what = format!("tag {tag} of {repository}");
-        let mut question = connection.question(
-            Method::HEAD,
-            &format!("/v2/{repository}/manifests/{tag}"),
-            &what,
-        );
+        let mut question =
+            connection.question(Method::HEAD, &format!("/v2/{repository}/manifests/{tag}"), &what);
         question.accept = Some(ACCEPT_DOCUMENTS);
         let read = async |answer: Answer| Ok(answer.header("docker-content-digest").map(str::parse));
-        let said = connection
-            .fetch(&question, &Scope::Pull(repository.clone()), read)
-            .await?;
+        let said = connection.fetch(&question, &Scope::Pull(repository.clone()), read).await?;
         Ok(said.and_then(Result::ok))
     }
 
     /// The manifest or index with this digest, at most [`LARGEST_DOCUMENT`] bytes, verified (I5), unparsed.
-    pub async fn raw_document(&self, name: &ImageName, digest: &Digest) -> Result<RawDocument, RegistryError> {
+    pub async fn raw_document(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+    ) -> Result<RawDocument, RegistryError> {
         let document = self.get_document(name, digest.as_str()).await?;
         if digest.matches(&document.bytes) {
             return Ok(document);
@@ -166,9 +160,7 @@ impl RegistryClient {
             let bytes = answer.whole(LARGEST_DOCUMENT).await?;
             Ok(RawDocument { bytes, content_type })
         };
-        connection
-            .fetch(&question, &Scope::Pull(repository.clone()), read)
-            .await
+        connection.fetch(&question, &Scope::Pull(repository.clone()), read).await
     }
 
     /// A small blob, whole: at most `limit` bytes, exactly as large as its descriptor says, verified (I5).
@@ -180,11 +172,7 @@ impl RegistryClient {
     ) -> Result<Vec<u8>, RegistryError> {
         let what = || format!("blob {} of {}", descriptor.digest, name.repository);
         if descriptor.size > limit {
-            return Err(RegistryError::TooLarge {
-                what: what(),
-                host: name.registry.clone(),
-                limit,
-            });
+            return Err(RegistryError::TooLarge { what: what(), host: name.registry.clone(), limit });
         }
         for _ in 0..2 {
             let bytes = self.whole_blob(name, descriptor, &what()).await?;
@@ -229,15 +217,10 @@ impl RegistryClient {
     }
 
     fn connection(&self, host: &RegistryHost) -> Result<&Arc<Connection>, RegistryError> {
-        self.registries
-            .get(host)
-            .ok_or_else(|| RegistryError::NotConfigured(host.clone()))
+        self.registries.get(host).ok_or_else(|| RegistryError::NotConfigured(host.clone()))
     }
 
     fn mismatch(&self, name: &ImageName, what: String) -> RegistryError {
-        RegistryError::DigestMismatch {
-            what,
-            host: name.registry.clone(),
-        }
+        RegistryError::DigestMismatch { what, host: name.registry.clone() }
     }
 }

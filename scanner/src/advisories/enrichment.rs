@@ -294,7 +294,5 @@ fn cve(text: &str) -> Option<String> {
 /// A time, or the beginning (UTC) of a day.
 fn timestamp(text: &str) -> Option<Timestamp> {
     let day = || text.parse::<Date>().ok().map(|day| day.at(0, 0, 0, 0));
-    text.parse()
-        .ok()
-        .or_else(|| jiff::tz::Offset::UTC.to_timestamp(day()?).ok())
+    text.parse().ok().or_else(|| jiff::tz::Offset::UTC.to_timestamp(day()?).ok())
 }

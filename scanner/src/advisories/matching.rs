@@ -57,10 +57,7 @@ pub struct Judge<'d> {
 impl<'d> Judge<'d> {
     /// A judge who has not seen anything yet.
     pub fn new(database: &'d Database) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            database,
-            matcher: Matcher::new(database)?,
-        })
+        Ok(Self { database, matcher: Matcher::new(database)? })
     }
 
     /// Judges every package of an inventory; what was judged before changes nothing but the time that it takes.
@@ -82,12 +79,7 @@ impl<'d> Judge<'d> {
         findings.sort_by(|a, b| order(a).cmp(&order(b)));
         let (coverage, problems) = coverage.finish();
         let support_ends = inventory.distribution.as_ref().and_then(ecosystems::support_ends);
-        Ok(Judgement {
-            findings,
-            problems,
-            coverage,
-            support_ends,
-        })
+        Ok(Judgement { findings, problems, coverage, support_ends })
     }
 }
 

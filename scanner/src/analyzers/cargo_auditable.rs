@@ -47,9 +47,7 @@ impl Analyzer for CargoAuditable {
         let mut found = Found::default();
         if executable::is_packed(file.content) {
             let detail = "packed by UPX: what is compiled into it cannot be seen";
-            found
-                .problems
-                .push(Problem::new(ProblemKind::PackedBinary, detail).at(file.path));
+            found.problems.push(Problem::new(ProblemKind::PackedBinary, detail).at(file.path));
         }
         // Nearly every executable lacks the name, and a search is cheaper than reading headers.
         if memchr::memmem::find(file.content, SECTION.as_bytes()).is_none() {
@@ -65,9 +63,7 @@ impl Analyzer for CargoAuditable {
                 Ok(list) => take(list, limits, &mut seen, &mut found, file.path),
                 Err(error) => {
                     let detail = format!("the dependency list of a Rust program cannot be read: {error}");
-                    found
-                        .problems
-                        .push(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path));
+                    found.problems.push(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path));
                 }
             }
         }
@@ -108,9 +104,7 @@ struct Crate {
 fn decode(section: &[u8]) -> Result<DependencyList, DependencyListError> {
     let mut json = Vec::new();
     let mut inflated = ZlibDecoder::new(section).take(INFLATED + 1);
-    inflated
-        .read_to_end(&mut json)
-        .map_err(DependencyListError::Inflate)?;
+    inflated.read_to_end(&mut json).map_err(DependencyListError::Inflate)?;
     if json.len() as u64 > INFLATED {
         return Err(DependencyListError::TooLarge);
     }
@@ -131,26 +125,17 @@ fn take(list: DependencyList, limits: &Limits, seen: &mut HashSet<Package>, foun
         }
         if found.packages.len() >= limits.packages {
             let detail = format!("a Rust program lists more than {} crates", limits.packages);
-            found
-                .problems
-                .push(Problem::new(ProblemKind::LimitExceeded, detail).at(path));
+            found.problems.push(Problem::new(ProblemKind::LimitExceeded, detail).at(path));
             return;
         }
-        let package = Package::new(
-            PackageKind::Cargo,
-            &*listed.name,
-            &*listed.version,
-            evidence(&listed),
-        );
+        let package = Package::new(PackageKind::Cargo, &*listed.name, &*listed.version, evidence(&listed));
         if seen.insert(package.clone()) {
             found.push(package);
         }
     }
     if unnamed > 0 {
         let detail = format!("{unnamed} entries of a Rust program's dependency list name no crate");
-        found
-            .problems
-            .push(Problem::new(ProblemKind::RecordSkipped, detail).at(path));
+        found.problems.push(Problem::new(ProblemKind::RecordSkipped, detail).at(path));
     }
 }
 
@@ -194,18 +179,11 @@ mod tests {
     }
 
     fn program(section: &[u8]) -> Vec<(String, Vec<u8>)> {
-        sample::every_format(&[
-            Section::constants(".text", b"code"),
-            Section::constants(SECTION, section),
-        ])
+        sample::every_format(&[Section::constants(".text", b"code"), Section::constants(SECTION, section)])
     }
 
     fn analyze(content: &[u8]) -> Found {
-        let file = CapturedFile {
-            path: "usr/bin/app",
-            mode: 0o755,
-            content,
-        };
+        let file = CapturedFile { path: "usr/bin/app", mode: 0o755, content };
         CargoAuditable.analyze(&file, &Limits::default())
     }
 

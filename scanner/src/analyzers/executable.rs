@@ -38,16 +38,10 @@ pub(super) fn is_loadable(file: &Candidate<'_>) -> bool {
         let (executable, shared) = (2, 3);
         [executable, shared].contains(&u16::from_le_bytes(kind))
     } else if head.starts_with(b"MZ") {
-        let offset = head
-            .get(60..64)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u32::from_le_bytes);
+        let offset = head.get(60..64).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
         offset.is_some_and(|offset| offset > 0 && u64::from(offset) < file.size)
     } else if head.starts_with(b"\xca\xfe\xba") {
-        let count = head
-            .get(4..8)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u32::from_be_bytes);
+        let count = head.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
         count.is_some_and(|count| (1..=MOST_ARCHITECTURES as u32).contains(&count))
     } else {
         true
@@ -71,10 +65,7 @@ pub(super) fn images(content: &[u8]) -> Vec<Image<'_>> {
     } else {
         vec![content]
     };
-    let image = |bytes| Image {
-        bytes,
-        object: object::File::parse(bytes).ok(),
-    };
+    let image = |bytes| Image { bytes, object: object::File::parse(bytes).ok() };
     slices.into_iter().map(image).collect()
 }
 
@@ -134,10 +125,8 @@ mod tests {
     use super::sample::{self, Section};
     use super::*;
 
-    const SECTIONS: [Section; 2] = [
-        Section::constants(".first", b"constant"),
-        Section::variables(".second", b"variable"),
-    ];
+    const SECTIONS: [Section; 2] =
+        [Section::constants(".first", b"constant"), Section::variables(".second", b"variable")];
 
     #[test]
     fn sections_and_addresses_are_found_in_every_format() {
@@ -145,23 +134,13 @@ mod tests {
             let images = images(&file);
             assert!(images.iter().all(Image::is_readable), "{format}");
             for image in &images {
-                assert_eq!(
-                    image.section(".second").unwrap().unwrap(),
-                    b"variable",
-                    "{format}"
-                );
+                assert_eq!(image.section(".second").unwrap().unwrap(), b"variable", "{format}");
                 assert!(image.section(".third").is_none(), "{format}");
                 let address = sample::address(1) + 3;
                 assert_eq!(image.loaded(address, 4), Some(&b"iabl"[..]), "{format}");
                 assert_eq!(image.loaded(address, 1 << 40), None, "{format}");
                 assert_eq!(image.loaded(u64::MAX, u64::MAX), None, "{format}");
-                assert!(
-                    image
-                        .variables()
-                        .iter()
-                        .any(|bytes| bytes.starts_with(b"variable")),
-                    "{format}"
-                );
+                assert!(image.variables().iter().any(|bytes| bytes.starts_with(b"variable")), "{format}");
             }
         }
     }
@@ -184,12 +163,7 @@ mod tests {
             (b"\xca\xfe\xba\xbe\0\0\0\x34".to_vec(), false),
             (b"\xcf\xfa\xed\xfe".to_vec(), true),
         ] {
-            let file = Candidate {
-                path: b"x",
-                size: 100,
-                mode: 0,
-                head: &head,
-            };
+            let file = Candidate { path: b"x", size: 100, mode: 0, head: &head };
             assert_eq!(is_loadable(&file), expected, "{head:?}");
         }
     }

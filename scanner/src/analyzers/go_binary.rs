@@ -55,9 +55,7 @@ impl Analyzer for GoBinary {
                 }
                 build_info::Search::Undecodable => {
                     let detail = "a Go program whose build information cannot be decoded";
-                    found
-                        .problems
-                        .push(Problem::new(ProblemKind::AnalyzerFailed, detail));
+                    found.problems.push(Problem::new(ProblemKind::AnalyzerFailed, detail));
                 }
                 build_info::Search::Nothing => {}
             }
@@ -65,9 +63,7 @@ impl Analyzer for GoBinary {
         if found.packages.len() > limits.packages {
             found.packages.truncate(limits.packages);
             let detail = format!("a Go program states more than {} modules", limits.packages);
-            found
-                .problems
-                .push(Problem::new(ProblemKind::LimitExceeded, detail));
+            found.problems.push(Problem::new(ProblemKind::LimitExceeded, detail));
         }
         let problems = std::mem::take(&mut found.problems).into_iter();
         found.problems = problems.map(|problem| problem.at(file.path)).collect();
@@ -132,10 +128,7 @@ fn replaced(original: Package, path: &str, version: &str) -> Package {
     let is_local = path.starts_with(['.', '/']) || path.get(1..3).is_some_and(|drive| drive == ":\\");
     let replacement = module(path, version);
     if is_local || replacement.evidence == Evidence::Unmatched {
-        return Package {
-            evidence: Evidence::Unmatched,
-            ..original
-        };
+        return Package { evidence: Evidence::Unmatched, ..original };
     }
     replacement
 }
@@ -154,9 +147,7 @@ fn standard_library(go_version: &str) -> Package {
 /// `go1.21rc2 X:boringcrypto` as `1.21.0-rc2`, and what a vendor added: `go1.22.9 (Red Hat 1.22.9-1.el9)`.
 fn release(go_version: &str) -> Option<(String, Option<String>)> {
     let text = go_version.strip_prefix("go")?;
-    let numbers_end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let numbers_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (numbers, rest) = text.split_at(numbers_end);
     let mut parts: Vec<&str> = numbers.trim_end_matches('.').split('.').collect();
     if parts.len() > 3 || parts.iter().any(|part| part.is_empty()) {

@@ -59,27 +59,16 @@ enum Place<'a> {
 }
 
 /// Directories below which nothing but test input lies.
-const FIXTURES: [&str; 7] = [
-    "test",
-    "tests",
-    "__tests__",
-    "fixtures",
-    "__fixtures__",
-    "testdata",
-    "test-fixtures",
-];
+const FIXTURES: [&str; 7] =
+    ["test", "tests", "__tests__", "fixtures", "__fixtures__", "testdata", "test-fixtures"];
 
 /// `None` where a `package.json` describes no package.
 fn place(path: &str) -> Option<Place<'_>> {
-    let directory = path
-        .strip_suffix("package.json")
-        .map(|rest| rest.trim_end_matches('/'))?;
+    let directory = path.strip_suffix("package.json").map(|rest| rest.trim_end_matches('/'))?;
     if let Some(name) = installed_name(directory) {
         return Some(Place::Installed(name));
     }
-    let outside = directory
-        .split('/')
-        .all(|part| part != "node_modules" && !FIXTURES.contains(&part));
+    let outside = directory.split('/').all(|part| part != "node_modules" && !FIXTURES.contains(&part));
     outside.then_some(Place::Application)
 }
 
@@ -187,10 +176,7 @@ fn is_semver(version: &str) -> bool {
         |part: &str| !part.is_empty() && part.len() <= 64 && part.bytes().all(|b| b.is_ascii_digit());
     let is_identifiers = |text: &str| {
         text.split('.').all(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         })
     };
     let (rest, build) = match version.split_once('+') {
@@ -229,8 +215,7 @@ impl Manifest<'_> {
     }
 
     fn is_private(&self) -> bool {
-        self.private
-            .is_some_and(|raw| matches!(raw.get(), "true" | "\"true\""))
+        self.private.is_some_and(|raw| matches!(raw.get(), "true" | "\"true\""))
     }
 
     fn package(&self, namespace: Option<&str>, name: &str, version: &str, evidence: Evidence) -> Package {

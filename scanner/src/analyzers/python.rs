@@ -25,11 +25,7 @@ impl Analyzer for Python {
     }
 
     fn triggers(&self) -> &'static [Trigger] {
-        &[
-            Trigger::Name("METADATA"),
-            Trigger::Name("PKG-INFO"),
-            Trigger::Extension(".egg-info"),
-        ]
+        &[Trigger::Name("METADATA"), Trigger::Name("PKG-INFO"), Trigger::Extension(".egg-info")]
     }
 
     fn wants(&self, file: &Candidate<'_>) -> bool {
@@ -61,20 +57,14 @@ struct Place<'a> {
 fn place(path: &str) -> Option<Place<'_>> {
     let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
     let parent = directory.rsplit('/').next().unwrap_or(directory);
-    let installed = |stem| Place {
-        stem,
-        evidence: Evidence::Installed,
-    };
+    let installed = |stem| Place { stem, evidence: Evidence::Installed };
     let place = if file == "METADATA" {
         installed(parent.strip_suffix(".dist-info")?)
     } else if file == "PKG-INFO" && parent == "EGG-INFO" {
         installed("")
     } else if file == "PKG-INFO" {
         let stem = parent.strip_suffix(".egg-info")?;
-        Place {
-            stem,
-            evidence: egg_info_evidence(directory, stem),
-        }
+        Place { stem, evidence: egg_info_evidence(directory, stem) }
     } else {
         installed(file.strip_suffix(".egg-info")?)
     };
@@ -85,9 +75,7 @@ fn place(path: &str) -> Option<Place<'_>> {
 /// Installing names the directory `name-version[-py3.x].egg-info`; developing in place makes a bare
 /// `name.egg-info` in the source tree.
 fn egg_info_evidence(directory: &str, stem: &str) -> Evidence {
-    let in_site = directory
-        .split('/')
-        .any(|part| matches!(part, "site-packages" | "dist-packages"));
+    let in_site = directory.split('/').any(|part| matches!(part, "site-packages" | "dist-packages"));
     match in_site || stem.contains('-') {
         true => Evidence::Installed,
         false => Evidence::Unmatched,
@@ -121,9 +109,7 @@ fn read(file: &CapturedFile<'_>, place: &Place<'_>) -> Found {
 
 /// (`name`, `version`) of `name-version[-py3.x]`.
 fn split_stem(stem: &str) -> (Option<&str>, Option<&str>) {
-    let mut parts = stem
-        .split('-')
-        .map(|part| Some(part).filter(|part| !part.is_empty()));
+    let mut parts = stem.split('-').map(|part| Some(part).filter(|part| !part.is_empty()));
     (parts.next().flatten(), parts.next().flatten())
 }
 
@@ -131,17 +117,12 @@ fn split_stem(stem: &str) -> (Option<&str>, Option<&str>) {
 fn normalised(name: &str) -> Option<String> {
     let edges = [name.bytes().next()?, name.bytes().next_back()?];
     let is_name = edges.iter().all(u8::is_ascii_alphanumeric)
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && name.len() <= 256;
     if !is_name {
         return None;
     }
-    let parts: Vec<&str> = name
-        .split(['-', '_', '.'])
-        .filter(|part| !part.is_empty())
-        .collect();
+    let parts: Vec<&str> = name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
     Some(parts.join("-").to_ascii_lowercase())
 }
 
@@ -212,14 +193,8 @@ impl<'a> Header<'a> {
         if let Some(stated) = self.expression.as_ref().or(self.license.as_ref()) {
             return vec![stated.to_string()];
         }
-        let names = self
-            .classifiers
-            .iter()
-            .filter_map(|text| text.rsplit(" :: ").next());
-        names
-            .filter(|name| *name != "OSI Approved")
-            .map(str::to_owned)
-            .collect()
+        let names = self.classifiers.iter().filter_map(|text| text.rsplit(" :: ").next());
+        names.filter(|name| *name != "OSI Approved").map(str::to_owned).collect()
     }
 }
 
@@ -245,11 +220,7 @@ mod tests {
         if !Python.wants(&candidate) {
             return Found::default();
         }
-        let file = CapturedFile {
-            path,
-            mode: 0o644,
-            content,
-        };
+        let file = CapturedFile { path, mode: 0o644, content };
         Python.analyze(&file, &Limits::default())
     }
 
@@ -279,11 +250,7 @@ mod tests {
         ] {
             check(path, content, &expected);
         }
-        check(
-            "src/app/jinja2.egg-info/PKG-INFO",
-            content,
-            &["jinja2 3.1.2 Unmatched"],
-        );
+        check("src/app/jinja2.egg-info/PKG-INFO", content, &["jinja2 3.1.2 Unmatched"]);
         for path in [
             "usr/share/METADATA",
             "src/PKG-INFO",
@@ -316,10 +283,7 @@ mod tests {
             ("name: A\r\nVERSION:1\r\n\r\nVersion: 2\r\n", "a 1 Installed"),
             ("Name: a\nVersion: 1\nVersion: 2\nName: b", "a 1 Installed"),
             ("Name: a\nSummary: x\n  Version: 9\nVersion: 1\n", "a 1 Installed"),
-            (
-                "\u{feff}Name: a\nVersion: 1!2.0.post1+local",
-                "a 1!2.0.post1+local Installed",
-            ),
+            ("\u{feff}Name: a\nVersion: 1!2.0.post1+local", "a 1!2.0.post1+local Installed"),
             ("Name: a\n\nVersion: 7\n", "a 3.1.2 Installed"),
             ("Name: a\n  \nVersion: 7\n", "a 7 Installed"),
             ("", "jinja2 3.1.2 Installed"),
@@ -329,11 +293,7 @@ mod tests {
             check(METADATA, content, &[expected]);
         }
         check("opt/x.egg/EGG-INFO/PKG-INFO", "Name: x\n", &["analyzer-failed"]);
-        check(
-            "lib/UNKNOWN-0.0.0.egg-info",
-            "Name: UNKNOWN\nVersion: 0.0.0\n",
-            &["unknown 0.0.0 Unmatched"],
-        );
+        check("lib/UNKNOWN-0.0.0.egg-info", "Name: UNKNOWN\nVersion: 0.0.0\n", &["unknown 0.0.0 Unmatched"]);
     }
 
     #[test]
@@ -348,10 +308,7 @@ mod tests {
                 "License: UNKNOWN\nClassifier: License :: OSI Approved :: BSD License\nClassifier: Topic :: X\n",
                 vec!["BSD License"],
             ),
-            (
-                "License: Permission is hereby\n  granted\nClassifier: License :: OSI Approved\n",
-                vec![],
-            ),
+            ("License: Permission is hereby\n  granted\nClassifier: License :: OSI Approved\n", vec![]),
         ] {
             let found = analyze(METADATA, format!("Name: a\nVersion: 1\n{fields}\n").as_bytes());
             assert_eq!(found.packages[0].package.licenses, expected, "{fields}");

@@ -331,12 +331,7 @@ pub(super) fn inventory(examination: &Examination) -> &Inventory {
 pub(super) fn packages(examination: &Examination) -> Vec<String> {
     let packages = inventory(examination).packages.iter();
     packages
-        .map(|package| {
-            format!(
-                "{} at {} from {}",
-                package.purl, package.path, package.introduced_in.0
-            )
-        })
+        .map(|package| format!("{} at {} from {}", package.purl, package.path, package.introduced_in.0))
         .collect()
 }
 

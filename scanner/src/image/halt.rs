@@ -47,9 +47,7 @@ impl Halt {
         match error.downcast::<Self>() {
             Ok(halt) => halt,
             Err(error)
-                if error
-                    .get_ref()
-                    .is_some_and(<dyn std::error::Error + Send + Sync>::is::<TarError>) =>
+                if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<TarError>) =>
             {
                 Self::Corrupt(error.to_string())
             }

@@ -55,10 +55,9 @@ impl AddressGuard {
             allowed.extend(doubtful.iter().filter(|address| own.contains(&address.ip())));
         }
         match doubtful.first() {
-            Some(address) if allowed.is_empty() => Err(Refusal::Address {
-                host: host.to_owned(),
-                address: address.ip(),
-            }),
+            Some(address) if allowed.is_empty() => {
+                Err(Refusal::Address { host: host.to_owned(), address: address.ip() })
+            }
             Some(_) | None => Ok(allowed),
         }
     }
@@ -157,14 +156,33 @@ mod tests {
             check(address, Network::Public);
         }
         for address in [
-            "10.0.0.1", "127.0.0.1", "172.31.255.255", "192.168.1.1", "100.100.100.200", "::1", "fd00::1",
-            "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:a00:1::", "::127.0.0.1",
+            "10.0.0.1",
+            "127.0.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.100.100.200",
+            "::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:a00:1::",
+            "::127.0.0.1",
         ] {
             check(address, Network::Private);
         }
         for address in [
-            "0.0.0.0", "169.254.169.254", "224.0.0.1", "255.255.255.255", "240.0.0.1", "::", "fe80::1", "ff02::1",
-            "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2001:db8::1", "192.0.0.192",
+            "0.0.0.0",
+            "169.254.169.254",
+            "224.0.0.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2001:db8::1",
+            "192.0.0.192",
         ] {
             check(address, Network::Never);
         }

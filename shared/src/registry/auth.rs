@@ -119,10 +119,7 @@ impl Authorizer {
         scope: &Scope,
     ) -> Result<Arc<Authorization>, RegistryError> {
         let login = self.credentials.login(&self.host).await;
-        let login = login.map_err(|source| RegistryError::Credentials {
-            host: self.host.clone(),
-            source,
-        })?;
+        let login = login.map_err(|source| RegistryError::Credentials { host: self.host.clone(), source })?;
         let (text, life) = match (challenge, &login) {
             (Challenge::Basic, Login::Basic { username, password }) => (basic(username, password), None),
             (Challenge::Basic, Login::Anonymous | Login::Token(_) | Login::IdentityToken(_)) => {
@@ -134,11 +131,7 @@ impl Authorizer {
                 Login::Anonymous | Login::Basic { .. } | Login::IdentityToken(_),
             ) => {
                 let realm = self.check_realm(http, realm)?;
-                let request = TokenRequest {
-                    realm,
-                    service: service.as_deref(),
-                    scope,
-                };
+                let request = TokenRequest { realm, service: service.as_deref(), scope };
                 let (token, life) = self.token(http, &request, &login).await?;
                 (bearer(&token), Some(life))
             }
@@ -176,13 +169,14 @@ impl Authorizer {
         request: &TokenRequest<'_>,
         login: &Login,
     ) -> Result<(SecretString, Duration), RegistryError> {
-        let answer = http
-            .ask_realm(|client| request.build(client, login), &request.realm)
-            .await?;
+        let answer = http.ask_realm(|client| request.build(client, login), &request.realm).await?;
         match answer.status().as_u16() {
             200 => self.read_token(answer).await,
             401 | 403 => Err(self.unauthorized(request.scope)),
-            _ => Err(refusal::of(answer, &self.host, &format!("a token from {}", shown_host(&request.realm))).await),
+            _ => {
+                Err(refusal::of(answer, &self.host, &format!("a token from {}", shown_host(&request.realm)))
+                    .await)
+            }
         }
     }
 
@@ -203,7 +197,9 @@ impl Authorizer {
         RegistryError::Malformed {
             what: "a token".to_owned(),
             host: self.host.clone(),
-            source: Arc::new(TransportError::new("the token service gave nothing that can be used as a token")),
+            source: Arc::new(TransportError::new(
+                "the token service gave nothing that can be used as a token",
+            )),
         }
     }
 
@@ -259,13 +255,9 @@ impl TokenRequest<'_> {
                 parameters.push(("grant_type", "refresh_token".to_owned()));
                 parameters.push(("client_id", "tidewaiter".to_owned()));
                 parameters.push(("refresh_token", token.expose_secret().to_owned()));
-                let form = url::form_urlencoded::Serializer::new(String::new())
-                    .extend_pairs(parameters)
-                    .finish();
-                client
-                    .post(url)
-                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .body(form)
+                let form =
+                    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+                client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
             }
             Login::Basic { username, password } => {
                 url.query_pairs_mut().extend_pairs(parameters);

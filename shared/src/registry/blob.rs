@@ -49,10 +49,8 @@ impl BlobReader {
         let what = format!("blob {} of {repository}", descriptor.digest);
         let question = connection.question(Method::GET, &path, &what);
         let scope = Scope::Pull(repository.clone());
-        let begun = retrying(connection.config(), || {
-            begin(&connection, &question, &scope, descriptor.size)
-        })
-        .await?;
+        let begun =
+            retrying(connection.config(), || begin(&connection, &question, &scope, descriptor.size)).await?;
         let transfer = Transfer {
             connection,
             question,
@@ -71,9 +69,7 @@ impl BlobReader {
             let piece = transfer.piece().await.map_err(io::Error::other)?;
             Ok(piece.map(|piece| (piece, transfer)))
         });
-        Ok(Self {
-            reader: StreamReader::new(Box::pin(pieces)),
-        })
+        Ok(Self { reader: StreamReader::new(Box::pin(pieces)) })
     }
 }
 
@@ -148,9 +144,7 @@ impl Transfer {
 
     /// Whether the server promised exactly what has arrived, so that nothing can follow.
     fn body_is_over(&self) -> bool {
-        self.body
-            .length()
-            .is_some_and(|length| self.begins_at.saturating_add(length) == self.size)
+        self.body.length().is_some_and(|length| self.begins_at.saturating_add(length) == self.size)
     }
 
     /// A body that ended in good order before the size of the descriptor: the blob is another one.
@@ -234,24 +228,15 @@ async fn begin(
         host: connection.host().clone(),
         source: Arc::new(TransportError::new(message)),
     };
-    if answer
-        .header("content-encoding")
-        .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"))
-    {
+    if answer.header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Err(malformed("the answer has a content encoding that nobody asked for"));
     }
     match answer.status() {
-        StatusCode::OK => Ok(Begun {
-            body: answer,
-            begins_at: 0,
-        }),
+        StatusCode::OK => Ok(Begun { body: answer, begins_at: 0 }),
         StatusCode::PARTIAL_CONTENT if question.offset > 0 => {
             let range = answer.header("content-range").unwrap_or_default();
             if is_rest(range, question.offset, size) {
-                Ok(Begun {
-                    body: answer,
-                    begins_at: question.offset,
-                })
+                Ok(Begun { body: answer, begins_at: question.offset })
             } else {
                 Err(malformed("the answer has another range than the one asked for"))
             }

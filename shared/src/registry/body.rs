@@ -109,10 +109,6 @@ impl Answer {
     }
 
     pub(super) fn unavailable(&self, source: TransportError) -> RegistryError {
-        RegistryError::Unavailable {
-            host: self.host.clone(),
-            what: self.what.clone(),
-            source,
-        }
+        RegistryError::Unavailable { host: self.host.clone(), what: self.what.clone(), source }
     }
 }

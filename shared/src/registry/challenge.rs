@@ -31,9 +31,7 @@ pub(super) fn parse(headers: &HeaderMap) -> Option<Challenge> {
         .filter(|value| value.len() <= LONGEST_HEADER)
         .flat_map(parse_value)
         .collect();
-    let bearer = challenges
-        .iter()
-        .position(|challenge| matches!(challenge, Challenge::Bearer { .. }));
+    let bearer = challenges.iter().position(|challenge| matches!(challenge, Challenge::Bearer { .. }));
     challenges.into_iter().nth(bearer.unwrap_or(0))
 }
 
@@ -114,10 +112,7 @@ mod tests {
     use reqwest::header::HeaderValue;
 
     fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {
-        Some(Challenge::Bearer {
-            realm: realm.to_owned(),
-            service: service.map(str::to_owned),
-        })
+        Some(Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
     }
 
     fn check(values: &[&str], expected: Option<Challenge>) {
@@ -136,10 +131,7 @@ mod tests {
         );
         check(&[r#"bearer realm=https://a.io/t , error="invalid""#], bearer("https://a.io/t", None));
         check(&[r#"Basic realm="x, Bearer realm=y""#], Some(Challenge::Basic));
-        check(
-            &[r#"Basic realm="x", Bearer realm="https://a.io/\"t""#],
-            bearer("https://a.io/\"t", None),
-        );
+        check(&[r#"Basic realm="x", Bearer realm="https://a.io/\"t""#], bearer("https://a.io/\"t", None));
         check(&["Basic", r#"Bearer realm="r""#], bearer("r", None));
         check(&["Negotiate", "Basic"], Some(Challenge::Basic));
         check(&["Negotiate abc=="], None);

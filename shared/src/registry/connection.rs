@@ -59,13 +59,7 @@ impl Connection {
 
     /// A question to the registry itself. `path` begins with `/v2/`.
     pub(super) fn question(&self, method: Method, path: &str, what: &str) -> Question {
-        Question {
-            method,
-            url: self.http.url(path),
-            what: what.to_owned(),
-            accept: None,
-            offset: 0,
-        }
+        Question { method, url: self.http.url(path), what: what.to_owned(), accept: None, offset: 0 }
     }
 
     /// Asks for a small answer, hands it to `read`, and does both again while that may help.
@@ -123,9 +117,7 @@ impl Connection {
     ) -> Result<Arc<Authorization>, RegistryError> {
         let challenge =
             challenge::parse(refused.headers()).ok_or_else(|| self.authorizer.unauthorized(scope))?;
-        self.authorizer
-            .obtain(&self.http, &challenge, scope, rejected)
-            .await
+        self.authorizer.obtain(&self.http, &challenge, scope, rejected).await
     }
 
     /// How the registry receives us: distribution-spec "Determining Support".
@@ -135,8 +127,7 @@ impl Connection {
         match answer.status() {
             StatusCode::OK => Ok(Access::Open),
             StatusCode::UNAUTHORIZED => {
-                self.fetch(&question, &Scope::Presence, |_| async { Ok(()) })
-                    .await?;
+                self.fetch(&question, &Scope::Presence, |_| async { Ok(()) }).await?;
                 Ok(match self.authorizer.credentials() {
                     super::Credentials::Anonymous => Access::Anonymous,
                     credentials => Access::LoggedIn(credentials.to_string()),
@@ -148,8 +139,5 @@ impl Connection {
 }
 
 async fn turn(lane: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    Arc::clone(lane)
-        .acquire_owned()
-        .await
-        .expect("the semaphores are never closed")
+    Arc::clone(lane).acquire_owned().await.expect("the semaphores are never closed")
 }

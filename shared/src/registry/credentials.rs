@@ -109,10 +109,9 @@ impl Credentials {
     pub(super) async fn login(&self, host: &RegistryHost) -> Result<Login, CredentialsError> {
         match self {
             Self::Anonymous => Ok(Login::Anonymous),
-            Self::Basic { username, password } => Ok(Login::Basic {
-                username: username.clone(),
-                password: password.clone(),
-            }),
+            Self::Basic { username, password } => {
+                Ok(Login::Basic { username: username.clone(), password: password.clone() })
+            }
             Self::Token(token) => Ok(Login::Token(token.clone())),
             Self::IdentityToken(token) => Ok(Login::IdentityToken(token.clone())),
             Self::DockerConfig { path } => login_from_config(path, host).await,
@@ -136,16 +135,10 @@ impl fmt::Display for Credentials {
 }
 
 async fn login_from_config(path: &Path, host: &RegistryHost) -> Result<Login, CredentialsError> {
-    let unreadable = |source| CredentialsError::File {
-        path: path.to_owned(),
-        source: Arc::new(source),
-    };
+    let unreadable = |source| CredentialsError::File { path: path.to_owned(), source: Arc::new(source) };
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let mut text = Vec::new();
-    file.take(LARGEST_CONFIG + 1)
-        .read_to_end(&mut text)
-        .await
-        .map_err(unreadable)?;
+    file.take(LARGEST_CONFIG + 1).read_to_end(&mut text).await.map_err(unreadable)?;
     if text.len() as u64 > LARGEST_CONFIG {
         return Err(CredentialsError::Shape(path.to_owned()));
     }
@@ -159,18 +152,16 @@ fn parse_config(text: &[u8], path: &Path, host: &RegistryHost) -> Result<Login, 
         serde_json::from_slice(text).map_err(|_| shape())?;
     config.retain(|key, _| key == "auths");
     let auths = serde_json::to_vec(&config).expect("a JSON map is written as JSON");
-    let entry = |reason| CredentialsError::Entry {
-        path: path.to_owned(),
-        reason,
-    };
+    let entry = |reason| CredentialsError::Entry { path: path.to_owned(), reason };
     match docker_credential::get_credential_from_reader(auths.as_slice(), host.as_str()) {
-        Ok(DockerCredential::UsernamePassword(username, password)) => Ok(Login::Basic {
-            username,
-            password: password.into(),
-        }),
+        Ok(DockerCredential::UsernamePassword(username, password)) => {
+            Ok(Login::Basic { username, password: password.into() })
+        }
         Ok(DockerCredential::IdentityToken(token)) => Ok(Login::IdentityToken(token.into())),
         Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(Login::Anonymous),
-        Err(CredentialRetrievalError::CredentialDecodingError) => Err(entry("auth is not base64 of user:password")),
+        Err(CredentialRetrievalError::CredentialDecodingError) => {
+            Err(entry("auth is not base64 of user:password"))
+        }
         Err(CredentialRetrievalError::CredentialMismatchError) => {
             Err(entry("auth and username:password contradict one another"))
         }
@@ -196,17 +187,11 @@ async fn login_from_helper(name: &str, host: &RegistryHost) -> Result<Login, Cre
     if name.is_empty() || !name.bytes().all(legal) {
         return Err(CredentialsError::HelperName(name.to_owned()));
     }
-    let failed = |reason| CredentialsError::HelperAnswer {
-        name: name.to_owned(),
-        reason,
-    };
+    let failed = |reason| CredentialsError::HelperAnswer { name: name.to_owned(), reason };
     let (succeeded, answer) = tokio::time::timeout(HELPER_TIME, run_helper(name, helper_server(host)))
         .await
         .map_err(|_| failed("did not answer within 30 s"))?
-        .map_err(|source| CredentialsError::HelperRun {
-            name: name.to_owned(),
-            source: Arc::new(source),
-        })?;
+        .map_err(|source| CredentialsError::HelperRun { name: name.to_owned(), source: Arc::new(source) })?;
     if !succeeded {
         return Err(failed("has no credentials for this registry, or failed"));
     }
@@ -215,10 +200,7 @@ async fn login_from_helper(name: &str, host: &RegistryHost) -> Result<Login, Cre
     Ok(if answer.username == "<token>" {
         Login::IdentityToken(answer.secret)
     } else {
-        Login::Basic {
-            username: answer.username,
-            password: answer.secret,
-        }
+        Login::Basic { username: answer.username, password: answer.secret }
     })
 }
 
@@ -307,10 +289,7 @@ mod tests {
         for credentials in [
             Credentials::Token(password.clone()),
             Credentials::IdentityToken(password.clone()),
-            Credentials::Basic {
-                username: "bob".to_owned(),
-                password,
-            },
+            Credentials::Basic { username: "bob".to_owned(), password },
         ] {
             assert!(!format!("{credentials} {credentials:?}").contains("hunter2"));
         }

@@ -124,11 +124,7 @@ pub enum RegistryError {
 }
 
 fn shown_detail(detail: &str) -> String {
-    if detail.is_empty() {
-        String::new()
-    } else {
-        format!(": {detail}")
-    }
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
 }
 
 /// What is wrong with a registry's configuration.

@@ -58,9 +58,7 @@ impl Http {
             .ok_or_else(|| ConfigurationError::Url(dialled.to_owned()))?;
         let guard = AddressGuard::new(origin.host_str().unwrap_or_default(), config.redirect_targets);
         let built = |builder: ClientBuilder| {
-            builder
-                .build()
-                .map_err(|error| ConfigurationError::Client(TransportError::http(error)))
+            builder.build().map_err(|error| ConfigurationError::Client(TransportError::http(error)))
         };
         Ok(Self {
             host: config.host.clone(),
@@ -110,19 +108,13 @@ impl Http {
         let client = if url.origin() == self.origin.origin() {
             &self.home
         } else {
-            let host = url
-                .host()
-                .ok_or_else(|| self.refused(Refusal::RedirectUrl(shown_host(url))))?;
-            self.guard
-                .check_literal(host)
-                .await
-                .map_err(|refusal| self.refused(refusal))?;
+            let host = url.host().ok_or_else(|| self.refused(Refusal::RedirectUrl(shown_host(url))))?;
+            self.guard.check_literal(host).await.map_err(|refusal| self.refused(refusal))?;
             &self.away
         };
         // A transport encoding would make a Range, and the size of a descriptor, mean something else.
-        let mut request = client
-            .request(question.method.clone(), url.clone())
-            .header(ACCEPT_ENCODING, "identity");
+        let mut request =
+            client.request(question.method.clone(), url.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(accept) = question.accept {
             request = request.header(ACCEPT, accept);
         }
@@ -151,11 +143,8 @@ impl Http {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, what: &str) -> Result<Response, RegistryError> {
-        let unavailable = |source| RegistryError::Unavailable {
-            host: self.host.clone(),
-            what: what.to_owned(),
-            source,
-        };
+        let unavailable =
+            |source| RegistryError::Unavailable { host: self.host.clone(), what: what.to_owned(), source };
         match tokio::time::timeout(self.timeouts.first_byte, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(match refusal_within(&error) {
@@ -189,10 +178,7 @@ impl Http {
     }
 
     pub(super) fn refused(&self, source: Refusal) -> RegistryError {
-        RegistryError::Refused {
-            host: self.host.clone(),
-            source,
-        }
+        RegistryError::Refused { host: self.host.clone(), source }
     }
 }
 
@@ -228,8 +214,8 @@ fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, Configuratio
         source,
     };
     let pem = std::fs::read(path).map_err(|error| unreadable(Arc::new(error)))?;
-    let found =
-        Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(Arc::new(TransportError::http(error))))?;
+    let found = Certificate::from_pem_bundle(&pem)
+        .map_err(|error| unreadable(Arc::new(TransportError::http(error))))?;
     if found.is_empty() {
         return Err(unreadable(Arc::new(TransportError::new("it holds no certificate"))));
     }

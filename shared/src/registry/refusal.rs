@@ -22,11 +22,7 @@ pub(super) async fn of(answer: Answer, host: &RegistryHost, what: &str) -> Regis
     let retry_after = retry_after(answer.headers(), jiff::Timestamp::now());
     match (status.as_u16(), retry_after) {
         (404 | 410, _) => RegistryError::NotFound { what, host },
-        (403, _) => RegistryError::Denied {
-            what,
-            host,
-            detail: detail(answer).await,
-        },
+        (403, _) => RegistryError::Denied { what, host, detail: detail(answer).await },
         (429, _) | (503, Some(_)) => RegistryError::RateLimited { host, retry_after },
         (408 | 425 | 500..=599, _) => RegistryError::Unavailable {
             what,

@@ -41,10 +41,8 @@ pub(super) fn pause(error: &RegistryError, timeouts: &Timeouts, repetition: u32)
     if demanded > timeouts.longest_backoff {
         return None;
     }
-    let ceiling = timeouts
-        .backoff
-        .saturating_mul(2_u32.saturating_pow(repetition))
-        .min(timeouts.longest_backoff);
+    let ceiling =
+        timeouts.backoff.saturating_mul(2_u32.saturating_pow(repetition)).min(timeouts.longest_backoff);
     Some(demanded + ceiling.mul_f64(random_fraction()))
 }
 
@@ -74,11 +72,7 @@ mod tests {
     fn check(text: &str, expected: Option<u64>) {
         let now = "2015-10-21T07:27:00Z".parse().unwrap();
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
-        assert_eq!(
-            retry_after(&headers, now),
-            expected.map(Duration::from_secs),
-            "{text:?}"
-        );
+        assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{text:?}");
     }
 
     #[test]
@@ -95,10 +89,7 @@ mod tests {
     #[test]
     fn pauses_grow_are_bounded_and_obey_the_registry() {
         let timeouts = Timeouts::default();
-        let limited = |retry_after| RegistryError::RateLimited {
-            host: "r.io".parse().unwrap(),
-            retry_after,
-        };
+        let limited = |retry_after| RegistryError::RateLimited { host: "r.io".parse().unwrap(), retry_after };
         for repetition in [0, 3, 40] {
             let pause = pause(&limited(None), &timeouts, repetition).unwrap();
             assert!(pause <= timeouts.longest_backoff);

@@ -129,10 +129,7 @@ fn affected_rows(
     for (number, kept) in numbered(advisories) {
         for entry in &kept.entries {
             let bytes = &entry.bytes;
-            packages
-                .entry(&entry.key)
-                .or_default()
-                .push(Mention { number, kept, bytes });
+            packages.entry(&entry.key).or_default().push(Mention { number, kept, bytes });
         }
     }
     let mut rows = Rows::new();

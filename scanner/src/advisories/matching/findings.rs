@@ -173,13 +173,7 @@ fn about(
         published = published.or(flaw.published);
     }
     let announced = || group.matches.iter().find_map(|found| found.head.summary.clone());
-    let announced_at = || {
-        group
-            .matches
-            .iter()
-            .filter_map(|found| found.head.published)
-            .min()
-    };
+    let announced_at = || group.matches.iter().filter_map(|found| found.head.published).min();
     let published = published.or_else(announced_at);
     let published = published.and_then(|seconds| Timestamp::from_second(seconds).ok());
     Ok((summary.or_else(announced), published))

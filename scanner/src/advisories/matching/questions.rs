@@ -145,12 +145,7 @@ impl<'a> OsScope<'a> {
         let names = known().filter(|name| ecosystems.covers(name)).collect();
         let subscription = &ecosystems.subscription;
         let pro = known().find(|name| subscription.iter().any(|wanted| wanted == name));
-        Self {
-            distribution,
-            ecosystems,
-            names,
-            pro,
-        }
+        Self { distribution, ecosystems, names, pro }
     }
 
     /// How much the advisories can say; nothing, if the database has none of them.

@@ -212,11 +212,7 @@ fn severities_are_chosen_in_the_order_of_authority() {
     ] {
         let packages = vec![package(PackageKind::Npm, "a", "1.0.0"), package(PackageKind::Deb, "a", "1")];
         let finding = only(judged(&records, distribution("debian", "12"), packages));
-        assert_eq!(
-            (finding.severity, finding.score.map(Score::value)),
-            (severity, score),
-            "{name}"
-        );
+        assert_eq!((finding.severity, finding.score.map(Score::value)), (severity, score), "{name}");
     }
 }
 

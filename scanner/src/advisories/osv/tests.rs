@@ -101,17 +101,9 @@ fn withdrawn_records_keep_their_id_and_nothing_else() {
 
 #[test]
 fn malware_without_versions_is_malware_in_every_version() {
-    assert_eq!(
-        parse(&record("MAL-2024-1", &json!({}))).kind,
-        FindingKind::Malware
-    );
+    assert_eq!(parse(&record("MAL-2024-1", &json!({}))).kind, FindingKind::Malware);
     assert_eq!(entry(&record("MAL-2024-1", &json!({}))).ranges.len(), 1);
-    assert_eq!(
-        entry(&record("MAL-2024-1", &json!({"versions": ["1.0"]})))
-            .ranges
-            .len(),
-        0
-    );
+    assert_eq!(entry(&record("MAL-2024-1", &json!({"versions": ["1.0"]}))).ranges.len(), 0);
     assert_eq!(entry(&record("GHSA-1", &json!({}))).ranges.len(), 0);
 }
 
@@ -159,10 +151,7 @@ fn bug_fix_notices_count_only_if_they_name_a_cve() {
 fn words_are_told_apart_by_who_said_them() {
     let rated = |id: &str, extra: Value| {
         let mut value = record(id, &json!({}));
-        value
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
+        value.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         parse(&value).word
     };
     for (id, extra, expected) in [
@@ -192,10 +181,7 @@ fn words_are_told_apart_by_who_said_them() {
 #[test]
 fn what_ecosystems_add_is_understood() {
     let specific = |value: Value| entry(&record("X-1", &json!({"ecosystem_specific": value})));
-    assert_eq!(
-        specific(json!({"urgency": "high**"})).urgency,
-        Some(Urgency::High)
-    );
+    assert_eq!(specific(json!({"urgency": "high**"})).urgency, Some(Urgency::High));
     assert_eq!(specific(json!({"urgency": "not yet assigned"})).urgency, None);
     let ubuntu =
         json!({"binaries": [{"binary_name": "libssl3", "binary_version": "1"}, {"binary_name": "a"}]});
@@ -210,19 +196,10 @@ fn what_ecosystems_add_is_understood() {
     assert!(specific(partly).systems.is_empty());
     let rust = json!({"affects": {"os": ["macos"], "arch": ["x86_64"], "functions": []}});
     let rust = specific(rust);
-    assert_eq!(
-        (rust.systems, rust.architectures),
-        (vec!["darwin".to_owned()], vec!["amd64".to_owned()])
-    );
-    let informational = record(
-        "RUSTSEC-1",
-        &json!({"database_specific": {"informational": "unmaintained"}}),
-    );
+    assert_eq!((rust.systems, rust.architectures), (vec!["darwin".to_owned()], vec!["amd64".to_owned()]));
+    let informational = record("RUSTSEC-1", &json!({"database_specific": {"informational": "unmaintained"}}));
     assert_eq!(parse(&informational).kind, FindingKind::Informational);
-    let plain = record(
-        "RUSTSEC-1",
-        &json!({"database_specific": {"informational": null}}),
-    );
+    let plain = record("RUSTSEC-1", &json!({"database_specific": {"informational": null}}));
     assert_eq!(parse(&plain).kind, FindingKind::Vulnerability);
 }
 

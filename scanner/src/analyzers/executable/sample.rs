@@ -24,19 +24,11 @@ pub(in crate::analyzers) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(in crate::analyzers) const fn constants(name: &'a str, content: &'a [u8]) -> Self {
-        Self {
-            name,
-            content,
-            is_writable: false,
-        }
+        Self { name, content, is_writable: false }
     }
 
     pub(in crate::analyzers) const fn variables(name: &'a str, content: &'a [u8]) -> Self {
-        Self {
-            name,
-            content,
-            is_writable: true,
-        }
+        Self { name, content, is_writable: true }
     }
 }
 
@@ -65,10 +57,7 @@ pub(in crate::analyzers) fn every_format(sections: &[Section<'_>]) -> Vec<(Strin
     }
     files.push(("PE".to_owned(), pe(sections)));
     files.push(("Mach-O".to_owned(), macho(sections)));
-    files.push((
-        "universal".to_owned(),
-        universal(&[macho(sections), macho(sections)]),
-    ));
+    files.push(("universal".to_owned(), universal(&[macho(sections), macho(sections)])));
     files
 }
 
@@ -114,29 +103,12 @@ pub(in crate::analyzers) fn elf(class: Class, order: Order, sections: &[Section<
     let count = sections.len() as u64;
     let names = offset(sections.len());
     let tables = names + STEP;
-    let mut w = Writer {
-        bytes: Vec::new(),
-        order,
-    };
-    let ident = [
-        if word == 8 { 2 } else { 1 },
-        if order == Order::Little { 1 } else { 2 },
-        1,
-        0,
-    ];
+    let mut w = Writer { bytes: Vec::new(), order };
+    let ident = [if word == 8 { 2 } else { 1 }, if order == Order::Little { 1 } else { 2 }, 1, 0];
     w.bytes.extend(b"\x7fELF");
     w.bytes.extend(ident);
-    w.pad(16)
-        .number(2, 2)
-        .number(62, 2)
-        .number(1, 4)
-        .number(0, word)
-        .number(header, word);
-    w.number(tables, word)
-        .number(0, 4)
-        .number(header, 2)
-        .number(program, 2)
-        .number(count, 2);
+    w.pad(16).number(2, 2).number(62, 2).number(1, 4).number(0, word).number(header, word);
+    w.number(tables, word).number(0, 4).number(header, 2).number(program, 2).number(count, 2);
     w.number(entry, 2).number(count + 2, 2).number(count + 1, 2);
     for (index, section) in sections.iter().enumerate() {
         let flags = if section.is_writable { 6 } else { 4 };
@@ -145,9 +117,7 @@ pub(in crate::analyzers) fn elf(class: Class, order: Order, sections: &[Section<
         if word == 8 {
             w.number(flags, 4);
         }
-        w.number(offset(index), word)
-            .number(address(index), word)
-            .number(0, word);
+        w.number(offset(index), word).number(address(index), word).number(0, word);
         w.number(size, word).number(size, word);
         if word == 4 {
             w.number(flags, 4);
@@ -164,65 +134,33 @@ pub(in crate::analyzers) fn elf(class: Class, order: Order, sections: &[Section<
     let mut name = 1;
     for (index, section) in sections.iter().enumerate() {
         let flags = if section.is_writable { 3 } else { 2 };
-        w.number(name, 4)
-            .number(1, 4)
-            .number(flags, word)
-            .number(address(index), word);
-        w.number(offset(index), word)
-            .number(section.content.len() as u64, word)
-            .number(0, 8);
+        w.number(name, 4).number(1, 4).number(flags, word).number(address(index), word);
+        w.number(offset(index), word).number(section.content.len() as u64, word).number(0, 8);
         w.number(16, word).number(0, word);
         name += section.name.len() as u64 + 1;
     }
-    w.number(0, 4)
-        .number(3, 4)
-        .number(0, word)
-        .number(0, word)
-        .number(names, word);
-    w.number(size_of_names, word)
-        .number(0, 8)
-        .number(1, word)
-        .number(0, word);
+    w.number(0, 4).number(3, 4).number(0, word).number(0, word).number(names, word);
+    w.number(size_of_names, word).number(0, 8).number(1, word).number(0, word);
     w.bytes
 }
 
 /// A 64-bit PE executable.
 pub(in crate::analyzers) fn pe(sections: &[Section<'_>]) -> Vec<u8> {
-    let mut w = Writer {
-        bytes: b"MZ".to_vec(),
-        order: Order::Little,
-    };
+    let mut w = Writer { bytes: b"MZ".to_vec(), order: Order::Little };
     w.pad(60).number(64, 4);
     w.bytes.extend(b"PE\0\0");
-    w.number(0x8664, 2)
-        .number(sections.len() as u64, 2)
-        .number(0, 8)
-        .number(0, 4);
+    w.number(0x8664, 2).number(sections.len() as u64, 2).number(0, 8).number(0, 4);
     w.number(240, 2).number(0x22, 2);
     let optional = w.bytes.len() as u64;
-    w.number(0x20b, 2)
-        .pad(optional + 24)
-        .number(BASE, 8)
-        .number(0x1000, 4)
-        .number(0x200, 4);
+    w.number(0x20b, 2).pad(optional + 24).number(BASE, 8).number(0x1000, 4).number(0x200, 4);
     w.pad(optional + 56).number(STEP * 64, 4).number(START, 4);
     w.pad(optional + 108).number(16, 4).pad(optional + 240);
     for (index, section) in sections.iter().enumerate() {
         assert!(section.name.len() <= 8, "PE section names have 8 bytes");
         let size = section.content.len() as u64;
-        let flags = if section.is_writable {
-            0xC000_0040
-        } else {
-            0x4000_0040
-        };
-        w.text(section.name, 8)
-            .number(size, 4)
-            .number(offset(index), 4)
-            .number(size, 4);
-        w.number(offset(index), 4)
-            .number(0, 12 - 4)
-            .number(0, 4)
-            .number(flags, 4);
+        let flags = if section.is_writable { 0xC000_0040 } else { 0x4000_0040 };
+        w.text(section.name, 8).number(size, 4).number(offset(index), 4).number(size, 4);
+        w.number(offset(index), 4).number(0, 12 - 4).number(0, 4).number(flags, 4);
     }
     w.contents(sections);
     w.bytes
@@ -230,43 +168,18 @@ pub(in crate::analyzers) fn pe(sections: &[Section<'_>]) -> Vec<u8> {
 
 /// A 64-bit Mach-O executable.
 pub(in crate::analyzers) fn macho(sections: &[Section<'_>]) -> Vec<u8> {
-    let mut w = Writer {
-        bytes: Vec::new(),
-        order: Order::Little,
-    };
+    let mut w = Writer { bytes: Vec::new(), order: Order::Little };
     let size = 72 + 80;
-    w.number(0xfeed_facf, 4)
-        .number(0x0100_0007, 4)
-        .number(3, 4)
-        .number(2, 4);
-    w.number(sections.len() as u64, 4)
-        .number(size * sections.len() as u64, 4)
-        .number(0, 8);
+    w.number(0xfeed_facf, 4).number(0x0100_0007, 4).number(3, 4).number(2, 4);
+    w.number(sections.len() as u64, 4).number(size * sections.len() as u64, 4).number(0, 8);
     for (index, section) in sections.iter().enumerate() {
         let length = section.content.len() as u64;
-        let (segment, protection) = if section.is_writable {
-            ("__DATA", 3)
-        } else {
-            ("__TEXT", 5)
-        };
+        let (segment, protection) = if section.is_writable { ("__DATA", 3) } else { ("__TEXT", 5) };
         w.number(0x19, 4).number(size, 4).text(segment, 16);
-        w.number(address(index), 8)
-            .number(length, 8)
-            .number(offset(index), 8)
-            .number(length, 8);
-        w.number(protection, 4)
-            .number(protection, 4)
-            .number(1, 4)
-            .number(0, 4);
-        w.text(section.name, 16)
-            .text(segment, 16)
-            .number(address(index), 8)
-            .number(length, 8);
-        w.number(offset(index), 4)
-            .number(4, 4)
-            .number(0, 8)
-            .number(0, 8)
-            .number(0, 8);
+        w.number(address(index), 8).number(length, 8).number(offset(index), 8).number(length, 8);
+        w.number(protection, 4).number(protection, 4).number(1, 4).number(0, 4);
+        w.text(section.name, 16).text(segment, 16).number(address(index), 8).number(length, 8);
+        w.number(offset(index), 4).number(4, 4).number(0, 8).number(0, 8).number(0, 8);
     }
     w.contents(sections);
     w.bytes
@@ -274,19 +187,12 @@ pub(in crate::analyzers) fn macho(sections: &[Section<'_>]) -> Vec<u8> {
 
 /// A universal Mach-O file.
 pub(in crate::analyzers) fn universal(images: &[Vec<u8>]) -> Vec<u8> {
-    let mut w = Writer {
-        bytes: Vec::new(),
-        order: Order::Big,
-    };
+    let mut w = Writer { bytes: Vec::new(), order: Order::Big };
     w.number(0xcafe_babe, 4).number(images.len() as u64, 4);
     let mut place = 4096;
     for image in images {
         let length = image.len() as u64;
-        w.number(0x0100_0007, 4)
-            .number(3, 4)
-            .number(place, 4)
-            .number(length, 4)
-            .number(12, 4);
+        w.number(0x0100_0007, 4).number(3, 4).number(place, 4).number(length, 4).number(12, 4);
         place += length.next_multiple_of(4096);
     }
     for image in images {

@@ -72,11 +72,7 @@ pub(super) fn find(image: &Image<'_>) -> Search {
     }
     // Without headers no pointer can be followed; a mark as the linker writes it is then all there is.
     is_go |= !image.is_readable() && marks(image.bytes).any(is_plausible);
-    if is_go {
-        Search::Undecodable
-    } else {
-        Search::Nothing
-    }
+    if is_go { Search::Undecodable } else { Search::Nothing }
 }
 
 fn decode_first(image: &Image<'_>, bytes: &[u8]) -> Option<BuildInfo> {
@@ -99,26 +95,16 @@ fn decode(image: &Image<'_>, marked: &[u8]) -> Option<BuildInfo> {
     let (go_version, modules) = if flags & IS_INLINE != 0 {
         let (go_version, rest) = inline_string(marked.get(32..)?)?;
         // A program without modules ends its build information here.
-        (
-            go_version,
-            inline_string(rest).map_or(&b""[..], |(modules, _)| modules),
-        )
+        (go_version, inline_string(rest).map_or(&b""[..], |(modules, _)| modules))
     } else {
-        let pointers = Pointers {
-            image,
-            word: usize::from(word),
-            is_big_endian: flags & IS_BIG_ENDIAN != 0,
-        };
+        let pointers = Pointers { image, word: usize::from(word), is_big_endian: flags & IS_BIG_ENDIAN != 0 };
         let go_version = pointers.string(pointers.number(marked.get(16..)?)?)?;
         let modules = pointers.number(marked.get(16 + pointers.word..)?)?;
         (go_version, pointers.string(modules).unwrap_or_default())
     };
     let go_version = String::from_utf8_lossy(go_version).into_owned();
     let is_toolchain = go_version.starts_with("go") || go_version.starts_with("devel");
-    is_toolchain.then(|| BuildInfo {
-        go_version,
-        modules: without_sentinels(modules).into_owned(),
-    })
+    is_toolchain.then(|| BuildInfo { go_version, modules: without_sentinels(modules).into_owned() })
 }
 
 /// A length as a base-128 varint, then so many bytes; and what follows.
@@ -132,9 +118,7 @@ fn inline_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         }
         length |= shifted;
         if byte & 0x80 == 0 {
-            return bytes
-                .get(index + 1..)?
-                .split_at_checked(usize::try_from(length).ok()?);
+            return bytes.get(index + 1..)?.split_at_checked(usize::try_from(length).ok()?);
         }
     }
     None

@@ -72,11 +72,7 @@ fn pointers(version: &str, modules: &[u8], word: usize, order: Order, index: usi
 }
 
 fn analyze(content: &[u8]) -> Found {
-    let file = CapturedFile {
-        path: "usr/bin/app",
-        mode: 0o755,
-        content,
-    };
+    let file = CapturedFile { path: "usr/bin/app", mode: 0o755, content };
     GoBinary.analyze(&file, &Limits::default())
 }
 
@@ -96,11 +92,7 @@ fn check(file: &[u8], expected: &[&str], case: &str) {
 /// What a program with these module lines is said to contain, the standard library left out.
 fn check_modules(modules: &str, expected: &[&str]) {
     let info = inline("go1.20.1", &guarded(modules));
-    let file = sample::elf(
-        Class::Elf64,
-        Order::Little,
-        &[Section::variables(".go.buildinfo", &info)],
-    );
+    let file = sample::elf(Class::Elf64, Order::Little, &[Section::variables(".go.buildinfo", &info)]);
     let lines = lines(&analyze(&file));
     assert_eq!(lines[1..], *expected, "{modules:?}");
 }
@@ -130,22 +122,12 @@ fn the_pointer_form_is_followed_in_both_byte_orders_and_word_sizes() {
     for (class, word) in [(Class::Elf32, 4), (Class::Elf64, 8)] {
         for order in [Order::Little, Order::Big] {
             let info = pointers("go1.20.1", &modules, word, order, 1);
-            let sections = [
-                Section::constants(".text", b"code"),
-                Section::variables(".go.buildinfo", &info),
-            ];
-            check(
-                &sample::elf(class, order, &sections),
-                &PACKAGES,
-                &format!("{class:?} {order:?}"),
-            );
+            let sections = [Section::constants(".text", b"code"), Section::variables(".go.buildinfo", &info)];
+            check(&sample::elf(class, order, &sections), &PACKAGES, &format!("{class:?} {order:?}"));
         }
     }
     let info = pointers("go1.20.1", &modules, 8, Order::Little, 1);
-    let sections = [
-        Section::constants(".text", b"code"),
-        Section::variables(".data", &info),
-    ];
+    let sections = [Section::constants(".text", b"code"), Section::variables(".data", &info)];
     check(&sample::pe(&sections), &PACKAGES, "PE");
     check(&sample::macho(&sections), &PACKAGES, "Mach-O");
 }
@@ -157,10 +139,7 @@ fn a_mark_among_constants_does_not_hide_the_real_one() {
     constants.extend(MARK);
     let info = inline("go1.20.1", &guarded(MODULES));
     for name in [".data", ".go.bi"] {
-        let sections = [
-            Section::constants(".rodata", &constants),
-            Section::variables(name, &info),
-        ];
+        let sections = [Section::constants(".rodata", &constants), Section::variables(name, &info)];
         for (format, file) in sample::every_format(&sections) {
             check(&file, &PACKAGES, &format);
         }
@@ -176,24 +155,13 @@ fn i4_damaged_build_information_is_a_blocking_problem() {
     let huge = [MARK, &[8, 2], &[0; 16], &[0xff; 9], &[1], b"go1.20"].concat();
     let endless = [MARK, &[8, 2], &[0; 16], &[0xff; 40]].concat();
     let dangling = pointers("go1.20.1", b"", 8, Order::Little, 7);
-    for (case, info) in [
-        ("cut", &whole[..34]),
-        ("huge", &huge),
-        ("endless", &endless),
-        ("dangling", &dangling),
-    ] {
-        let file = sample::elf(
-            Class::Elf64,
-            Order::Little,
-            &[Section::variables(".go.buildinfo", info)],
-        );
+    for (case, info) in
+        [("cut", &whole[..34]), ("huge", &huge), ("endless", &endless), ("dangling", &dangling)]
+    {
+        let file = sample::elf(Class::Elf64, Order::Little, &[Section::variables(".go.buildinfo", info)]);
         check(&file, &["analyzer-failed"], case);
     }
-    check(
-        &sample::elf(Class::Elf64, Order::Little, &[]),
-        &[],
-        "an executable of another language",
-    );
+    check(&sample::elf(Class::Elf64, Order::Little, &[]), &[], "an executable of another language");
 }
 
 #[test]
@@ -239,10 +207,7 @@ fn toolchain_versions_become_semantic_versions() {
         ("go1.8.5rc5", Some(("1.8.5-rc5", None))),
         ("go1.21.0 X:boringcrypto,arenas", Some(("1.21.0", None))),
         ("go1.26-X:nodwarf5", Some(("1.26.0", None))),
-        (
-            "go1.22.9 (Red Hat 1.22.9-1.el9)",
-            Some(("1.22.9", Some("Red Hat 1.22.9-1.el9"))),
-        ),
+        ("go1.22.9 (Red Hat 1.22.9-1.el9)", Some(("1.22.9", Some("Red Hat 1.22.9-1.el9")))),
         (
             "go1.22.9 (Red Hat 1.22.9-1.el9) X:strictfipsruntime",
             Some(("1.22.9", Some("Red Hat 1.22.9-1.el9"))),
@@ -265,11 +230,7 @@ fn toolchain_versions_become_semantic_versions() {
 #[test]
 fn a_program_without_modules_still_has_a_standard_library() {
     let info = inline("go1.20.1", b"");
-    let file = sample::elf(
-        Class::Elf64,
-        Order::Little,
-        &[Section::variables(".go.buildinfo", &info)],
-    );
+    let file = sample::elf(Class::Elf64, Order::Little, &[Section::variables(".go.buildinfo", &info)]);
     check(&file, &["stdlib 1.20.1 Embedded", "record-skipped"], "no modules");
 }
 

@@ -17,11 +17,7 @@ fn analyze(path: &str, content: &[u8]) -> Found {
     if !Node.wants(&candidate) {
         return Found::default();
     }
-    let file = CapturedFile {
-        path,
-        mode: 0o644,
-        content,
-    };
+    let file = CapturedFile { path, mode: 0o644, content };
     Node.analyze(&file, &Limits::default())
 }
 
@@ -36,21 +32,13 @@ fn lines(found: &Found) -> Vec<String> {
 }
 
 fn check(path: &str, content: &str, expected: &[&str]) {
-    assert_eq!(
-        lines(&analyze(path, content.as_bytes())),
-        expected,
-        "{path}: {content}"
-    );
+    assert_eq!(lines(&analyze(path, content.as_bytes())), expected, "{path}: {content}");
 }
 
 #[test]
 fn installed_packages_are_known_by_their_own_name() {
     for (path, content, expected) in [
-        (
-            MODULE,
-            r#"{"name":"x","version":"1.2.3"}"#,
-            "pkg:npm/x@1.2.3 Installed",
-        ),
+        (MODULE, r#"{"name":"x","version":"1.2.3"}"#, "pkg:npm/x@1.2.3 Installed"),
         (
             "app/node_modules/@s/n/package.json",
             r#"{"name":"@s/n","version":"1.0.0-rc.1"}"#,
@@ -107,11 +95,7 @@ fn the_application_and_private_packages_are_inventory_only() {
     check(MODULE, package, &["pkg:npm/x@1.2.3 Unmatched"]);
     for path in ["package.json", "app/package.json", "usr/src/app/package.json"] {
         check(path, package, &["pkg:npm/x@1.2.3 Unmatched"]);
-        check(
-            path,
-            r#"{"name":"x","version":"1.2.3"}"#,
-            &["pkg:npm/x@1.2.3 Unmatched"],
-        );
+        check(path, r#"{"name":"x","version":"1.2.3"}"#, &["pkg:npm/x@1.2.3 Unmatched"]);
         check(path, r#"{"name":"x"}"#, &[]);
     }
 }
@@ -168,17 +152,11 @@ fn licences_are_found_in_all_their_shapes() {
     for (member, expected) in [
         (r#""license":"MIT""#, vec!["MIT"]),
         (r#""license":{"type":"ISC","url":"u"}"#, vec!["ISC"]),
-        (
-            r#""licenses":[{"type":"MIT"},"Apache-2.0"]"#,
-            vec!["MIT", "Apache-2.0"],
-        ),
+        (r#""licenses":[{"type":"MIT"},"Apache-2.0"]"#, vec!["MIT", "Apache-2.0"]),
         (r#""license":7"#, vec![]),
         (r#""license":[[["MIT"]]]"#, vec![]),
     ] {
-        let found = analyze(
-            MODULE,
-            format!(r#"{{"name":"x","version":"1.2.3",{member}}}"#).as_bytes(),
-        );
+        let found = analyze(MODULE, format!(r#"{{"name":"x","version":"1.2.3",{member}}}"#).as_bytes());
         assert_eq!(found.packages[0].package.licenses, expected, "{member}");
     }
 }

@@ -44,9 +44,7 @@ fn lines(kind: PackageKind, content: &[u8]) -> Found {
     for line in String::from_utf8_lossy(content).lines() {
         match package(kind, line) {
             Some(package) => found.push(package),
-            None => found
-                .problems
-                .push(Problem::new(ProblemKind::DatabaseUnreadable, "bad line")),
+            None => found.problems.push(Problem::new(ProblemKind::DatabaseUnreadable, "bad line")),
         }
     }
     found
@@ -60,11 +58,7 @@ fn owned(rest: &str) -> OwnedFiles {
         use sha2::Digest as _;
         Checksum::Sha256(sha2::Sha256::digest(content.replace('_', " ")).into())
     });
-    OwnedFiles {
-        package,
-        architecture: None,
-        files: vec![OwnedFile { path, checksum }],
-    }
+    OwnedFiles { package, architecture: None, files: vec![OwnedFile { path, checksum }] }
 }
 
 macro_rules! analyzer {
@@ -126,26 +120,14 @@ analyzer!(
             like: Vec::new(),
             name: text.clone().into_owned(),
         });
-        Found {
-            distribution,
-            ..Found::default()
-        }
+        Found { distribution, ..Found::default() }
     }
 );
 analyzer!(Wheel, "wheel", Text, [Trigger::Parent(".dist-info")], |file| {
     lines(PackageKind::PyPi, file.content)
 });
-analyzer!(Jar, "jar", Binary, [Trigger::Extension(".jar")], |file| lines(
-    PackageKind::Maven,
-    file.content
-));
+analyzer!(Jar, "jar", Binary, [Trigger::Extension(".jar")], |file| lines(PackageKind::Maven, file.content));
 analyzer!(Binary, "binary", Binary, [Trigger::Magic(b"\x7fELF")], |file| {
     lines(PackageKind::Golang, &file.content[4..])
 });
-analyzer!(
-    Panicking,
-    "panicking",
-    Text,
-    [Trigger::Name("panic.me")],
-    |_| panic!("as a test demands")
-);
+analyzer!(Panicking, "panicking", Text, [Trigger::Name("panic.me")], |_| panic!("as a test demands"));

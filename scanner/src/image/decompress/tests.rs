@@ -22,12 +22,8 @@ struct Decoded {
 
 fn decode_within(stored: &[u8], limits: &Limits) -> Decoded {
     let descriptor = descriptor("", stored);
-    let watch = Watch::start(
-        &descriptor.digest,
-        Duration::from_secs(60),
-        CancellationToken::new(),
-        Arc::new(Silent),
-    );
+    let watch =
+        Watch::start(&descriptor.digest, Duration::from_secs(60), CancellationToken::new(), Arc::new(Silent));
     let stored = Stored::new(Box::new(Cursor::new(stored.to_vec())), &descriptor, watch);
     let mut inflated = match Inflated::open(stored, limits) {
         Ok(inflated) => inflated,
@@ -78,14 +74,8 @@ fn all_members_of_every_compression_are_decoded_and_both_sides_hashed() {
         assert_eq!(decoded.digests.inflated, Some(Digest::of(&both)));
         assert_eq!(decoded.digests.inflated_bytes, both.len() as u64);
     }
-    let framed = [
-        SKIPPABLE.to_vec(),
-        zstd(&one),
-        SKIPPABLE.to_vec(),
-        zstd(&two),
-        SKIPPABLE.to_vec(),
-    ]
-    .concat();
+    let framed =
+        [SKIPPABLE.to_vec(), zstd(&one), SKIPPABLE.to_vec(), zstd(&two), SKIPPABLE.to_vec()].concat();
     assert!(decode(&framed).bytes == both);
     let plain = decode(&both);
     assert!(plain.bytes == both && plain.digests.inflated == Some(Digest::of(&both)));
@@ -128,11 +118,7 @@ fn cut_and_damaged_streams_have_no_uncompressed_digest() {
         let mut damaged = whole.clone();
         let middle = damaged.len() / 2;
         damaged[middle] ^= 0x55;
-        for stored in [
-            whole[..whole.len() - 1].to_vec(),
-            whole[..middle].to_vec(),
-            damaged,
-        ] {
+        for stored in [whole[..whole.len() - 1].to_vec(), whole[..middle].to_vec(), damaged] {
             let decoded = decode(&stored);
             // A format without a checksum may decode damage; a cut it must notice.
             if decoded.error.is_some() {
@@ -148,10 +134,7 @@ fn cut_and_damaged_streams_have_no_uncompressed_digest() {
 #[test]
 fn i7_inflating_stops_at_the_limits() {
     let bomb = gzip(&vec![0; 4 << 20]);
-    let limits = Limits {
-        layer_bytes: 1 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits { layer_bytes: 1 << 20, ..Limits::default() };
     let decoded = decode_within(&bomb, &limits);
     assert!(decoded.bytes.len() <= (1 << 20) + BUFFER_BYTES);
     assert!(decoded.error.unwrap().contains("the inflated size exceeds"));

@@ -77,10 +77,7 @@ fn i7_an_image_that_takes_too_long_ends_and_says_so() {
     let image = Image::of(&[&[file("a.jar", "a 1")], &[file("b.jar", "b 1")]]);
     let (manifest, layers) = image.into_source(&mut source);
     source.spoil(&layers[1].digest, Fault::Hangs);
-    let engine = engine_within(Limits {
-        image_time: Duration::from_millis(300),
-        ..Limits::default()
-    });
+    let engine = engine_within(Limits { image_time: Duration::from_millis(300), ..Limits::default() });
     let examination = examine(&engine, source, &manifest.digest).unwrap();
     assert!(kinds(&examination).contains(&ProblemKind::LimitExceeded));
 }
@@ -106,10 +103,7 @@ fn encrypted_foreign_and_unknown_layers_are_told_apart() {
     assert_eq!(kinds(&absent), [ProblemKind::ForeignLayerNotScanned]);
 
     let invented = examined("application/vnd.invented", other);
-    assert_eq!(
-        (packages(&invented).len(), kinds(&invented)),
-        (2, vec![ProblemKind::UnknownLayerType])
-    );
+    assert_eq!((packages(&invented).len(), kinds(&invented)), (2, vec![ProblemKind::UnknownLayerType]));
     let no_tar = examined("application/vnd.invented", b"{\"no\": \"tar\"}".to_vec());
     assert_eq!(kinds(&no_tar), [ProblemKind::UnknownLayerType]);
     let statement = examined("application/vnd.in-toto+json", b"{}".to_vec());
@@ -132,16 +126,10 @@ fn the_label_does_not_decide_and_a_wrong_one_is_noted_in_its_own_image_only() {
         (TAR, &plain, false),
     ] {
         let mut source = MemorySource::default();
-        let (manifest, _) = Image::default()
-            .layer(media_type, bytes.clone())
-            .into_source(&mut source);
+        let (manifest, _) = Image::default().layer(media_type, bytes.clone()).into_source(&mut source);
         let examination = examine(&engine, source, &manifest.digest).unwrap();
         assert_eq!(packages(&examination), [ONE], "{media_type}");
-        let noted: &[ProblemKind] = if is_noted {
-            &[ProblemKind::LayerMediatypeMismatch]
-        } else {
-            &[]
-        };
+        let noted: &[ProblemKind] = if is_noted { &[ProblemKind::LayerMediatypeMismatch] } else { &[] };
         assert_eq!(kinds(&examination), noted, "{media_type}");
     }
 }
@@ -174,11 +162,7 @@ fn a_config_that_does_not_fit_the_manifest_is_malformed() {
     for image in [short, other, broken] {
         let examination = image.examine();
         assert_eq!(kinds(&examination), [ProblemKind::MalformedManifest]);
-        assert_eq!(
-            packages(&examination),
-            [ONE],
-            "the layers are searched all the same"
-        );
+        assert_eq!(packages(&examination), [ONE], "the layers are searched all the same");
     }
 }
 
@@ -194,10 +178,7 @@ fn commands_are_given_to_layers_only_where_they_line_up() {
     let run = json!({"created_by": "RUN x"});
     let set = json!({"created_by": "ENV y", "empty_layer": true});
     assert_eq!(commands(json!([set, run])), (Some("RUN x".to_owned()), vec![]));
-    assert_eq!(
-        commands(json!([run, run])),
-        (None, vec![ProblemKind::HistoryMismatch])
-    );
+    assert_eq!(commands(json!([run, run])), (None, vec![ProblemKind::HistoryMismatch]));
     assert_eq!(commands(json!([set])), (None, vec![]));
     assert_eq!(commands(json!(null)), (None, vec![]));
 }
@@ -207,10 +188,7 @@ fn an_image_without_layers_is_an_empty_image() {
     let examination = Image::default().examine();
     assert_eq!(inventory(&examination).packages, []);
     assert_eq!(examination.problems, []);
-    assert_eq!(
-        inventory(&examination).platform,
-        Some("linux/amd64".parse().unwrap())
-    );
+    assert_eq!(inventory(&examination).platform, Some("linux/amd64".parse().unwrap()));
 }
 
 #[test]
@@ -218,10 +196,7 @@ fn i4_windows_images_say_that_their_system_was_not_inventoried() {
     let mut image = Image::default().layer(TAR, tarball(&[file("Files/app/a.jar", "a 1")]));
     image.config = json!({"os": "windows"});
     let examination = image.examine();
-    assert_eq!(
-        packages(&examination),
-        ["pkg:maven/a@1 at Files/app/a.jar from 0"]
-    );
+    assert_eq!(packages(&examination), ["pkg:maven/a@1 at Files/app/a.jar from 0"]);
     assert_eq!(kinds(&examination), [ProblemKind::OsInventoryUnsupported]);
 }
 
@@ -231,10 +206,7 @@ fn i7_layers_beyond_the_budget_of_the_image_are_not_read() {
     let mut source = MemorySource::default();
     let image = Image::default().layer(TAR, jar()).layer(TAR, big);
     let (manifest, _) = image.into_source(&mut source);
-    let engine = engine_within(Limits {
-        image_bytes: 50_000,
-        ..Limits::default()
-    });
+    let engine = engine_within(Limits { image_bytes: 50_000, ..Limits::default() });
     let examination = examine(&engine, source, &manifest.digest).unwrap();
     assert_eq!(
         (packages(&examination), kinds(&examination)),
@@ -245,21 +217,14 @@ fn i7_layers_beyond_the_budget_of_the_image_are_not_read() {
 #[test]
 fn the_same_layer_is_read_once_and_applied_as_often_as_listed() {
     let empty = gzip(&[0; 1024]);
-    let image = Image::default()
-        .layer(TAR_GZIP, empty.clone())
-        .layer(TAR, jar())
-        .layer(TAR_GZIP, empty);
+    let image = Image::default().layer(TAR_GZIP, empty.clone()).layer(TAR, jar()).layer(TAR_GZIP, empty);
     let mut source = MemorySource::default();
     let (manifest, _) = image.into_source(&mut source);
     let source = Arc::new(source);
     let examination = examine_shared(&engine(), &source, &manifest.digest).unwrap();
     assert_eq!(packages(&examination), ["pkg:maven/a@1 at a.jar from 1"]);
     assert_eq!(inventory(&examination).layers.len(), 3);
-    assert_eq!(
-        source.deliveries.load(Ordering::SeqCst),
-        3,
-        "config and two distinct layers"
-    );
+    assert_eq!(source.deliveries.load(Ordering::SeqCst), 3, "config and two distinct layers");
 }
 
 /// What artifacts and unreadable documents are answered with.
@@ -316,9 +281,7 @@ fn platforms(examination: &Examination) -> Vec<String> {
         panic!("not an index: {examination:?}");
     };
     let platforms = children.iter().map(|child| child.platform.as_ref());
-    platforms
-        .map(|platform| platform.map_or_else(|| "?".to_owned(), ToString::to_string))
-        .collect()
+    platforms.map(|platform| platform.map_or_else(|| "?".to_owned(), ToString::to_string)).collect()
 }
 
 #[test]
@@ -359,34 +322,21 @@ fn i4_a_mark_on_a_descriptor_hides_no_image() {
 #[test]
 fn nested_indexes_are_followed_as_deep_as_allowed() {
     let mut source = MemorySource::default();
-    let mut inner = source.hold_document(
-        INDEX_TYPES[0],
-        &index(&[child(MANIFEST_TYPES[0], b"deep", "linux", "arm64")]),
-    );
+    let mut inner =
+        source.hold_document(INDEX_TYPES[0], &index(&[child(MANIFEST_TYPES[0], b"deep", "linux", "arm64")]));
     for depth in 1..6 {
-        let leaf = child(
-            MANIFEST_TYPES[0],
-            format!("{depth}").as_bytes(),
-            "linux",
-            &format!("d{depth}"),
-        );
+        let leaf = child(MANIFEST_TYPES[0], format!("{depth}").as_bytes(), "linux", &format!("d{depth}"));
         let nested = serde_json::to_value(&inner).unwrap();
         let outer = source.hold_document(INDEX_TYPES[0], &index(&[leaf, nested]));
         if depth == 3 {
             let examination = examine_again(&source, &outer);
-            assert_eq!(
-                platforms(&examination),
-                ["linux/d3", "linux/d2", "linux/d1", "linux/arm64"]
-            );
+            assert_eq!(platforms(&examination), ["linux/d3", "linux/d2", "linux/d1", "linux/arm64"]);
             assert_eq!(kinds(&examination), []);
         }
         inner = outer;
     }
     let examination = examine_again(&source, &inner);
-    assert_eq!(
-        platforms(&examination),
-        ["linux/d5", "linux/d4", "linux/d3", "linux/d2"]
-    );
+    assert_eq!(platforms(&examination), ["linux/d5", "linux/d4", "linux/d3", "linux/d2"]);
     assert_eq!(kinds(&examination), [ProblemKind::LimitExceeded]);
 }
 
@@ -405,10 +355,7 @@ impl LayerCache for Shelf {
     }
 
     async fn save(&self, analysis: &LayerAnalysis) {
-        self.0
-            .lock()
-            .unwrap()
-            .insert(analysis.layer.clone(), analysis.clone());
+        self.0.lock().unwrap().insert(analysis.layer.clone(), analysis.clone());
     }
 }
 
@@ -435,13 +382,7 @@ fn i6_known_layers_are_not_read_again_and_give_the_same() {
 #[test]
 fn i6_an_analysis_of_another_revision_is_never_served() {
     let shelf = Arc::new(Shelf::default());
-    let (old, new) = (
-        engine(),
-        engine_within(Limits {
-            archive_depth: 1,
-            ..Limits::default()
-        }),
-    );
+    let (old, new) = (engine(), engine_within(Limits { archive_depth: 1, ..Limits::default() }));
     for engine in [old, new] {
         let mut source = MemorySource::default();
         let (manifest, _) = Image::of(&[&[file("a.jar", "a 1")]]).into_source(&mut source);

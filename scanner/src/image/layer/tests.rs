@@ -39,9 +39,7 @@ fn evidence(analysis: &LayerAnalysis) -> Vec<String> {
 
 fn paths(table: &crate::image::analysis::EntryTable) -> Vec<String> {
     let entries = table.iter().map(Result::unwrap);
-    entries
-        .map(|entry| String::from_utf8_lossy(&entry.path).into_owned())
-        .collect()
+    entries.map(|entry| String::from_utf8_lossy(&entry.path).into_owned()).collect()
 }
 
 #[test]
@@ -60,14 +58,7 @@ fn the_analysis_holds_every_entry_and_all_findings() {
     let analysis = analyze_as(TAR_GZIP, &bytes);
     assert_eq!(
         paths(&analysis.entries),
-        [
-            "var/lib/dpkg/status",
-            "opt/app.jar",
-            "plain",
-            "usr/bin/tool",
-            "a",
-            "usr/lib/x.jar"
-        ]
+        ["var/lib/dpkg/status", "opt/app.jar", "plain", "usr/bin/tool", "a", "usr/lib/x.jar"]
     );
     assert_eq!(
         evidence(&analysis),
@@ -79,21 +70,14 @@ fn the_analysis_holds_every_entry_and_all_findings() {
     );
     assert_eq!(analysis.links.len(), 1);
     assert_eq!(analysis.diff_id, Some(Digest::of(&plain)));
-    assert_eq!(
-        (analysis.size_bytes, analysis.inflated_bytes),
-        (bytes.len() as u64, plain.len() as u64)
-    );
+    assert_eq!((analysis.size_bytes, analysis.inflated_bytes), (bytes.len() as u64, plain.len() as u64));
     assert_eq!(analysis.problems, []);
     assert!(analysis.evidence[0].checksums.is_none() && analysis.evidence[1].checksums.is_some());
 }
 
 #[test]
 fn i6_an_analysis_survives_being_stored() {
-    let analysis = analyze(&[
-        file("a.jar", "x 1"),
-        file("d/.wh.y", ""),
-        hardlink("b.jar", "a.jar"),
-    ]);
+    let analysis = analyze(&[file("a.jar", "x 1"), file("d/.wh.y", ""), hardlink("b.jar", "a.jar")]);
     let bytes = postcard::to_allocvec(&analysis).unwrap();
     assert_eq!(postcard::from_bytes::<LayerAnalysis>(&bytes).unwrap(), analysis);
     let json = serde_json::to_vec(&analysis).unwrap();
@@ -102,10 +86,7 @@ fn i6_an_analysis_survives_being_stored() {
 
 #[test]
 fn i6_the_revision_changes_with_the_limits() {
-    let other = engine_within(Limits {
-        text_bytes: 1,
-        ..Limits::default()
-    });
+    let other = engine_within(Limits { text_bytes: 1, ..Limits::default() });
     assert_ne!(engine().revision(), other.revision());
     assert_eq!(analyze(&[]).analyzer, *engine().revision());
 }
@@ -132,11 +113,7 @@ fn whiteouts_are_kept_apart_from_entries() {
 
 #[test]
 fn paths_outside_the_root_are_ignored_and_reported() {
-    let analysis = analyze(&[
-        file("../../etc/passwd", ""),
-        hardlink("a.jar", "../x"),
-        file("b", ""),
-    ]);
+    let analysis = analyze(&[file("../../etc/passwd", ""), hardlink("a.jar", "../x"), file("b", "")]);
     assert_eq!(paths(&analysis.entries), ["b"]);
     assert_eq!(kinds(&analysis), [ProblemKind::PathTraversal; 2]);
 }
@@ -149,10 +126,7 @@ fn names_that_are_not_utf8_stay_bytes() {
     header.set_cksum();
     bytes[..512].copy_from_slice(header.as_bytes());
     let analysis = analyze_as(TAR, &bytes);
-    assert_eq!(
-        analysis.entries.iter().next().unwrap().unwrap().path,
-        b"a\xffb.jar"
-    );
+    assert_eq!(analysis.entries.iter().next().unwrap().unwrap().path, b"a\xffb.jar");
     assert_eq!(evidence(&analysis), ["a\u{fffd}b.jar: jar x 1"]);
 }
 
@@ -167,20 +141,10 @@ fn the_merged_spelling_of_a_database_is_read_under_the_known_one() {
 
 #[test]
 fn i4_a_file_over_its_limit_is_a_problem_not_a_silence() {
-    let engine = engine_within(Limits {
-        database_bytes: 10,
-        ..Limits::default()
-    });
-    let bytes = tarball(&[
-        file("var/lib/dpkg/status", "bash 5.2.15-2+b7"),
-        file("a.jar", "x 1"),
-    ]);
-    let analysis = analyze_layer(
-        Box::new(Cursor::new(bytes.clone())),
-        &descriptor(TAR, &bytes),
-        &engine,
-    )
-    .unwrap();
+    let engine = engine_within(Limits { database_bytes: 10, ..Limits::default() });
+    let bytes = tarball(&[file("var/lib/dpkg/status", "bash 5.2.15-2+b7"), file("a.jar", "x 1")]);
+    let analysis =
+        analyze_layer(Box::new(Cursor::new(bytes.clone())), &descriptor(TAR, &bytes), &engine).unwrap();
     let problem = &analysis.evidence[0].problems[0];
     assert_eq!(problem.kind, ProblemKind::FileTooLarge);
     assert_eq!(problem.path.as_deref(), Some("var/lib/dpkg/status"));
@@ -203,21 +167,9 @@ fn i4_what_is_wrong_with_a_layer_is_said_and_the_rest_is_kept() {
     let truncated = good[..good.len() - 1024 - 600].to_vec();
     let squashed = [b"hsqs".to_vec(), vec![1; 2000]].concat();
     for (bytes, kind, files) in [
-        (
-            [good.clone(), hidden.clone()].concat(),
-            ProblemKind::DataAfterTarEnd,
-            2,
-        ),
-        (
-            [gzip(&good), b"x".to_vec()].concat(),
-            ProblemKind::TrailingData,
-            2,
-        ),
-        (
-            [gzip(&good), gzip(&hidden)].concat(),
-            ProblemKind::DataAfterTarEnd,
-            2,
-        ),
+        ([good.clone(), hidden.clone()].concat(), ProblemKind::DataAfterTarEnd, 2),
+        ([gzip(&good), b"x".to_vec()].concat(), ProblemKind::TrailingData, 2),
+        ([gzip(&good), gzip(&hidden)].concat(), ProblemKind::DataAfterTarEnd, 2),
         (truncated.clone(), ProblemKind::LayerMalformed, 1),
         (gzip(&truncated), ProblemKind::LayerMalformed, 1),
         (gzip(&good)[..60].to_vec(), ProblemKind::LayerMalformed, 0),
@@ -265,34 +217,19 @@ fn a_sha512_descriptor_is_verified() {
 fn i7_entries_and_time_are_bounded() {
     let puts: Vec<Put> = (0..50).map(|n| file(&format!("f{n}"), "")).collect();
     let bytes = tarball(&puts);
-    let few = engine_within(Limits {
-        layer_entries: 10,
-        ..Limits::default()
-    });
-    let read = |engine| {
-        analyze_layer(
-            Box::new(Cursor::new(bytes.clone())),
-            &descriptor(TAR, &bytes),
-            engine,
-        )
-    };
+    let few = engine_within(Limits { layer_entries: 10, ..Limits::default() });
+    let read = |engine| analyze_layer(Box::new(Cursor::new(bytes.clone())), &descriptor(TAR, &bytes), engine);
     let analysis = read(&few).unwrap();
     assert_eq!(kinds(&analysis), [ProblemKind::LimitExceeded]);
     assert_eq!(analysis.entries.len(), 10);
-    let hurried = engine_within(Limits {
-        layer_time: std::time::Duration::ZERO,
-        ..Limits::default()
-    });
+    let hurried = engine_within(Limits { layer_time: std::time::Duration::ZERO, ..Limits::default() });
     assert!(matches!(read(&hurried), Err(LayerError::TimedOut { .. })));
 }
 
 #[test]
 fn large_files_are_read_whole_through_every_buffer() {
     let content = "name-of-a-package 1.2.3\n".repeat(60_000);
-    let analysis = analyze_as(
-        TAR_GZIP,
-        &gzip(&tarball(&[file("big.jar", &content), file("b.jar", "x 1")])),
-    );
+    let analysis = analyze_as(TAR_GZIP, &gzip(&tarball(&[file("big.jar", &content), file("b.jar", "x 1")])));
     assert_eq!(analysis.evidence[0].readings[0].found.packages.len(), 60_000);
     assert_eq!(evidence(&analysis)[1], "b.jar: jar x 1");
 }

@@ -257,16 +257,10 @@ impl Sighting<'_> {
             !found.owned.is_empty() || found.distribution.is_some() || levels.any(|level| level == Level::Os)
         };
         // What was read because a link leads there counts where the link is.
-        let linked = self
-            .evidence
-            .iter()
-            .find_map(|evidence| evidence.read_as.as_deref());
+        let linked = self.evidence.iter().find_map(|evidence| evidence.read_as.as_deref());
         let place = linked.map_or(&*self.path, str::as_bytes);
         let is_elsewhere = |reading: &Reading| {
-            let position = kit
-                .analyzers
-                .iter()
-                .position(|one| one.name() == reading.analyzer);
+            let position = kit.analyzers.iter().position(|one| one.name() == reading.analyzer);
             position.is_some_and(|analyzer| !kit.matcher.is_in_root(analyzer, place))
         };
         let mut readings = self.readings.iter().filter(concerns_system);

@@ -20,22 +20,12 @@ fn debian() -> Put {
 #[test]
 fn a_whiteout_hides_lower_layers_whatever_its_place_in_the_tar() {
     let lower: &[Put] = &[file("d/a.jar", "a 1"), file("d/b.jar", "b 1")];
-    check(
-        &[lower, &[file("d/.wh.a.jar", "")]],
-        &["pkg:maven/b@1 at d/b.jar from 0"],
-    );
+    check(&[lower, &[file("d/.wh.a.jar", "")]], &["pkg:maven/b@1 at d/b.jar from 0"]);
     check(&[lower, &[file(".wh.d", "")]], &[]);
-    for upper in [
-        [file("d/.wh.a.jar", ""), file("d/a.jar", "a 2")],
-        [file("d/a.jar", "a 2"), file("d/.wh.a.jar", "")],
-    ] {
-        check(
-            &[lower, &upper],
-            &[
-                "pkg:maven/a@2 at d/a.jar from 1",
-                "pkg:maven/b@1 at d/b.jar from 0",
-            ],
-        );
+    for upper in
+        [[file("d/.wh.a.jar", ""), file("d/a.jar", "a 2")], [file("d/a.jar", "a 2"), file("d/.wh.a.jar", "")]]
+    {
+        check(&[lower, &upper], &["pkg:maven/a@2 at d/a.jar from 1", "pkg:maven/b@1 at d/b.jar from 0"]);
     }
 }
 
@@ -52,20 +42,11 @@ fn an_opaque_marker_hides_only_lower_children() {
 #[test]
 fn a_directory_replaced_by_anything_else_takes_its_packages_along() {
     let lower: &[Put] = &[file("d/a.jar", "a 1"), file("e/b.jar", "b 1")];
-    check(
-        &[lower, &[symlink("d", "e")]],
-        &["pkg:maven/b@1 at e/b.jar from 0"],
-    );
-    check(
-        &[lower, &[file("d", "text")]],
-        &["pkg:maven/b@1 at e/b.jar from 0"],
-    );
+    check(&[lower, &[symlink("d", "e")]], &["pkg:maven/b@1 at e/b.jar from 0"]);
+    check(&[lower, &[file("d", "text")]], &["pkg:maven/b@1 at e/b.jar from 0"]);
     check(
         &[lower, &[directory("d")]],
-        &[
-            "pkg:maven/a@1 at d/a.jar from 0",
-            "pkg:maven/b@1 at e/b.jar from 0",
-        ],
+        &["pkg:maven/a@1 at d/a.jar from 0", "pkg:maven/b@1 at e/b.jar from 0"],
     );
 }
 
@@ -73,10 +54,7 @@ fn a_directory_replaced_by_anything_else_takes_its_packages_along() {
 fn evidence_overwritten_by_something_uninteresting_is_gone() {
     check(&[&[file("a.jar", "a 1")], &[file("a.jar", "")]], &[]);
     check(&[&[debian(), file(DPKG, "bash 5")], &[file(DPKG, "")]], &[]);
-    check(
-        &[&[file("a.jar", "a 1"), file("a.jar", "b 1")]],
-        &["pkg:maven/b@1 at a.jar from 0"],
-    );
+    check(&[&[file("a.jar", "a 1"), file("a.jar", "b 1")]], &["pkg:maven/b@1 at a.jar from 0"]);
     check(&[&[file("a.jar", "a 1"), file("a.jar", "")]], &[]);
 }
 
@@ -94,11 +72,7 @@ fn a_package_removed_and_installed_again_is_of_the_later_layer() {
         ],
     );
     check(
-        &[
-            &[file("a.jar", "a 1")],
-            &[file(".wh.a.jar", "")],
-            &[file("a.jar", "a 1")],
-        ],
+        &[&[file("a.jar", "a 1")], &[file(".wh.a.jar", "")], &[file("a.jar", "a 1")]],
         &["pkg:maven/a@1 at a.jar from 2"],
     );
 }
@@ -124,11 +98,7 @@ fn a_database_rewritten_by_every_layer_blames_each_for_its_own() {
 #[test]
 fn a_database_written_through_a_merged_directory_is_one_database() {
     let alpine = file("etc/os-release", "alpine 3.23");
-    let lower: &[Put] = &[
-        alpine,
-        symlink("lib", "usr/lib"),
-        file("usr/lib/apk/db/installed", "musl 1"),
-    ];
+    let lower: &[Put] = &[alpine, symlink("lib", "usr/lib"), file("usr/lib/apk/db/installed", "musl 1")];
     check(
         &[lower, &[file(APK, "musl 1\nzlib 1")]],
         &[
@@ -141,17 +111,8 @@ fn a_database_written_through_a_merged_directory_is_one_database() {
 #[test]
 fn a_database_behind_links_is_read_once() {
     let expected = "pkg:deb/debian/bash@5?distro=debian-12 at opt/real from 0";
-    check(
-        &[&[debian(), file("opt/real", "bash 5"), symlink(DPKG, "/opt/real")]],
-        &[expected],
-    );
-    check(
-        &[
-            &[debian(), file("opt/real", "bash 5")],
-            &[symlink(DPKG, "../../../opt/real")],
-        ],
-        &[expected],
-    );
+    check(&[&[debian(), file("opt/real", "bash 5"), symlink(DPKG, "/opt/real")]], &[expected]);
+    check(&[&[debian(), file("opt/real", "bash 5")], &[symlink(DPKG, "../../../opt/real")]], &[expected]);
     check(
         &[
             &[debian(), file("opt/real", "bash 5")],
@@ -177,17 +138,11 @@ fn a_database_that_is_a_hard_link_is_read() {
         &[&format!("{expected} 0")],
     );
     check(
-        &[
-            &[debian(), file("opt/real", "bash 5")],
-            &[hardlink(DPKG, "opt/real")],
-        ],
+        &[&[debian(), file("opt/real", "bash 5")], &[hardlink(DPKG, "opt/real")]],
         &[&format!("{expected} 1")],
     );
     check(
-        &[
-            &[debian(), file("opt/real", "bash 5")],
-            &[hardlink(DPKG, "opt/real"), file("opt/real", "evil 1")],
-        ],
+        &[&[debian(), file("opt/real", "bash 5")], &[hardlink(DPKG, "opt/real"), file("opt/real", "evil 1")]],
         &[&format!("{expected} 1")],
     );
 }
@@ -195,24 +150,11 @@ fn a_database_that_is_a_hard_link_is_read() {
 #[test]
 fn a_hard_link_keeps_what_its_other_name_loses() {
     let lower: &[Put] = &[file("a.jar", "a 1"), hardlink("b.jar", "a.jar")];
-    check(
-        &[lower],
-        &["pkg:maven/a@1 at a.jar from 0", "pkg:maven/a@1 at b.jar from 0"],
-    );
-    check(
-        &[lower, &[file(".wh.a.jar", "")]],
-        &["pkg:maven/a@1 at b.jar from 0"],
-    );
-    let binary: &[Put] = &[
-        file("git", "\x7fELFgo 1"),
-        hardlink("git-add", "git"),
-        hardlink("git-rm", "git"),
-    ];
+    check(&[lower], &["pkg:maven/a@1 at a.jar from 0", "pkg:maven/a@1 at b.jar from 0"]);
+    check(&[lower, &[file(".wh.a.jar", "")]], &["pkg:maven/a@1 at b.jar from 0"]);
+    let binary: &[Put] = &[file("git", "\x7fELFgo 1"), hardlink("git-add", "git"), hardlink("git-rm", "git")];
     check(&[binary], &["pkg:golang/go@1 at git from 0"]);
-    check(
-        &[binary, &[file(".wh.git", "")]],
-        &["pkg:golang/go@1 at git-add from 0"],
-    );
+    check(&[binary, &[file(".wh.git", "")]], &["pkg:golang/go@1 at git-add from 0"]);
 }
 
 #[test]
@@ -220,32 +162,18 @@ fn i4_a_wanted_hard_link_to_nothing_is_reported() {
     let examination = Image::of(&[&[hardlink("a.jar", "nowhere"), hardlink("plain", "nowhere")]]).examine();
     assert_eq!(kinds(&examination), [ProblemKind::LayerMalformed]);
     assert_eq!(examination.problems[0].path.as_deref(), Some("a.jar"));
-    check(
-        &[&[file("a.jar", "a 1"), hardlink("a.jar", "a.jar")]],
-        &["pkg:maven/a@1 at a.jar from 0"],
-    );
+    check(&[&[file("a.jar", "a 1"), hardlink("a.jar", "a.jar")]], &["pkg:maven/a@1 at a.jar from 0"]);
 }
 
 #[test]
 fn i7_symlink_loops_end() {
-    let loops: &[Put] = &[
-        symlink("a", "b"),
-        symlink("b", "a"),
-        symlink("var", "var/x"),
-        symlink("self", "."),
-    ];
+    let loops: &[Put] =
+        &[symlink("a", "b"), symlink("b", "a"), symlink("var", "var/x"), symlink("self", ".")];
     check(
-        &[
-            &[file("x.jar", "x 1")],
-            loops,
-            &[file("a/y.jar", "y 1"), file("var/z.jar", "z 1")],
-        ],
+        &[&[file("x.jar", "x 1")], loops, &[file("a/y.jar", "y 1"), file("var/z.jar", "z 1")]],
         &["pkg:maven/x@1 at x.jar from 0"],
     );
-    check(
-        &[loops, &[file("self/self/y.jar", "y 1")]],
-        &["pkg:maven/y@1 at y.jar from 1"],
-    );
+    check(&[loops, &[file("self/self/y.jar", "y 1")]], &["pkg:maven/y@1 at y.jar from 1"]);
 }
 
 #[test]
@@ -255,23 +183,14 @@ fn links_never_leave_the_root() {
             &[symlink("etc", "/../../real"), symlink("opt", "../../../real")],
             &[file("etc/a.jar", "a 1"), file("opt/b.jar", "b 1")],
         ],
-        &[
-            "pkg:maven/a@1 at real/a.jar from 1",
-            "pkg:maven/b@1 at real/b.jar from 1",
-        ],
+        &["pkg:maven/a@1 at real/a.jar from 1", "pkg:maven/b@1 at real/b.jar from 1"],
     );
 }
 
 #[test]
 fn missing_parents_are_implied_and_later_entries_win() {
-    check(
-        &[&[file("a/b/c.jar", "c 1")]],
-        &["pkg:maven/c@1 at a/b/c.jar from 0"],
-    );
-    check(
-        &[&[file("a.jar", "a 1"), file("a.jar/b.jar", "b 1")]],
-        &["pkg:maven/b@1 at a.jar/b.jar from 0"],
-    );
+    check(&[&[file("a/b/c.jar", "c 1")]], &["pkg:maven/c@1 at a/b/c.jar from 0"]);
+    check(&[&[file("a.jar", "a 1"), file("a.jar/b.jar", "b 1")]], &["pkg:maven/b@1 at a.jar/b.jar from 0"]);
 }
 
 #[test]
@@ -293,37 +212,23 @@ fn the_distribution_is_found_through_links_and_in_order() {
         distribution(&[&[real.clone(), symlink("etc/os-release", "../usr/lib/os-release")]]).unwrap(),
         "debian 12"
     );
-    assert_eq!(
-        distribution(&[&[real.clone(), old.clone()]]).unwrap(),
-        "debian 12"
-    );
+    assert_eq!(distribution(&[&[real.clone(), old.clone()]]).unwrap(), "debian 12");
     assert_eq!(distribution(&[std::slice::from_ref(&old)]).unwrap(), "debian old");
     assert_eq!(
         distribution(&[std::slice::from_ref(&real), &[file("etc/os-release", "mine 1")]]).unwrap(),
         "mine 1"
     );
-    assert_eq!(
-        distribution(&[&[real], &[file("usr/lib/.wh.os-release", "")]]),
-        None
-    );
-    let odd = [
-        file("opt/release", "odd 1"),
-        symlink("etc/os-release", "/opt/release"),
-    ];
+    assert_eq!(distribution(&[&[real], &[file("usr/lib/.wh.os-release", "")]]), None);
+    let odd = [file("opt/release", "odd 1"), symlink("etc/os-release", "/opt/release")];
     assert_eq!(distribution(&[&odd]).unwrap(), "odd 1");
 }
 
 #[test]
 fn i4_a_database_without_a_distribution_is_reported_and_no_database_is_fine() {
-    for layers in [
-        &[file(DPKG, "bash 5")][..],
-        &[file(DPKG, "")],
-        &[file("var/lib/dpkg/status.d/x", "bash 5")],
-    ] {
-        assert_eq!(
-            kinds(&Image::of(&[layers]).examine()),
-            [ProblemKind::UnknownDistribution]
-        );
+    for layers in
+        [&[file(DPKG, "bash 5")][..], &[file(DPKG, "")], &[file("var/lib/dpkg/status.d/x", "bash 5")]]
+    {
+        assert_eq!(kinds(&Image::of(&[layers]).examine()), [ProblemKind::UnknownDistribution]);
     }
     assert_eq!(kinds(&Image::of(&[&[file("a.jar", "a 1")]]).examine()), []);
 }
@@ -351,15 +256,9 @@ fn i4_problems_of_visible_files_count_and_of_hidden_ones_do_not() {
     assert_eq!(kinds(&examination), [ProblemKind::DatabaseUnreadable]);
     let problem = &examination.problems[0];
     assert_eq!(problem.path.as_deref(), Some(DPKG));
-    assert_eq!(
-        problem.layer.as_ref(),
-        Some(&inventory(&examination).layers[0].digest)
-    );
+    assert_eq!(problem.layer.as_ref(), Some(&inventory(&examination).layers[0].digest));
     assert_eq!(packages(&examination).len(), 1);
-    assert_eq!(
-        kinds(&Image::of(&[&[debian(), broken], &[file(DPKG, "bash 5")]]).examine()),
-        []
-    );
+    assert_eq!(kinds(&Image::of(&[&[debian(), broken], &[file(DPKG, "bash 5")]]).examine()), []);
 }
 
 const METADATA: &str = "usr/lib/python3/urllib3-1.dist-info/METADATA";
@@ -367,91 +266,41 @@ const METADATA: &str = "usr/lib/python3/urllib3-1.dist-info/METADATA";
 fn owner(layers: &[&[Put]]) -> Option<String> {
     let examination = Image::of(layers).examine();
     let packages = &inventory(&examination).packages;
-    let wheel = packages
-        .iter()
-        .find(|package| package.package.name == "urllib3")
-        .unwrap();
-    wheel
-        .owned_by
-        .as_ref()
-        .map(|purl| purl.without_version().to_owned())
+    let wheel = packages.iter().find(|package| package.package.name == "urllib3").unwrap();
+    wheel.owned_by.as_ref().map(|purl| purl.without_version().to_owned())
 }
 
 #[test]
 fn a_language_package_listed_and_unchanged_is_owned() {
     let wheel = file(METADATA, "urllib3 1");
-    let listed = file(
-        DPKG,
-        format!("python3-urllib3 1\nowns python3-urllib3 {METADATA}"),
-    );
-    let with_sum = file(
-        DPKG,
-        format!("python3-urllib3 1\nowns python3-urllib3 {METADATA} urllib3_1"),
-    );
+    let listed = file(DPKG, format!("python3-urllib3 1\nowns python3-urllib3 {METADATA}"));
+    let with_sum = file(DPKG, format!("python3-urllib3 1\nowns python3-urllib3 {METADATA} urllib3_1"));
     let owned = Some("pkg:deb/debian/python3-urllib3".to_owned());
     assert_eq!(owner(&[&[debian(), wheel.clone(), listed.clone()]]), owned);
-    assert_eq!(
-        owner(&[&[debian(), wheel.clone()], std::slice::from_ref(&listed)]),
-        owned
-    );
+    assert_eq!(owner(&[&[debian(), wheel.clone()], std::slice::from_ref(&listed)]), owned);
     assert_eq!(owner(&[&[debian(), wheel.clone(), with_sum.clone()]]), owned);
-    assert_eq!(
-        owner(&[&[debian(), wheel.clone(), file(DPKG, "python3-urllib3 1")]]),
-        None
-    );
+    assert_eq!(owner(&[&[debian(), wheel.clone(), file(DPKG, "python3-urllib3 1")]]), None);
 
     // A later pip install over the same files: not what the distribution repairs any more.
     let newer = file(METADATA, "urllib3 2");
-    assert_eq!(
-        owner(&[
-            &[debian(), wheel.clone(), listed.clone()],
-            std::slice::from_ref(&newer)
-        ]),
-        None
-    );
-    assert_eq!(
-        owner(&[
-            &[debian(), wheel.clone(), with_sum.clone()],
-            std::slice::from_ref(&newer)
-        ]),
-        None
-    );
-    assert_eq!(
-        owner(&[&[debian(), newer, with_sum.clone()]]),
-        None,
-        "a stated checksum decides"
-    );
+    assert_eq!(owner(&[&[debian(), wheel.clone(), listed.clone()], std::slice::from_ref(&newer)]), None);
+    assert_eq!(owner(&[&[debian(), wheel.clone(), with_sum.clone()], std::slice::from_ref(&newer)]), None);
+    assert_eq!(owner(&[&[debian(), newer, with_sum.clone()]]), None, "a stated checksum decides");
 
     // The same bytes again in a later layer are still what was installed, where a checksum says so.
-    assert_eq!(
-        owner(&[&[debian(), wheel.clone(), with_sum], std::slice::from_ref(&wheel)]),
-        owned
-    );
-    assert_eq!(
-        owner(&[
-            &[debian(), wheel.clone(), listed.clone()],
-            std::slice::from_ref(&wheel)
-        ]),
-        None
-    );
+    assert_eq!(owner(&[&[debian(), wheel.clone(), with_sum], std::slice::from_ref(&wheel)]), owned);
+    assert_eq!(owner(&[&[debian(), wheel.clone(), listed.clone()], std::slice::from_ref(&wheel)]), None);
 
     // The package manager rewrites its database for another package: the owner is as old as before.
-    let touched = file(
-        DPKG,
-        format!("python3-urllib3 1\njq 1\nowns python3-urllib3 {METADATA}"),
-    );
+    let touched = file(DPKG, format!("python3-urllib3 1\njq 1\nowns python3-urllib3 {METADATA}"));
     assert_eq!(owner(&[&[debian(), listed], &[wheel], &[touched]]), None);
 }
 
 #[test]
 fn owned_paths_are_compared_where_links_lead() {
     let listed = file(DPKG, "tool 1\nowns tool lib/x/a-1.dist-info/METADATA");
-    let merged = [
-        debian(),
-        symlink("lib", "usr/lib"),
-        listed,
-        file("usr/lib/x/a-1.dist-info/METADATA", "urllib3 1"),
-    ];
+    let merged =
+        [debian(), symlink("lib", "usr/lib"), listed, file("usr/lib/x/a-1.dist-info/METADATA", "urllib3 1")];
     assert_eq!(owner(&[&merged]).as_deref(), Some("pkg:deb/debian/tool"));
 }
 
@@ -459,9 +308,6 @@ fn owned_paths_are_compared_where_links_lead() {
 fn copies_in_two_places_are_two_places_to_repair() {
     check(
         &[&[file("a/x.jar", "x 1\nx 1"), file("b/x.jar", "x 1")]],
-        &[
-            "pkg:maven/x@1 at a/x.jar from 0",
-            "pkg:maven/x@1 at b/x.jar from 0",
-        ],
+        &["pkg:maven/x@1 at a/x.jar from 0", "pkg:maven/x@1 at b/x.jar from 0"],
     );
 }

@@ -88,53 +88,26 @@ fn long_names_come_from_pax_before_gnu_before_the_header() {
     let gnu = member(b'L', "././@LongLink", format!("{long}\0").as_bytes());
     let gnu_link = member(b'K', "././@LongLink", b"target\0");
     let own = member(b'x', "", &pax(&[("path", "from/pax"), ("linkpath", "pax/link")]));
-    assert_eq!(
-        names(&[gnu.clone(), member(b'0', "h", b""), end()].concat()),
-        [&*long]
-    );
-    assert_eq!(
-        names(&[own.clone(), member(b'0', "h", b""), end()].concat()),
-        ["from/pax"]
-    );
+    assert_eq!(names(&[gnu.clone(), member(b'0', "h", b""), end()].concat()), [&*long]);
+    assert_eq!(names(&[own.clone(), member(b'0', "h", b""), end()].concat()), ["from/pax"]);
     let both = [gnu, own.clone(), member(b'0', "h", b""), end()].concat();
     assert_eq!(names(&both), ["from/pax"]);
     let mut archive = Archive::new(&both[..], LIMITS);
     archive.next_member().unwrap();
     assert_eq!(archive.ambiguity(), Some(Ambiguity::TwoNames));
-    let links = [
-        gnu_link.clone(),
-        own,
-        member(b'2', "l", b""),
-        gnu_link,
-        member(b'2', "m", b""),
-        end(),
-    ]
-    .concat();
-    let kinds: Vec<String> = read(&links)
-        .unwrap()
-        .into_iter()
-        .map(|(_, kind, _)| kind)
-        .collect();
+    let links =
+        [gnu_link.clone(), own, member(b'2', "l", b""), gnu_link, member(b'2', "m", b""), end()].concat();
+    let kinds: Vec<String> = read(&links).unwrap().into_iter().map(|(_, kind, _)| kind).collect();
     assert_eq!(kinds, ["symlink pax/link", "symlink target"]);
 }
 
 #[test]
 fn global_records_apply_and_steering_ones_are_noted() {
-    let harmless = [
-        member(b'g', "", &pax(&[("comment", "git")])),
-        member(b'0', "a", b""),
-        end(),
-    ]
-    .concat();
+    let harmless = [member(b'g', "", &pax(&[("comment", "git")])), member(b'0', "a", b""), end()].concat();
     let mut archive = Archive::new(&harmless[..], LIMITS);
     assert_eq!(archive.next_member().unwrap().unwrap().name, b"a");
     assert_eq!(archive.ambiguity(), None);
-    let steering = [
-        member(b'g', "", &pax(&[("path", "g")])),
-        member(b'0', "a", b""),
-        end(),
-    ]
-    .concat();
+    let steering = [member(b'g', "", &pax(&[("path", "g")])), member(b'0', "a", b""), end()].concat();
     let mut archive = Archive::new(&steering[..], LIMITS);
     assert_eq!(archive.next_member().unwrap().unwrap().name, b"g");
     assert_eq!(archive.ambiguity(), Some(Ambiguity::SteeringGlobal));
@@ -142,19 +115,9 @@ fn global_records_apply_and_steering_ones_are_noted() {
 
 #[test]
 fn capabilities_are_seen_and_binary_attributes_may_hold_nul() {
-    let own = member(
-        b'x',
-        "",
-        &pax(&[("SCHILY.xattr.security.capability", "\u{1}\0\0\u{2}")]),
-    );
+    let own = member(b'x', "", &pax(&[("SCHILY.xattr.security.capability", "\u{1}\0\0\u{2}")]));
     let bytes = [own, member(b'0', "ping", b""), end()].concat();
-    assert!(
-        Archive::new(&bytes[..], LIMITS)
-            .next_member()
-            .unwrap()
-            .unwrap()
-            .capability
-    );
+    assert!(Archive::new(&bytes[..], LIMITS).next_member().unwrap().unwrap().capability);
 }
 
 #[test]
@@ -170,23 +133,11 @@ fn what_readers_disagree_about_is_an_error() {
         (good[..700].to_vec(), ""),
         (good[..514].to_vec(), "inside a member"),
         (good[..100].to_vec(), "inside a member"),
-        (
-            [good.clone(), vec![0; 512], good.clone()].concat(),
-            "lone zero block",
-        ),
+        ([good.clone(), vec![0; 512], good.clone()].concat(), "lone zero block"),
         (base_256_negative, "invalid size"),
-        (
-            [member(b'x', "", b"99 path=a\n"), good.clone(), end()].concat(),
-            "malformed",
-        ),
-        (
-            [member(b'x', "", &pax(&[("path", "a\0b")])), good.clone(), end()].concat(),
-            "malformed",
-        ),
-        (
-            [member(b'x', "", &pax(&[("path", "b")])), end()].concat(),
-            "inside a member",
-        ),
+        ([member(b'x', "", b"99 path=a\n"), good.clone(), end()].concat(), "malformed"),
+        ([member(b'x', "", &pax(&[("path", "a\0b")])), good.clone(), end()].concat(), "malformed"),
+        ([member(b'x', "", &pax(&[("path", "b")])), end()].concat(), "inside a member"),
     ] {
         match read(&bytes) {
             Ok(_) => assert!(expected.is_empty(), "should be refused: {expected}"),
@@ -230,11 +181,7 @@ fn old_types_mean_what_they_meant() {
         end(),
     ]
     .concat();
-    let kinds: Vec<_> = read(&bytes)
-        .unwrap()
-        .into_iter()
-        .map(|(name, kind, _)| (name, kind))
-        .collect();
+    let kinds: Vec<_> = read(&bytes).unwrap().into_iter().map(|(name, kind, _)| (name, kind)).collect();
     let expected = [
         ("dir/", "directory"),
         ("file", "file"),
@@ -244,10 +191,7 @@ fn old_types_mean_what_they_meant() {
         ("odd", "unknown Z"),
         ("after", "file"),
     ];
-    assert_eq!(
-        kinds,
-        expected.map(|(name, kind)| (name.to_owned(), kind.to_owned()))
-    );
+    assert_eq!(kinds, expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())));
 }
 
 #[test]

@@ -21,24 +21,11 @@ fn announcement(id: &str, cves: &[&str], range: &str) -> Value {
 fn debian_is_matched_by_source_name_and_source_version() {
     let record = announcement("DSA-1-1", &["CVE-2024-7"], "0..1.2-1+deb12u1");
     let binary = built_from(debian("liba1", "1.2-1+b1"), "a", Some("1.2-1"));
-    let finding = only(judged(
-        std::slice::from_ref(&record),
-        distribution("debian", "12"),
-        vec![binary],
-    ));
-    assert_eq!(
-        (finding.id.as_str(), finding.confidence),
-        ("CVE-2024-7", Confidence::BySource)
-    );
-    assert_eq!(
-        (finding.fix, finding.advisories),
-        (fixed("1.2-1+deb12u1"), vec!["DSA-1-1".to_owned()])
-    );
-    let same = only(judged(
-        std::slice::from_ref(&record),
-        distribution("debian", "12"),
-        vec![debian("a", "1.2-1")],
-    ));
+    let finding = only(judged(std::slice::from_ref(&record), distribution("debian", "12"), vec![binary]));
+    assert_eq!((finding.id.as_str(), finding.confidence), ("CVE-2024-7", Confidence::BySource));
+    assert_eq!((finding.fix, finding.advisories), (fixed("1.2-1+deb12u1"), vec!["DSA-1-1".to_owned()]));
+    let same =
+        only(judged(std::slice::from_ref(&record), distribution("debian", "12"), vec![debian("a", "1.2-1")]));
     assert_eq!(same.confidence, Confidence::Exact);
     let repaired = built_from(debian("liba1", "1.2-1"), "a", Some("1.2-1+deb12u1"));
     assert_eq!(ids(&judged(&[record], distribution("debian", "12"), vec![repaired])), [""; 0]);
@@ -116,11 +103,8 @@ fn headers_of_a_kernel_that_no_container_runs_do_not_count() {
         ("linux-perf", FindingStatus::Affected),
     ] {
         let package = built_from(debian(name, "6.1.76-1"), "linux", None);
-        let finding = only(judged(
-            std::slice::from_ref(&record),
-            distribution("debian", "12"),
-            vec![package],
-        ));
+        let finding =
+            only(judged(std::slice::from_ref(&record), distribution("debian", "12"), vec![package]));
         assert_eq!(finding.status, status, "{name}");
     }
 }
@@ -137,11 +121,7 @@ fn ubuntu_names_the_binaries_and_the_subscribers_fix() {
     record["affected"].as_array_mut().unwrap().push(pro);
     let judge = |name: &str, version: &str| {
         let package = built_from(debian(name, version), "a", None);
-        judged(
-            std::slice::from_ref(&record),
-            distribution("ubuntu", "18.04"),
-            vec![package],
-        )
+        judged(std::slice::from_ref(&record), distribution("ubuntu", "18.04"), vec![package])
     };
     let finding = only(judge("liba1", "1.2"));
     assert_eq!((finding.confidence, finding.severity), (Confidence::Exact, Severity::Medium));
@@ -181,11 +161,7 @@ fn a_modular_rpm_of_another_stream_is_not_matched_as_exact() {
     ] {
         let mut package = package(PackageKind::Rpm, "nodejs", version);
         package.module = label.map(str::to_owned);
-        let judgement = judged(
-            std::slice::from_ref(record),
-            distribution("almalinux", "9.4"),
-            vec![package],
-        );
+        let judgement = judged(std::slice::from_ref(record), distribution("almalinux", "9.4"), vec![package]);
         let confidence = judgement.findings.first().map(|finding| finding.confidence);
         assert_eq!(confidence, expected, "{version} {label:?}");
     }

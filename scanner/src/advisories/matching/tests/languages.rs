@@ -90,11 +90,8 @@ fn the_fix_is_the_smallest_on_the_same_major_that_is_not_affected_again() {
         (ranges(&["0.."]), "1.0.0", Fix::NoneYet),
         (ranges(&["0..=1.4.0"]), "1.0.0", Fix::Unknown),
     ] {
-        let finding = only(judged(
-            std::slice::from_ref(&record),
-            None,
-            vec![package(PackageKind::Npm, "a", version)],
-        ));
+        let finding =
+            only(judged(std::slice::from_ref(&record), None, vec![package(PackageKind::Npm, "a", version)]));
         assert_eq!(finding.fix, expected, "{version} in {record}");
     }
 }
@@ -165,10 +162,7 @@ fn an_archive_without_group_is_matched_only_if_one_package_can_be_meant() {
     let one = advisory("GHSA-1", "Maven", "org.x:core", "0..2.0");
     let other = advisory("GHSA-2", "Maven", "com.y:core", "0..2.0");
     let core = || vec![package(PackageKind::Maven, "core", "1.0")];
-    assert_eq!(
-        only(judged(std::slice::from_ref(&one), None, core())).confidence,
-        Confidence::InferredGroup
-    );
+    assert_eq!(only(judged(std::slice::from_ref(&one), None, core())).confidence, Confidence::InferredGroup);
     let both = judged(&[one, other], None, core());
     assert_eq!((both.findings.len(), both.problems.len()), (0, 1));
 }

@@ -31,10 +31,7 @@ enum Mode {
 }
 
 fn split(text: &str) -> Path {
-    text.split('/')
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect()
+    text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 impl Naive {
@@ -103,8 +100,7 @@ impl Naive {
             let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
             if name == ".wh..wh..opq" {
                 if let Some(parent) = self.directory(&split(parent), Mode::Look) {
-                    self.0
-                        .retain(|there, _| there == &parent || !there.starts_with(&parent));
+                    self.0.retain(|there, _| there == &parent || !there.starts_with(&parent));
                 }
             } else if let Some(name) = name.strip_prefix(".wh.")
                 && let Some(place) = self.place(&format!("{parent}/{name}"), Mode::Look)
@@ -118,13 +114,7 @@ impl Naive {
                 Put::File(path, content) => {
                     let id = std::str::from_utf8(content).unwrap().split_once(' ').unwrap().0;
                     let content = Some((id[1..].parse().unwrap(), path.ends_with(".jar")));
-                    self.put(
-                        path,
-                        Thing::File {
-                            content,
-                            is_own: true,
-                        },
-                    );
+                    self.put(path, Thing::File { content, is_own: true });
                 }
                 Put::Directory(path) => self.put(path, Thing::Directory),
                 Put::Symlink(path, target) => self.put(path, Thing::Symlink(target.clone())),
@@ -143,14 +133,8 @@ impl Naive {
             path,
             match thing {
                 Some(Thing::Symlink(target)) => Thing::Symlink(target),
-                Some(Thing::File { content, .. }) => Thing::File {
-                    content,
-                    is_own: false,
-                },
-                Some(Thing::Directory) | None => Thing::File {
-                    content: None,
-                    is_own: false,
-                },
+                Some(Thing::File { content, .. }) => Thing::File { content, is_own: false },
+                Some(Thing::Directory) | None => Thing::File { content: None, is_own: false },
             },
         );
     }
@@ -159,10 +143,7 @@ impl Naive {
     fn jars(&self) -> BTreeSet<(String, u32)> {
         let files = || {
             self.0.iter().filter_map(|(path, thing)| match thing {
-                Thing::File {
-                    content: Some(content),
-                    is_own,
-                } => Some((path.join("/"), *content, *is_own)),
+                Thing::File { content: Some(content), is_own } => Some((path.join("/"), *content, *is_own)),
                 Thing::File { .. } | Thing::Directory | Thing::Symlink(_) => None,
             })
         };
@@ -170,11 +151,7 @@ impl Naive {
         let mut jars: BTreeSet<_> = named.map(|(path, (id, _), _)| (path, id)).collect();
         let mut by_bytes: Vec<_> = files().collect();
         by_bytes.sort();
-        let mut kept: BTreeSet<u32> = by_bytes
-            .iter()
-            .filter(|file| file.2)
-            .map(|file| file.1.0)
-            .collect();
+        let mut kept: BTreeSet<u32> = by_bytes.iter().filter(|file| file.2).map(|file| file.1.0).collect();
         for (path, (id, was_jar), _) in by_bytes {
             if kept.insert(id) && was_jar {
                 jars.insert((path, id));
@@ -190,10 +167,7 @@ fn path() -> impl Strategy<Value = String> {
 }
 
 fn target() -> impl Strategy<Value = String> {
-    (
-        prop_oneof![Just(""), Just("/"), Just("../"), Just("../../"), Just("./")],
-        path(),
-    )
+    (prop_oneof![Just(""), Just("/"), Just("../"), Just("../../"), Just("./")], path())
         .prop_map(|(start, path)| format!("{start}{path}"))
 }
 
