@@ -9,14 +9,11 @@ pub mod compile;
 mod database;
 pub mod ecosystems;
 pub mod enrichment;
-<<<<<<< HEAD
 pub mod exploitation;
 pub mod matching;
 pub mod names;
 pub mod osv;
 pub mod record;
-=======
->>>>>>> versions
 pub mod severity;
 mod tables;
 pub mod versions;

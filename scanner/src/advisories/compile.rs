@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use shared::model::report::Revision;
 
 use super::codec::CodecError;
+use super::enrichment::EnrichmentError;
 
 pub(super) use flaws::canonical;
 pub(super) use write::RevisionDigest;
@@ -27,8 +28,6 @@ pub struct BuildOptions {
     pub as_of: Option<Timestamp>,
     /// The largest single record, in bytes of JSON. Larger ones are skipped and listed.
     pub record_bytes: u64,
-    /// The largest KEV or EPSS file, in bytes after inflating.
-    pub list_bytes: u64,
     /// The most records of all inputs together.
     pub records: usize,
 }
@@ -38,7 +37,6 @@ impl Default for BuildOptions {
         Self {
             as_of: None,
             record_bytes: 16 << 20,
-            list_bytes: 256 << 20,
             records: 5_000_000,
         }
     }
@@ -109,12 +107,19 @@ pub enum BuildError {
         source: zip::result::ZipError,
     },
     /// A KEV or EPSS file cannot be used.
-    #[error("cannot use {path}: {reason}")]
+    #[error("cannot use {path}")]
     List {
         /// The file.
         path: PathBuf,
         /// Why not.
-        reason: String,
+        #[source]
+        source: EnrichmentError,
+    },
+    /// An input was named that is none of those that can be read.
+    #[error("{path} is none of *.zip, <ID>.json, kev.json, epss.csv, epss.csv.gz")]
+    Unknown {
+        /// The file.
+        path: PathBuf,
     },
     /// There is nothing to compile: an empty database would call everything clean.
     #[error("the inputs hold no advisory; expected <Ecosystem>/all.zip dumps or <ID>.json records")]

@@ -4,12 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use zip::ZipArchive;
 
 use super::gather::Gathered;
 use super::{BuildError, BuildOptions};
-use crate::advisories::enrichment;
+use crate::advisories::enrichment::{EnrichmentError, ExploitProbabilities, KnownExploited};
 
 /// How deep folders are searched.
 const DEEPEST_FOLDER: u32 = 3;
@@ -39,10 +38,7 @@ pub(super) fn find(inputs: &[PathBuf]) -> Result<Vec<Source>, BuildError> {
             continue;
         }
         let Some(kind) = kind_of(input) else {
-            return Err(BuildError::List {
-                path: input.clone(),
-                reason: "its name is none of *.zip, <ID>.json, kev.json, epss.csv, epss.csv.gz".to_owned(),
-            });
+            return Err(BuildError::Unknown { path: input.clone() });
         };
         let path = input.clone();
         found.push(Source { path, kind });
@@ -106,7 +102,7 @@ pub(super) fn read(
         Kind::Dump => read_dump(path, options, gathered),
         Kind::Record => {
             let name = path.display().to_string();
-            let file = File::open(path).map_err(|source| input_error(path, source))?;
+            let file = open(path)?;
             match bounded(file, options.record_bytes).map_err(|source| input_error(path, source))? {
                 Some(bytes) => gathered.add_record(&name, &bytes, options),
                 None => {
@@ -116,19 +112,35 @@ pub(super) fn read(
             }
         }
         Kind::Exploited => {
-            let bytes = list(path, options)?;
-            let entries = enrichment::parse_kev(&bytes).map_err(|error| list_error(path, &error))?;
-            gathered.add_exploited(entries.iter().map(|entry| entry.cve.as_str()));
+            let known = KnownExploited::read(BufReader::new(open(path)?));
+            let known = known.map_err(|source| list_error(path, source))?;
+            gathered.add_exploited(known.added.keys().map(String::as_str));
             Ok(())
         }
         Kind::Scores => {
-            let bytes = list(path, options)?;
-            let scores = enrichment::parse_epss(&bytes).map_err(|error| list_error(path, &error))?;
-            for score in &scores {
-                gathered.add_score(&score.cve, score.probability);
+            let file = BufReader::new(open(path)?);
+            let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
+            let probabilities = if is_gzip {
+                ExploitProbabilities::read(file)
+            } else {
+                ExploitProbabilities::read_text(file)
+            };
+            for (cve, probability) in probabilities.map_err(|source| list_error(path, source))?.scores {
+                gathered.add_score(&cve, probability);
             }
             Ok(())
         }
+    }
+}
+
+fn open(path: &Path) -> Result<File, BuildError> {
+    File::open(path).map_err(|source| input_error(path, source))
+}
+
+fn list_error(path: &Path, source: EnrichmentError) -> BuildError {
+    BuildError::List {
+        path: path.to_owned(),
+        source,
     }
 }
 
@@ -137,7 +149,7 @@ fn read_dump(path: &Path, options: &BuildOptions, gathered: &mut Gathered) -> Re
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(|source| input_error(path, source))?;
+    let file = open(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
     for index in 0..archive.len() {
         let mut member = archive.by_index(index).map_err(archive_error)?;
@@ -161,29 +173,6 @@ fn bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
-}
-
-/// The whole of a KEV or EPSS file, inflated if its name says that it is compressed.
-fn list(path: &Path, options: &BuildOptions) -> Result<Vec<u8>, BuildError> {
-    let file = File::open(path).map_err(|source| input_error(path, source))?;
-    let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
-    let bytes = if is_gzip {
-        bounded(MultiGzDecoder::new(BufReader::new(file)), options.list_bytes)
-    } else {
-        bounded(file, options.list_bytes)
-    };
-    let bytes = bytes.map_err(|source| input_error(path, source))?;
-    bytes.ok_or_else(|| BuildError::List {
-        path: path.to_owned(),
-        reason: format!("it is larger than {} bytes", options.list_bytes),
-    })
-}
-
-fn list_error(path: &Path, error: &dyn std::error::Error) -> BuildError {
-    BuildError::List {
-        path: path.to_owned(),
-        reason: super::gather::with_causes(error),
-    }
 }
 
 fn too_large(options: &BuildOptions) -> String {
