@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use shared::model::report::Revision;
 
 use super::codec::CodecError;
+use super::enrichment::EnrichmentError;
 
 pub(super) use flaws::canonical;
 pub(super) use write::RevisionDigest;
@@ -33,7 +34,11 @@ pub struct BuildOptions {
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { as_of: None, record_bytes: 16 << 20, records: 5_000_000 }
+        Self {
+            as_of: None,
+            record_bytes: 16 << 20,
+            records: 5_000_000,
+        }
     }
 }
 
@@ -102,12 +107,19 @@ pub enum BuildError {
         source: zip::result::ZipError,
     },
     /// A KEV or EPSS file cannot be used.
-    #[error("cannot use {path}: {reason}")]
+    #[error("cannot use {path}")]
     List {
         /// The file.
         path: PathBuf,
         /// Why not.
-        reason: String,
+        #[source]
+        source: EnrichmentError,
+    },
+    /// An input was named that is none of those that can be read.
+    #[error("{path} is none of *.zip, <ID>.json, kev.json, epss.csv, epss.csv.gz")]
+    Unknown {
+        /// The file.
+        path: PathBuf,
     },
     /// There is nothing to compile: an empty database would call everything clean.
     #[error("the inputs hold no advisory; expected <Ecosystem>/all.zip dumps or <ID>.json records")]

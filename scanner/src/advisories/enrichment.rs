@@ -174,13 +174,18 @@ impl ExploitProbabilities {
     /// Lines that begin with `#` may stand before the names of the columns:
     /// `#model_version:v2025.03.14,score_date:2026-08-16T12:55:00Z` in FIRST's own files, `#retrieved:…` in mirrors.
     pub fn read(gzip: impl Read) -> Result<Self, EnrichmentError> {
-        Self::read_plain(MultiGzDecoder::new(gzip))
+        Self::read_text(MultiGzDecoder::new(gzip))
     }
 
-    /// The same for a file that somebody has inflated already.
-    pub fn read_plain(text: impl Read) -> Result<Self, EnrichmentError> {
+    /// Reads scores that are not compressed, at most [`EPSS_BYTES`] of them.
+    pub fn read_text(text: impl Read) -> Result<Self, EnrichmentError> {
         let mut lines = Lines::new(BufReader::new(text));
-        let mut probabilities = Self { as_of: None, model: None, scores: BTreeMap::new(), rejected: 0 };
+        let mut probabilities = Self {
+            as_of: None,
+            model: None,
+            scores: BTreeMap::new(),
+            rejected: 0,
+        };
         let columns = loop {
             let Some(line) = lines.next()? else {
                 return Err(EnrichmentError::Empty { what: EPSS, rejected: 0 });

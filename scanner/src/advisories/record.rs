@@ -197,3 +197,61 @@ pub struct EcosystemRow {
     /// Their newest change, seconds since 1970.
     pub newest: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advisories::codec;
+
+    /// If this fails, a field or a variant moved: raise [`FORMAT`], then write down the new bytes.
+    #[test]
+    fn i6_the_bytes_of_this_format_do_not_change() {
+        assert_eq!(FORMAT, 1);
+        let advisory = StoredAdvisory {
+            id: "A-1".to_owned(),
+            modified: 3,
+            published: Some(2),
+            withdrawn: false,
+            kind: FindingKind::Malware,
+            cves: vec!["C".to_owned()],
+            names: vec!["N".to_owned()],
+            rating: Some(StoredRating {
+                severity: Severity::Critical,
+                score: Some(Score::new(9.8)),
+                vector: Some("V".to_owned()),
+            }),
+            distribution_word: Some(Severity::Negligible),
+            database_word: Some(Severity::Unknown),
+            summary: Some("S".to_owned()),
+        };
+        let package = StoredPackage {
+            entries: vec![StoredEntry {
+                record: 300,
+                ranges: vec![StoredRange {
+                    semver: true,
+                    decidable: false,
+                    events: vec![StoredEvent::Always, StoredEvent::LastAffected("1")],
+                    limits: vec!["2"],
+                    doubtful_from: Some("3"),
+                }],
+                versions: vec!["4"],
+                remarks: Some(StoredRemarks {
+                    rating: None,
+                    urgency: Some(StoredUrgency::EndOfLife),
+                    binaries: vec!["b"],
+                    systems: vec!["s"],
+                    architectures: vec!["a"],
+                }),
+            }],
+        };
+        let hex = |bytes: Result<Vec<u8>, codec::CodecError>| hex::encode(bytes.unwrap());
+        assert_eq!(
+            hex(codec::to_bytes(&advisory)),
+            "03412d31060104000101014301014e0105019a9999999999234001015601010100010153"
+        );
+        assert_eq!(
+            hex(codec::to_bytes(&package)),
+            "01ac02010100020003013101013201013301013401000104010162010173010161"
+        );
+    }
+}

@@ -208,7 +208,7 @@ fn remarks(affected: &Affected) -> Option<StoredRemarks<'_>> {
 }
 
 /// An error and all of its causes in one line.
-pub(super) fn with_causes(error: &dyn Error) -> String {
+fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

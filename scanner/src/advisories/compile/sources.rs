@@ -8,7 +8,7 @@ use zip::ZipArchive;
 
 use super::gather::Gathered;
 use super::{BuildError, BuildOptions};
-use crate::advisories::enrichment::{ExploitProbabilities, KnownExploited};
+use crate::advisories::enrichment::{EnrichmentError, ExploitProbabilities, KnownExploited};
 
 /// How deep folders are searched.
 const DEEPEST_FOLDER: u32 = 3;
@@ -38,10 +38,7 @@ pub(super) fn find(inputs: &[PathBuf]) -> Result<Vec<Source>, BuildError> {
             continue;
         }
         let Some(kind) = kind_of(input) else {
-            return Err(BuildError::List {
-                path: input.clone(),
-                reason: "its name is none of *.zip, <ID>.json, kev.json, epss.csv, epss.csv.gz".to_owned(),
-            });
+            return Err(BuildError::Unknown { path: input.clone() });
         };
         let path = input.clone();
         found.push(Source { path, kind });
@@ -102,7 +99,7 @@ pub(super) fn read(
         Kind::Dump => read_dump(path, options, gathered),
         Kind::Record => {
             let name = path.display().to_string();
-            let file = File::open(path).map_err(|source| input_error(path, source))?;
+            let file = open(path)?;
             match bounded(file, options.record_bytes).map_err(|source| input_error(path, source))? {
                 Some(bytes) => gathered.add_record(&name, &bytes, options),
                 None => {
@@ -112,18 +109,20 @@ pub(super) fn read(
             }
         }
         Kind::Exploited => {
-            let known = KnownExploited::read(open(path)?).map_err(|error| list_error(path, &error))?;
+            let known = KnownExploited::read(BufReader::new(open(path)?));
+            let known = known.map_err(|source| list_error(path, source))?;
             gathered.add_exploited(known.added.keys().map(String::as_str));
             Ok(())
         }
         Kind::Scores => {
+            let file = BufReader::new(open(path)?);
             let is_gzip = path.extension().is_some_and(|extension| extension == "gz");
-            let file = open(path)?;
-            let read = match is_gzip {
-                true => ExploitProbabilities::read(file),
-                false => ExploitProbabilities::read_plain(file),
+            let probabilities = if is_gzip {
+                ExploitProbabilities::read(file)
+            } else {
+                ExploitProbabilities::read_text(file)
             };
-            for (cve, probability) in read.map_err(|error| list_error(path, &error))?.scores {
+            for (cve, probability) in probabilities.map_err(|source| list_error(path, source))?.scores {
                 gathered.add_score(&cve, probability);
             }
             Ok(())
@@ -131,13 +130,23 @@ pub(super) fn read(
     }
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, BuildError> {
-    File::open(path).map(BufReader::new).map_err(|source| input_error(path, source))
+fn open(path: &Path) -> Result<File, BuildError> {
+    File::open(path).map_err(|source| input_error(path, source))
+}
+
+fn list_error(path: &Path, source: EnrichmentError) -> BuildError {
+    BuildError::List {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn read_dump(path: &Path, options: &BuildOptions, gathered: &mut Gathered) -> Result<(), BuildError> {
-    let archive_error = |source| BuildError::Archive { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|source| input_error(path, source))?;
+    let archive_error = |source| BuildError::Archive {
+        path: path.to_owned(),
+        source,
+    };
+    let file = open(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
     for index in 0..archive.len() {
         let mut member = archive.by_index(index).map_err(archive_error)?;
@@ -161,10 +170,6 @@ fn bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
-}
-
-fn list_error(path: &Path, error: &dyn std::error::Error) -> BuildError {
-    BuildError::List { path: path.to_owned(), reason: super::gather::with_causes(error) }
 }
 
 fn too_large(options: &BuildOptions) -> String {

@@ -69,6 +69,39 @@ fn one_bad_record_costs_itself_and_is_listed() {
 }
 
 #[test]
+fn the_repository_s_own_set_builds_and_knows_what_the_quick_start_shows() {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("../advisories");
+    let out = tempfile::tempdir().unwrap();
+    let output = out.path().join("db");
+    let summary = built(&[records], &output);
+    assert_eq!(summary.skipped, []);
+    assert!(
+        summary.advisories >= 60 && summary.known_exploited > 0 && summary.epss_scores > 50,
+        "{summary:?}"
+    );
+    let database = Database::open(&output).unwrap();
+    for name in [
+        "AlmaLinux:9",
+        "Alpine:v3.20",
+        "Debian:12",
+        "Go",
+        "Maven",
+        "PyPI",
+        "crates.io",
+        "npm",
+    ] {
+        assert!(database.has_ecosystem(name), "{name}");
+    }
+    assert!(
+        database
+            .lookup("PyPI", "jinja2")
+            .unwrap()
+            .contains(&"PYSEC-2021-66".to_owned())
+    );
+    database.verify().unwrap();
+}
+
+#[test]
 fn i4_nothing_to_compile_is_an_error_and_leaves_the_old_file() {
     let records = folder(&[("README.md", "x"), ("db", "old")]);
     let output = records.path().join("db");
