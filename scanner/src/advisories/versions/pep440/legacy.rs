@@ -33,7 +33,7 @@ fn parts(text: &str) -> Vec<Part> {
                 push_word(&mut parts, FINAL_DASH);
             }
             b'0'..=b'9' => {
-                parts.push(Part::Number(padded(take_while(&mut rest, |byte| byte.is_ascii_digit()))))
+                parts.push(Part::Number(padded(take_while(&mut rest, |byte| byte.is_ascii_digit()))));
             }
             b'a'..=b'z' => {
                 let word = take_while(&mut rest, |byte| byte.is_ascii_lowercase());
