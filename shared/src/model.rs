@@ -13,3 +13,6 @@ pub mod problem;
 pub mod push;
 pub mod report;
 pub mod verdict;
+
+#[cfg(test)]
+pub(crate) mod sample;

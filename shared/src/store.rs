@@ -19,7 +19,9 @@ use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 pub mod embedded;
 pub mod redis;
 
+mod measure;
 mod record;
+mod watchers;
 
 #[cfg(test)]
 mod contract;

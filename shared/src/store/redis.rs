@@ -1,1 +1,369 @@
-//! (being written)
+//! The store for many processes: Redis as a single server, behind sentinels, or as a cluster.
+//!
+//! `keys` names what is kept, `scripts` changes it in single steps, `line` is a connection that mends
+//! itself, `news` hears of what others store. Commands: redis.io/commands, those of version 6.2.
+//!
+//! Two lines: answers to gates never queue behind a report of some megabytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use redis::{Pipeline, RedisResult, ScriptInvocation, Value, from_redis_value};
+use tokio::task::spawn_blocking;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::measure::{Backend, passed_over};
+use super::record::{self, MOST_SIGHTINGS};
+use super::watchers::Watchers;
+use super::{Lease, Sighting, StoreError, VerdictStore, Watch};
+use crate::model::digest::Digest;
+use crate::model::report::Report;
+use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
+
+mod config;
+mod dialer;
+mod keys;
+mod leases;
+mod line;
+mod news;
+mod scripts;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{RedisConfig, Topology};
+
+use dialer::{Connection, Dialer};
+use keys::Keys;
+use line::Line;
+use scripts::{Scripts, call};
+
+/// A readiness probe must know soon.
+const PING_LIMIT: Duration = Duration::from_secs(1);
+
+/// Reports, verdicts and leases in Redis.
+///
+/// Lives on the runtime on which it was made; may be used from any. Survives restarts, failovers and
+/// broken connections by itself. While Redis is away every operation fails with
+/// [`StoreError::Unavailable`] within [`RedisConfig::timeout`].
+///
+/// Verdicts, reports and sightings expire some time after they were last used (see [`RedisConfig`]). Times
+/// of sightings are kept to the microsecond.
+pub struct RedisStore {
+    config: RedisConfig,
+    keys: Keys,
+    scripts: Scripts,
+    /// For what gates and workers wait for.
+    quick: Line,
+    /// For reports.
+    bulk: Line,
+    watchers: Arc<Watchers>,
+    _listener: AbortOnDropHandle<()>,
+}
+
+/// What one digest's part of a look-up found.
+struct Looked {
+    lookup: Lookup,
+    /// The verdicts have spent half of their time: somebody still wants them, so let them live on.
+    keep: bool,
+}
+
+impl RedisStore {
+    /// Checks the configuration and that the server answers.
+    ///
+    /// [`StoreError::Unusable`] if the configuration cannot work, [`StoreError::Unavailable`] if nobody
+    /// answers within the timeout; then it may be tried again.
+    pub async fn connect(config: RedisConfig) -> Result<Self, StoreError> {
+        let place = config.place();
+        let dialer = || {
+            Dialer::new(&config).map_err(|error| StoreError::Unusable {
+                place: place.clone(),
+                reason: error.to_string(),
+            })
+        };
+        let quick = Line::new(place.clone(), dialer()?, config.timeout);
+        let bulk = Line::new(place.clone(), dialer()?, config.timeout);
+        quick.run(ping).await?;
+        let keys = Keys::new(&config.prefix);
+        let watchers = Arc::new(Watchers::new());
+        let listener = news::listen(dialer()?, keys.news(), Arc::clone(&watchers), config.timeout);
+        Ok(Self {
+            config,
+            keys,
+            scripts: Scripts::new(),
+            quick,
+            bulk,
+            watchers,
+            _listener: listener,
+        })
+    }
+
+    async fn look(&self, digests: &[Digest], policy: &PolicyName) -> Result<Vec<Lookup>, StoreError> {
+        if digests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ask = |digests: &[Digest]| {
+            let mut pipeline = redis::pipe();
+            for digest in digests {
+                pipeline
+                    .hmget(self.keys.verdict(digest), &[policy.as_str(), keys::UNTIL])
+                    .get(self.keys.pending(digest));
+            }
+            pipeline
+        };
+        let whole = ask(digests);
+        let parts: Vec<Pipeline> = digests.iter().map(|digest| ask(std::slice::from_ref(digest))).collect();
+        let answered = self.quick.run(|connection| ask_all(connection, &whole, &parts)).await?;
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let mut answers = answered.into_iter();
+        let mut lookups = Vec::with_capacity(digests.len());
+        let mut kept = Vec::new();
+        for digest in digests {
+            let (verdict, pending) = (answers.next(), answers.next());
+            let looked = self.looked(digest, verdict, pending, now_ms);
+            if looked.keep {
+                kept.push(digest);
+            }
+            lookups.push(looked.lookup);
+        }
+        try_join_all(kept.into_iter().map(|digest| self.keep(digest, now_ms))).await?;
+        Ok(lookups)
+    }
+
+    /// A value that cannot be read counts as absent, so that the digest is scanned again.
+    fn looked(&self, digest: &Digest, verdict: Option<Value>, pending: Option<Value>, now_ms: i64) -> Looked {
+        let fields = verdict.map(from_redis_value::<(Option<Vec<u8>>, Option<i64>)>);
+        if let Some(Ok((Some(bytes), until))) = fields {
+            match record::decode_verdict(digest, &bytes) {
+                Ok(verdict) => {
+                    let half = i64::try_from(self.config.verdict_ttl.as_millis() / 2).unwrap_or(i64::MAX);
+                    return Looked {
+                        lookup: Lookup::Known(Box::new(verdict)),
+                        keep: until.is_none_or(|until| until.saturating_sub(now_ms) < half),
+                    };
+                }
+                Err(error) => passed_over("verdict", digest, &error),
+            }
+        }
+        let marker = pending.map(from_redis_value::<Option<Vec<u8>>>);
+        let lookup = match marker {
+            Some(Ok(Some(bytes))) => match record::decode_pending(&bytes) {
+                Ok(pending) => Lookup::Pending(pending),
+                Err(error) => {
+                    passed_over("pending", digest, &error);
+                    Lookup::Unknown
+                }
+            },
+            Some(Ok(None) | Err(_)) | None => Lookup::Unknown,
+        };
+        Looked { lookup, keep: false }
+    }
+
+    async fn keep(&self, digest: &Digest, now_ms: i64) -> Result<(), StoreError> {
+        let mut keep = call(&self.scripts.keep, &[self.keys.verdict(digest)]);
+        keep.arg(millis(self.config.verdict_ttl)).arg(self.verdicts_until(now_ms));
+        self.quick.run(|connection| invoke(connection, &keep)).await
+    }
+
+    fn verdicts_until(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_add_unsigned(millis(self.config.verdict_ttl))
+    }
+
+    async fn put(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
+        let digest = &report.digest;
+        let bytes = self.encoded(report).await?;
+        let keys = [
+            self.keys.lease(digest),
+            self.keys.report(digest),
+            self.keys.verdict(digest),
+            self.keys.pending(digest),
+        ];
+        let mut store = call(&self.scripts.store, &keys);
+        store
+            .arg(lease.owner.to_string())
+            .arg(lease.fence)
+            .arg(self.keys.news())
+            .arg(digest.as_str())
+            .arg(bytes)
+            .arg(millis(self.config.report_ttl))
+            .arg(millis(self.config.verdict_ttl))
+            .arg(keys::REVISIONS)
+            .arg(record::revisions_text(&report.revisions))
+            .arg(keys::UNTIL)
+            .arg(self.verdicts_until(jiff::Timestamp::now().as_millisecond()));
+        for verdict in verdicts {
+            store.arg(verdict.policy.as_str()).arg(self.encoded_verdict(verdict)?);
+        }
+        let held: bool = self.bulk.run(|connection| invoke(connection, &store)).await?;
+        if held && lease.digest == *digest {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost(digest.clone()))
+        }
+    }
+
+    async fn derive(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
+        let mut restate = call(&self.scripts.restate, &[self.keys.verdict(digest)]);
+        restate.arg(self.keys.news()).arg(digest.as_str());
+        for verdict in verdicts {
+            restate
+                .arg(record::revisions_text(&verdict.revisions))
+                .arg(verdict.policy.as_str())
+                .arg(self.encoded_verdict(verdict)?);
+        }
+        self.quick.run(|connection| invoke(connection, &restate)).await
+    }
+
+    async fn fetch(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
+        let mut read = redis::cmd("GETEX");
+        read.arg(self.keys.report(digest)).arg("PX").arg(millis(self.config.report_ttl));
+        let read = &read;
+        let bytes: Option<Vec<u8>> = self
+            .bulk
+            .run(|mut connection| async move { read.query_async(&mut connection).await })
+            .await?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let whose = digest.clone();
+        let decoded = spawn_blocking(move || record::decode_report(&whose, &bytes)).await;
+        match decoded.map_err(|error| self.died(error))? {
+            Ok(report) => Ok(Some(report)),
+            Err(error) => Err(error.unreadable("report", digest)),
+        }
+    }
+
+    async fn note(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
+        let key = self.keys.image(digest);
+        let mut note = redis::pipe();
+        note.atomic()
+            .cmd("ZADD")
+            .arg(&key)
+            .arg("GT")
+            .arg(sighting.seen_at.as_microsecond())
+            .arg(record::encode_place(sighting))
+            .cmd("ZREMRANGEBYRANK")
+            .arg(&key)
+            .arg(0)
+            .arg(-(MOST_SIGHTINGS as i64) - 1)
+            .cmd("PEXPIRE")
+            .arg(&key)
+            .arg(millis(self.config.sighting_ttl));
+        let note = &note;
+        self.quick
+            .run(|mut connection| async move { note.exec_async(&mut connection).await })
+            .await
+    }
+
+    async fn seen(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
+        let mut read = redis::cmd("ZREVRANGE");
+        read.arg(self.keys.image(digest)).arg(0).arg(-1).arg("WITHSCORES");
+        let read = &read;
+        let places: Vec<(String, f64)> = self
+            .quick
+            .run(|mut connection| async move { read.query_async(&mut connection).await })
+            .await?;
+        let sightings = places.into_iter();
+        Ok(sightings
+            .filter_map(|(place, seen_us)| record::decode_place(&place, seen_us as i64))
+            .collect())
+    }
+
+    /// A large report takes a while to compress: not on a thread that others need.
+    async fn encoded(&self, report: &Report) -> Result<Vec<u8>, StoreError> {
+        let report = report.clone();
+        let encoded = spawn_blocking(move || record::encode_report(&report)).await;
+        encoded.map_err(|error| self.died(error))?.map_err(|error| self.refused(&error))
+    }
+
+    fn encoded_verdict(&self, verdict: &Verdict) -> Result<Vec<u8>, StoreError> {
+        record::encode_verdict(verdict).map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &record::RecordError) -> StoreError {
+        StoreError::Refused {
+            place: self.quick.place().to_owned(),
+            reason: format!("the value cannot be stored: {error}"),
+        }
+    }
+
+    fn died(&self, error: tokio::task::JoinError) -> StoreError {
+        StoreError::Unavailable {
+            place: self.quick.place().to_owned(),
+            source: Box::new(error),
+        }
+    }
+}
+
+/// One pipeline for all, or in a cluster, where a pipeline may not leave its slot, all of them at once.
+async fn ask_all(mut connection: Connection, whole: &Pipeline, parts: &[Pipeline]) -> RedisResult<Vec<Value>> {
+    match connection {
+        Connection::One(_) => whole.query_async(&mut connection).await,
+        Connection::Cluster(_) => {
+            let asked = parts.iter().map(|part| {
+                let mut connection = connection.clone();
+                async move { part.query_async::<Vec<Value>>(&mut connection).await }
+            });
+            try_join_all(asked).await.map(|answers| answers.concat())
+        }
+    }
+}
+
+async fn invoke<T: redis::FromRedisValue>(
+    mut connection: Connection,
+    call: &ScriptInvocation<'_>,
+) -> RedisResult<T> {
+    call.invoke_async(&mut connection).await
+}
+
+async fn ping(mut connection: Connection) -> RedisResult<()> {
+    redis::cmd("PING").exec_async(&mut connection).await
+}
+
+/// Milliseconds, at least one: Redis refuses to let a key live for none.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 52)
+}
+
+#[async_trait]
+impl VerdictStore for RedisStore {
+    async fn lookup(&self, digests: &[Digest], policy: &PolicyName) -> Result<Vec<Lookup>, StoreError> {
+        Backend::Redis.measured("lookup", self.look(digests, policy)).await
+    }
+
+    async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
+        Backend::Redis.measured("store", self.put(report, verdicts, lease)).await
+    }
+
+    async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
+        Backend::Redis.measured("restate", self.derive(digest, verdicts)).await
+    }
+
+    async fn report(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
+        Backend::Redis.measured("report", self.fetch(digest)).await
+    }
+
+    async fn mark_pending(&self, digest: &Digest, pending: Pending) -> Result<(), StoreError> {
+        let mut mark = call(&self.scripts.pending, &[self.keys.pending(digest)]);
+        mark.arg(record::encode_pending(pending));
+        let marked = self.quick.run(|connection| invoke(connection, &mark));
+        Backend::Redis.measured("mark_pending", marked).await
+    }
+
+    async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
+        Backend::Redis.measured("record_sighting", self.note(digest, sighting)).await
+    }
+
+    async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
+        Backend::Redis.measured("sightings", self.seen(digest)).await
+    }
+
+    async fn watch(&self, digest: &Digest) -> Result<Watch, StoreError> {
+        Ok(self.watchers.watch(digest))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let limit = PING_LIMIT.min(self.config.timeout);
+        Backend::Redis.measured("ping", self.quick.run_within(limit, ping)).await
+    }
+}

@@ -1,0 +1,117 @@
+//! Who in this process waits for news about which digest.
+//!
+//! In: digests about which something was stored. Out: woken [`Watch`]es. A digest that nobody waits for
+//! any more is forgotten at the next sweep, so the map is never larger than twice the waits under way.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use tokio::sync::watch;
+
+use super::Watch;
+use crate::model::digest::Digest;
+
+/// How many digests may be watched before the first sweep for abandoned ones.
+const FIRST_SWEEP: usize = 64;
+
+/// The waits of one store.
+#[derive(Debug)]
+pub(super) struct Watchers(Mutex<Channels>);
+
+#[derive(Debug)]
+struct Channels {
+    by_digest: HashMap<Digest, watch::Sender<u64>>,
+    sweep_at: usize,
+}
+
+impl Watchers {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Channels {
+            by_digest: HashMap::new(),
+            sweep_at: FIRST_SWEEP,
+        }))
+    }
+
+    /// Begins a wait; news from now on completes it.
+    pub(super) fn watch(&self, digest: &Digest) -> Watch {
+        let mut channels = self.channels();
+        if channels.by_digest.len() >= channels.sweep_at {
+            channels.sweep();
+        }
+        let sender = channels
+            .by_digest
+            .entry(digest.clone())
+            .or_insert_with(|| watch::Sender::new(0));
+        Watch::new(sender.subscribe())
+    }
+
+    /// Tells everybody who waits for this digest.
+    pub(super) fn wake(&self, digest: &Digest) {
+        let mut channels = self.channels();
+        let Some(sender) = channels.by_digest.get(digest) else {
+            return;
+        };
+        if sender.receiver_count() == 0 {
+            channels.by_digest.remove(digest);
+        } else {
+            sender.send_modify(|news| *news = news.wrapping_add(1));
+        }
+    }
+
+    /// Tells everybody: news may have been missed.
+    pub(super) fn wake_all(&self) {
+        let mut channels = self.channels();
+        channels.sweep();
+        for sender in channels.by_digest.values() {
+            sender.send_modify(|news| *news = news.wrapping_add(1));
+        }
+    }
+
+    fn channels(&self) -> std::sync::MutexGuard<'_, Channels> {
+        self.0.lock().expect("nothing panics while it holds the map")
+    }
+}
+
+impl Channels {
+    /// Forgets the digests that nobody waits for. Its cost is paid by the waits begun since the last one.
+    fn sweep(&mut self) {
+        self.by_digest.retain(|_, sender| sender.receiver_count() > 0);
+        self.sweep_at = FIRST_SWEEP.max(self.by_digest.len() * 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn news_wakes_those_who_wait_for_it_and_nobody_else() {
+        let watchers = Watchers::new();
+        let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
+        let mut first = watchers.watch(&one);
+        let mut second = watchers.watch(&one);
+        let mut third = watchers.watch(&other);
+        watchers.wake(&one);
+        first.changed(LONG).await;
+        second.changed(LONG).await;
+        assert!(!third.0.has_changed().unwrap(), "nothing was said about it");
+        watchers.wake_all();
+        third.changed(LONG).await;
+    }
+
+    #[test]
+    fn abandoned_waits_are_forgotten() {
+        let watchers = Watchers::new();
+        let kept = watchers.watch(&Digest::of(b"kept"));
+        for number in 0..10_000_u32 {
+            drop(watchers.watch(&Digest::of(&number.to_be_bytes())));
+        }
+        let remembered = watchers.channels().by_digest.len();
+        assert!(remembered <= FIRST_SWEEP + 1, "{remembered} digests are remembered");
+        drop(kept);
+    }
+}
