@@ -8,9 +8,10 @@ use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
 use shared::config::{Config, Overrides, QueueConfig, StoreConfig, WorkerConfig};
+use shared::model::image::ImageName;
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
-use shared::registry::RegistryClient;
+use shared::registry::{Credentials, RegistryClient, RegistryConfig, Transport};
 use shared::store::Opened;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,32 @@ pub(crate) fn database(path: &std::path::Path) -> Result<Database, Failure> {
     opened.map_err(Failure::usage)
 }
 
+/// A client for one image's registry, and the image under that registry's canonical name: as configured, or for
+/// a registry that the configuration does not name, with the user's own docker credentials.
+pub(crate) fn registry_for(
+    config: &Config,
+    image: &ImageName,
+    transport: Transport,
+) -> Result<(RegistryClient, ImageName), Failure> {
+    if let Some(canonical) = config.registries.canonical(image) {
+        return Ok((config.registries.client().map_err(Failure::usage)?, canonical));
+    }
+    let mut registry = RegistryConfig::new(image.registry.clone());
+    registry.transport = transport;
+    if let Some(path) = docker_config() {
+        registry.credentials = Credentials::DockerConfig { path };
+    }
+    let client = RegistryClient::new(vec![registry]).map_err(Failure::usage)?;
+    Ok((client, image.clone()))
+}
+
+/// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, if it is there.
+fn docker_config() -> Option<std::path::PathBuf> {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(std::path::PathBuf::from);
+    let folder = folder.or_else(|| Some(std::env::home_dir()?.join(".docker")))?;
+    Some(folder.join("config.json")).filter(|file| file.exists())
+}
+
 /// What reads images, within the configured limits.
 pub(crate) fn engine(config: &WorkerConfig) -> Engine {
     let limits = Limits {
@@ -73,14 +100,12 @@ pub(crate) fn worker(
 ) -> Result<worker::Parts, Failure> {
     let database = database(&config.advisories.database)?;
     tracing::info!(database.revision = %database.revision(), database.as_of = %database.as_of(), "advisory database open");
-    let attempts = match &config.queue {
-        QueueConfig::Rabbitmq { retry, .. } | QueueConfig::Embedded { retry, .. } => retry.attempts,
-    };
+    let attempts = config.queue.retry().attempts;
     Ok(worker::Parts {
         queue,
         store: Arc::clone(&store.verdicts),
         leases: Arc::clone(&store.leases),
-        registries: RegistryClient::new(&config.registries).map_err(Failure::usage)?,
+        registries: config.registries.client().map_err(Failure::usage)?,
         engine: engine(&config.worker),
         database: Arc::new(ArcSwap::from_pointee(database)),
         policies,

@@ -18,6 +18,9 @@ use url::Url;
 
 use crate::model::image::{ImageName, RegistryHost};
 use crate::queue::RetryRules;
+use crate::queue::rabbitmq::RabbitmqConfig;
+use crate::registry::{RegistryClient, RegistryConfig, RegistryError};
+use crate::store::redis::RedisConfig;
 
 mod print;
 mod sections;
@@ -137,18 +140,7 @@ pub enum WebhookProof {
 #[derive(Debug, Clone)]
 pub enum QueueConfig {
     /// A RabbitMQ broker; several processes may share it.
-    Rabbitmq {
-        /// `amqp://` or `amqps://`.
-        url: SecretString,
-        /// First part of every exchange's and queue's name; default `tidewaiter`.
-        prefix: String,
-        /// How long to wait for a confirmation; default 5 s.
-        publish_timeout: Duration,
-        /// Further CA certificates in PEM.
-        ca_certificates: Vec<PathBuf>,
-        /// When to try again.
-        retry: RetryRules,
-    },
+    Rabbitmq(RabbitmqConfig),
     /// One file, one process.
     Embedded {
         /// The file.
@@ -158,42 +150,25 @@ pub enum QueueConfig {
     },
 }
 
-/// Where verdicts are kept.
+impl QueueConfig {
+    /// When and how often a failed job is tried again.
+    pub fn retry(&self) -> &RetryRules {
+        match self {
+            Self::Rabbitmq(config) => &config.retry,
+            Self::Embedded { retry, .. } => retry,
+        }
+    }
+}
+
+/// Where verdicts are kept. Made only from a section that names servers in one way, or none.
 #[derive(Debug, Clone)]
 pub enum StoreConfig {
     /// Redis; several processes may share it.
-    Redis {
-        /// `redis://` or `rediss://`; several for Cluster and Sentinel.
-        urls: Vec<SecretString>,
-        /// How the servers hang together.
-        topology: RedisTopology,
-        /// First part of every key; default `tw`.
-        prefix: String,
-        /// How long to wait for an answer; default 2 s.
-        timeout: Duration,
-        /// How long an unused report is kept; default 90 days.
-        report_ttl: Duration,
-        /// Further CA certificates in PEM.
-        ca_certificates: Vec<PathBuf>,
-    },
+    Redis(RedisConfig),
     /// One file, one process.
     Embedded {
         /// The file.
         file: PathBuf,
-    },
-}
-
-/// How Redis servers hang together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedisTopology {
-    /// One server.
-    Single,
-    /// A Redis Cluster.
-    Cluster,
-    /// Sentinels that know the master of this name.
-    Sentinel {
-        /// The master's name.
-        master: String,
     },
 }
 
@@ -257,79 +232,26 @@ pub struct Registries {
     configured: Vec<RegistrySettings>,
 }
 
-/// One registry.
+/// One registry, and what else it is called.
 #[derive(Debug, Clone)]
 pub struct RegistrySettings {
     /// The name of its section.
     pub name: String,
-    /// The canonical host, under which images of this registry are known here.
-    pub host: RegistryHost,
     /// Other hosts by which events and people call it: internal names, web addresses.
     pub aliases: Vec<RegistryHost>,
-    /// Where to connect, if that is not `host`.
-    pub endpoint: Option<RegistryHost>,
-    /// Whether it speaks TLS.
-    pub transport: Transport,
-    /// What to log in with.
-    pub credentials: CredentialSettings,
-    /// Further CA certificates in PEM.
-    pub ca_certificates: Vec<PathBuf>,
-    /// Further hosts that may hand out its tokens.
-    pub token_realms: Vec<String>,
-    /// Whether redirects may lead to private addresses; default no.
-    pub redirects: RedirectRule,
-    /// How long a connection may take; default 10 s.
-    pub connect_timeout: Duration,
-    /// How long the first byte of an answer may take; default 30 s.
-    pub response_timeout: Duration,
-    /// Requests at the same time; default 8.
-    pub concurrency: NonZeroUsize,
-    /// Further attempts after a failure that may pass; default 4.
-    pub retries: u32,
-}
-
-/// Whether a registry speaks TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// TLS, verified.
-    Https,
-    /// Plain HTTP, because the operator said so.
-    PlainHttp,
-}
-
-/// Where redirects of a registry may lead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedirectRule {
-    /// Not to loopback, link-local or private addresses, unless the registry itself is at one.
-    PublicOnly,
-    /// Anywhere.
-    AllowPrivate,
-}
-
-/// What to log in with.
-#[derive(Debug, Clone)]
-pub enum CredentialSettings {
-    /// Nothing.
-    Anonymous,
-    /// User and password.
-    Basic {
-        /// User.
-        username: String,
-        /// Password.
-        password: SecretString,
-    },
-    /// A bearer token.
-    Token(SecretString),
-    /// A docker `config.json`.
-    DockerConfig(PathBuf),
-    /// A `docker-credential-<name>` program, run because the operator named it.
-    Helper(String),
+    /// How to reach it; its `host` is the one under which images of it are known here.
+    pub client: RegistryConfig,
 }
 
 impl Registries {
     /// Made from the sections of the configuration.
     pub fn new(configured: Vec<RegistrySettings>) -> Self {
         Self { configured }
+    }
+
+    /// A client that may contact these registries, and no others (I8).
+    pub fn client(&self) -> Result<RegistryClient, RegistryError> {
+        RegistryClient::new(self.configured.iter().map(|registry| registry.client.clone()).collect())
     }
 
     /// Every registry.
@@ -339,13 +261,15 @@ impl Registries {
 
     /// The registry that `host` means, by its own name or an alias.
     pub fn find(&self, host: &RegistryHost) -> Option<&RegistrySettings> {
-        self.configured.iter().find(|registry| registry.host == *host || registry.aliases.contains(host))
+        self.configured
+            .iter()
+            .find(|registry| registry.client.host == *host || registry.aliases.contains(host))
     }
 
     /// The same image under its registry's canonical host; `None` if that registry is not configured (I8).
     pub fn canonical(&self, image: &ImageName) -> Option<ImageName> {
         let registry = self.find(&image.registry)?;
-        Some(ImageName { registry: registry.host.clone(), repository: image.repository.clone() })
+        Some(ImageName { registry: registry.client.host.clone(), repository: image.repository.clone() })
     }
 }
 

@@ -3,6 +3,7 @@
 //! The doc comments of [`JobQueue`] are the contract; `contract` is the same as tests, and both
 //! backends run all of it. [`rabbitmq`] is for many processes, [`embedded`] for one.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::config::QueueConfig;
 use crate::model::job::{Job, JobId, Lane};
 
 pub mod embedded;
@@ -230,6 +232,25 @@ pub enum QueueError {
 
 /// A queue that several parts of a process share.
 pub type SharedQueue = Arc<dyn JobQueue>;
+
+/// Opens the queue that the configuration names.
+pub async fn open(config: &QueueConfig) -> Result<SharedQueue, QueueError> {
+    Ok(match config {
+        QueueConfig::Rabbitmq(config) => Arc::new(rabbitmq::RabbitmqQueue::connect(config.clone()).await?),
+        QueueConfig::Embedded { file, retry } => {
+            make_folder(file)?;
+            Arc::new(embedded::EmbeddedQueue::open(file, retry.clone())?)
+        }
+    })
+}
+
+fn make_folder(file: &Path) -> Result<(), QueueError> {
+    let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    made.map_err(|source| QueueError::Unavailable {
+        place: file.display().to_string(),
+        source: source.into(),
+    })
+}
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! [`VerdictStore`] and [`Leases`] are the contract; `contract` is the same as tests, and both backends
 //! run all of it. [`redis`] is for many processes, [`embedded`] for one.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::config::StoreConfig;
 use crate::model::digest::Digest;
 use crate::model::image::{ImageName, Tag};
 use crate::model::report::Report;
@@ -177,3 +179,38 @@ pub enum StoreError {
 pub type SharedStore = Arc<dyn VerdictStore>;
 /// Leases that several parts of a process share.
 pub type SharedLeases = Arc<dyn Leases>;
+
+/// An opened store, by the two ways in which it is used.
+#[derive(Clone)]
+pub struct Opened {
+    /// Reports and verdicts.
+    pub verdicts: SharedStore,
+    /// Who scans what.
+    pub leases: SharedLeases,
+}
+
+impl Opened {
+    fn new<S: VerdictStore + Leases + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { verdicts: store.clone(), leases: store }
+    }
+}
+
+/// Opens the store that the configuration names.
+pub async fn open(config: &StoreConfig) -> Result<Opened, StoreError> {
+    Ok(match config {
+        StoreConfig::Redis(config) => Opened::new(redis::RedisStore::connect(config.clone()).await?),
+        StoreConfig::Embedded { file } => {
+            make_folder(file)?;
+            Opened::new(embedded::EmbeddedStore::open(file)?)
+        }
+    })
+}
+
+fn make_folder(file: &Path) -> Result<(), StoreError> {
+    let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    made.map_err(|source| StoreError::Unavailable {
+        place: file.display().to_string(),
+        source: source.into(),
+    })
+}

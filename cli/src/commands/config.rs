@@ -1,7 +1,6 @@
 //! `config print` and `config check`.
 
 use shared::config::{Config, Overrides};
-use shared::registry::RegistryClient;
 
 use crate::args::ConfigCommand;
 use crate::{Exit, Failure, site};
@@ -32,7 +31,7 @@ fn print(overrides: &Overrides) -> Result<Exit, Failure> {
 fn check(overrides: &Overrides) -> Result<Exit, Failure> {
     let config = site::configuration(overrides)?;
     let policies = site::policies(&config)?;
-    RegistryClient::new(&config.registries).map_err(Failure::usage)?;
+    config.registries.client().map_err(Failure::usage)?;
     println!(
         "configuration is sound: {} registries, {} policies, {} API tokens, {} webhook sources",
         config.registries.iter().count(),

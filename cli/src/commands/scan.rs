@@ -16,6 +16,7 @@ use shared::model::report::Report;
 use shared::model::verdict::{Outcome, PolicyName, Verdict};
 use shared::output;
 use shared::policy::{Policy, PolicySet};
+use shared::registry::Transport;
 
 use crate::args::{ScanArguments, ScanFormat};
 use crate::{Exit, Failure, progress, site};
@@ -65,7 +66,8 @@ async fn open(
         local => return local.open().await.map_err(Failure::usage),
     };
     let Reference { name, target } = reference;
-    let (client, name) = site::registry_for(config, &name, arguments.plain_http)?;
+    let transport = if arguments.plain_http { Transport::PlainHttp } else { Transport::Https };
+    let (client, name) = site::registry_for(config, &name, transport)?;
     let digest = match target {
         Target::Digest(digest) => digest,
         Target::Tag(tag) => client.resolve(&name, &tag).await.map_err(Failure::no_verdict)?,

@@ -97,9 +97,9 @@ fn bind(process: Process, queue: Arc<dyn JobQueue>, store: &Opened) -> Result<ap
 /// Embedded files belong to one process: an api and a worker that each had their own would never meet.
 fn needs_servers(config: &Config, role: &str) -> Result<(), Failure> {
     let missing = match (&config.queue, &config.store) {
-        (QueueConfig::Rabbitmq { .. }, StoreConfig::Redis { .. }) => return Ok(()),
+        (QueueConfig::Rabbitmq(_), StoreConfig::Redis(_)) => return Ok(()),
         (QueueConfig::Embedded { .. }, _) => "queue.url (amqp://…)",
-        (QueueConfig::Rabbitmq { .. }, StoreConfig::Embedded { .. }) => "store.url (redis://…)",
+        (QueueConfig::Rabbitmq(_), StoreConfig::Embedded { .. }) => "store.url (redis://…)",
     };
     Err(Failure::usage(anyhow!(
         "`tidewaiter {role}` shares its queue and store with other processes, and embedded ones cannot be shared: set {missing}, or run `tidewaiter serve`"

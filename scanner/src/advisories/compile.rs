@@ -34,11 +34,7 @@ pub struct BuildOptions {
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self {
-            as_of: None,
-            record_bytes: 16 << 20,
-            records: 5_000_000,
-        }
+        Self { as_of: None, record_bytes: 16 << 20, records: 5_000_000 }
     }
 }
 

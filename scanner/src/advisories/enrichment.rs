@@ -180,12 +180,7 @@ impl ExploitProbabilities {
     /// Reads scores that are not compressed, at most [`EPSS_BYTES`] of them.
     pub fn read_text(text: impl Read) -> Result<Self, EnrichmentError> {
         let mut lines = Lines::new(BufReader::new(text));
-        let mut probabilities = Self {
-            as_of: None,
-            model: None,
-            scores: BTreeMap::new(),
-            rejected: 0,
-        };
+        let mut probabilities = Self { as_of: None, model: None, scores: BTreeMap::new(), rejected: 0 };
         let columns = loop {
             let Some(line) = lines.next()? else {
                 return Err(EnrichmentError::Empty { what: EPSS, rejected: 0 });

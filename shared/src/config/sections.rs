@@ -12,13 +12,15 @@ use url::Url;
 
 use super::values::{Bytes, Span, secret};
 use super::{
-    AdvisoriesConfig, AuthConfig, Config, ConfigError, CredentialSettings, Exposure, LogFormat,
-    PoliciesConfig, QueueConfig, RedirectRule, RedisTopology, Registries, RegistrySettings, Scope,
-    ServerConfig, StoreConfig, TelemetryConfig, TokenConfig, TokenSecret, Transport, WebhookConfig,
-    WebhookProof, WorkerConfig,
+    AdvisoriesConfig, AuthConfig, Config, ConfigError, Exposure, LogFormat, PoliciesConfig, QueueConfig,
+    Registries, RegistrySettings, Scope, ServerConfig, StoreConfig, TelemetryConfig, TokenConfig,
+    TokenSecret, WebhookConfig, WebhookProof, WorkerConfig,
 };
 use crate::model::image::RegistryHost;
 use crate::queue::RetryRules;
+use crate::queue::rabbitmq::RabbitmqConfig;
+use crate::registry::{Credentials, RedirectTargets, RegistryConfig, Timeouts, Transport};
+use crate::store::redis::{RedisConfig, Topology};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,8 +119,7 @@ struct RawStore {
     prefix: Option<String>,
     timeout: Option<Span>,
     report_ttl: Option<Span>,
-    #[serde(default)]
-    ca_certificates: Vec<PathBuf>,
+    ca_certificates: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -153,7 +154,7 @@ struct RawRegistry {
     #[serde(default)]
     ca_certificates: Vec<PathBuf>,
     #[serde(default)]
-    token_realms: Vec<String>,
+    token_realms: Vec<RegistryHost>,
     #[serde(default)]
     allow_private_redirects: bool,
     connect_timeout: Option<Span>,
@@ -318,19 +319,18 @@ impl RawQueue {
             None => defaults.tiers,
         };
         let retry = RetryRules { tiers, attempts: self.attempts.unwrap_or(defaults.attempts).max(1) };
-        match secret("queue.url", self.url, self.url_file)? {
-            Some(url) => {
-                scheme("queue.url", &url, &["amqp", "amqps"])?;
-                Ok(QueueConfig::Rabbitmq {
-                    url,
-                    prefix: self.prefix.unwrap_or_else(|| "tidewaiter".to_owned()),
-                    publish_timeout: seconds(self.publish_timeout, 5),
-                    ca_certificates: self.ca_certificates,
-                    retry,
-                })
-            }
-            None => Ok(QueueConfig::Embedded { file: data_dir.join("queue.redb"), retry }),
-        }
+        let Some(url) = secret("queue.url", self.url, self.url_file)? else {
+            return Ok(QueueConfig::Embedded { file: data_dir.join("queue.redb"), retry });
+        };
+        scheme("queue.url", &url, &["amqp", "amqps"])?;
+        let mut config = RabbitmqConfig::new(url);
+        config.prefix = self.prefix.unwrap_or(config.prefix);
+        config.publish_timeout = self.publish_timeout.map_or(config.publish_timeout, |span| span.0);
+        config.ca_certificates = self.ca_certificates;
+        // The broker's own limit is a backstop behind ours, so it must not be the smaller one.
+        config.delivery_limit = config.delivery_limit.max(retry.attempts);
+        config.retry = retry;
+        Ok(QueueConfig::Rabbitmq(config))
     }
 }
 
@@ -347,35 +347,40 @@ fn scheme(key: &str, url: &SecretString, allowed: &[&str]) -> Result<(), ConfigE
 
 impl RawStore {
     fn check(self, data_dir: &std::path::Path) -> Result<StoreConfig, ConfigError> {
-        let single = secret("store.url", self.url, self.url_file)?;
-        let (urls, topology) = match (single, self.cluster, self.sentinels, self.master) {
-            (None, cluster, sentinels, None) if cluster.is_empty() && sentinels.is_empty() => {
-                return Ok(StoreConfig::Embedded { file: data_dir.join("store.redb") });
+        let several = !self.cluster.is_empty() || !self.sentinels.is_empty() || self.master.is_some();
+        let Some(url) = secret("store.url", self.url, self.url_file)? else {
+            if several {
+                let reason = "cluster, sentinels and master say more about store.url; set that too";
+                return Err(ConfigError::invalid("store", reason));
             }
-            (Some(url), cluster, sentinels, None) if cluster.is_empty() && sentinels.is_empty() => {
-                (vec![url], RedisTopology::Single)
-            }
-            (None, cluster, sentinels, None) if sentinels.is_empty() => (cluster, RedisTopology::Cluster),
-            (None, cluster, sentinels, Some(master)) if cluster.is_empty() && !sentinels.is_empty() => {
-                (sentinels, RedisTopology::Sentinel { master })
-            }
-            (_, _, _, _) => {
-                let reason = "set one of url, cluster, or sentinels together with master";
+            return Ok(StoreConfig::Embedded { file: data_dir.join("store.redb") });
+        };
+        for url in self.cluster.iter().chain(&self.sentinels).chain([&url]) {
+            scheme("store.url", url, &["redis", "rediss"])?;
+        }
+        let mut config = RedisConfig::new(url);
+        config.topology = match (self.cluster.is_empty(), self.sentinels.is_empty(), self.master) {
+            (true, true, None) => Topology::Single,
+            (false, true, None) => Topology::Cluster { urls: self.cluster },
+            (true, false, Some(master)) => Topology::Sentinel { urls: self.sentinels, master },
+            (_, _, _) => {
+                let reason = "set cluster, or sentinels together with master, or neither";
                 return Err(ConfigError::invalid("store", reason));
             }
         };
-        for url in &urls {
-            scheme("store.url", url, &["redis", "rediss"])?;
-        }
-        Ok(StoreConfig::Redis {
-            urls,
-            topology,
-            prefix: self.prefix.unwrap_or_else(|| "tw".to_owned()),
-            timeout: seconds(self.timeout, 2),
-            report_ttl: seconds(self.report_ttl, 90 * 24 * 3600),
-            ca_certificates: self.ca_certificates,
-        })
+        config.prefix = self.prefix.unwrap_or(config.prefix);
+        config.timeout = self.timeout.map_or(config.timeout, |span| span.0);
+        config.report_ttl = self.report_ttl.map_or(config.report_ttl, |span| span.0);
+        config.verdict_ttl = config.report_ttl;
+        config.sighting_ttl = config.report_ttl;
+        config.ca_certificates = self.ca_certificates.map(read_certificates).transpose()?;
+        Ok(StoreConfig::Redis(config))
     }
+}
+
+fn read_certificates(path: PathBuf) -> Result<Vec<u8>, ConfigError> {
+    let key = "store.ca_certificates".to_owned();
+    std::fs::read(&path).map_err(|source| ConfigError::SecretFile { key, path, source })
 }
 
 impl RawWorker {
@@ -404,8 +409,9 @@ fn registries(raw: BTreeMap<String, RawRegistry>) -> Result<Registries, ConfigEr
     let mut registries: Vec<RegistrySettings> = Vec::new();
     for (name, raw) in raw {
         let registry = raw.check(&name)?;
-        for host in registry.aliases.iter().chain([&registry.host]) {
-            let taken = registries.iter().find(|other| other.host == *host || other.aliases.contains(host));
+        for host in registry.aliases.iter().chain([&registry.client.host]) {
+            let taken =
+                registries.iter().find(|other| other.client.host == *host || other.aliases.contains(host));
             if let Some(other) = taken {
                 let reason = format!("{host} is already claimed by registries.{}", other.name);
                 return Err(ConfigError::invalid(format!("registries.{name}"), reason));
@@ -422,36 +428,38 @@ impl RawRegistry {
         let password = secret(&format!("{key}.password"), self.password, self.password_file)?;
         let token = secret(&format!("{key}.token"), self.token, self.token_file)?;
         let credentials = match (self.username, password, token, self.docker_config, self.credential_helper) {
-            (None, None, None, None, None) => CredentialSettings::Anonymous,
-            (Some(username), Some(password), None, None, None) => {
-                CredentialSettings::Basic { username, password }
-            }
-            (None, None, Some(token), None, None) => CredentialSettings::Token(token),
-            (None, None, None, Some(path), None) => CredentialSettings::DockerConfig(path),
-            (None, None, None, None, Some(helper)) => CredentialSettings::Helper(helper),
+            (None, None, None, None, None) => Credentials::Anonymous,
+            (Some(username), Some(password), None, None, None) => Credentials::Basic { username, password },
+            (None, None, Some(token), None, None) => Credentials::Token(token),
+            (None, None, None, Some(path), None) => Credentials::DockerConfig { path },
+            (None, None, None, None, Some(name)) => Credentials::Helper { name },
             (_, _, _, _, _) => {
                 let reason =
                     "set one way to log in: username and password, token, docker_config or credential_helper";
                 return Err(ConfigError::invalid(key, reason));
             }
         };
-        Ok(RegistrySettings {
-            name: name.to_owned(),
-            host: self.host,
-            aliases: self.aliases,
-            endpoint: self.endpoint,
+        let defaults = RegistryConfig::new(self.host);
+        let timeouts = Timeouts {
+            connect: self.connect_timeout.map_or(defaults.timeouts.connect, |span| span.0),
+            first_byte: self.response_timeout.map_or(defaults.timeouts.first_byte, |span| span.0),
+            ..defaults.timeouts
+        };
+        let client = RegistryConfig {
             transport: if self.plain_http { Transport::PlainHttp } else { Transport::Https },
+            endpoint: self.endpoint,
             credentials,
             ca_certificates: self.ca_certificates,
             token_realms: self.token_realms,
-            redirects: match self.allow_private_redirects {
-                true => RedirectRule::AllowPrivate,
-                false => RedirectRule::PublicOnly,
+            redirect_targets: match self.allow_private_redirects {
+                true => RedirectTargets::PublicAndPrivate,
+                false => RedirectTargets::Public,
             },
-            connect_timeout: seconds(self.connect_timeout, 10),
-            response_timeout: seconds(self.response_timeout, 30),
-            concurrency: self.concurrency.unwrap_or_else(|| count(8)),
-            retries: self.retries.unwrap_or(4),
-        })
+            timeouts,
+            concurrency: self.concurrency.unwrap_or(defaults.concurrency),
+            retries: self.retries.unwrap_or(defaults.retries),
+            host: defaults.host,
+        };
+        Ok(RegistrySettings { name: name.to_owned(), aliases: self.aliases, client })
     }
 }

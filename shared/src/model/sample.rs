@@ -41,10 +41,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
         name: "libc6".to_owned(),
         version: "2.36-9+deb12u1".to_owned(),
         architecture: Some("amd64".to_owned()),
-        source: Some(SourcePackage {
-            name: "glibc".to_owned(),
-            version: None,
-        }),
+        source: Some(SourcePackage { name: "glibc".to_owned(), version: None }),
         vendor: None,
         module: None,
         licenses: vec!["LGPL-2.1-or-later".to_owned()],
@@ -75,10 +72,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
             like: Vec::new(),
             name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
         }),
-        layers: vec![
-            layer(b"base", "ADD rootfs.tar.xz /"),
-            layer(b"app", "RUN pip install jinja2==2.11.2"),
-        ],
+        layers: vec![layer(b"base", "ADD rootfs.tar.xz /"), layer(b"app", "RUN pip install jinja2==2.11.2")],
         packages: vec![
             installed(libc, "var/lib/dpkg/status", 0),
             installed(jinja, "usr/lib/python3/dist-packages/Jinja2-2.11.2.dist-info/METADATA", 1),
@@ -120,9 +114,7 @@ fn finding() -> Finding {
         severity: Severity::Medium,
         score: Some(Score::new(5.4)),
         vector: Some("CVSS:3.1/AV:N/AC:L/PR:L/UI:R/S:C/C:L/I:L/A:N".to_owned()),
-        fix: Fix::Fixed {
-            version: "3.1.3".to_owned(),
-        },
+        fix: Fix::Fixed { version: "3.1.3".to_owned() },
         status: FindingStatus::Affected,
         confidence: Confidence::Exact,
         known_exploited: false,

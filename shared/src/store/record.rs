@@ -59,31 +59,21 @@ pub(super) enum RecordError {
 impl RecordError {
     /// For callers who must know that a value exists that they cannot have.
     pub(super) fn unreadable(&self, what: &'static str, digest: &Digest) -> StoreError {
-        StoreError::Unreadable {
-            what,
-            digest: digest.clone(),
-            reason: self.to_string(),
-        }
+        StoreError::Unreadable { what, digest: digest.clone(), reason: self.to_string() }
     }
 }
 
 /// The bytes of a report. Fails only if it is larger than what could be read back.
 pub(super) fn encode_report(report: &Report) -> Result<Vec<u8>, RecordError> {
-    let encoder =
-        zstd::Encoder::new(vec![REPORT_VERSION], ZSTD_LEVEL).map_err(RecordError::Compression)?;
+    let encoder = zstd::Encoder::new(vec![REPORT_VERSION], ZSTD_LEVEL).map_err(RecordError::Compression)?;
     // JSON is written a few bytes at a time, and each write to the compressor has a price.
-    let mut bounded = Bounded {
-        inner: BufWriter::with_capacity(1 << 16, encoder),
-        room: LARGEST_REPORT,
-    };
+    let mut bounded = Bounded { inner: BufWriter::with_capacity(1 << 16, encoder), room: LARGEST_REPORT };
     match serde_json::to_writer(&mut bounded, report) {
         Err(_) if bounded.room == 0 => return Err(RecordError::TooLarge(LARGEST_REPORT)),
         written => written?,
     }
     let encoder = bounded.inner.into_inner().map_err(IntoInnerError::into_error);
-    encoder
-        .and_then(zstd::Encoder::finish)
-        .map_err(RecordError::Compression)
+    encoder.and_then(zstd::Encoder::finish).map_err(RecordError::Compression)
 }
 
 /// The report of `digest` from its bytes.
@@ -102,14 +92,9 @@ pub(super) fn decode_report(digest: &Digest, bytes: &[u8]) -> Result<Report, Rec
 
 fn inflate(frame: &[u8], limit: u64) -> Result<Vec<u8>, RecordError> {
     let mut decoder = zstd::Decoder::with_buffer(frame).map_err(RecordError::Compression)?;
-    decoder
-        .window_log_max(ZSTD_WINDOW_LOG)
-        .map_err(RecordError::Compression)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(RecordError::Compression)?;
     let mut json = Vec::new();
-    decoder
-        .take(limit + 1)
-        .read_to_end(&mut json)
-        .map_err(RecordError::Compression)?;
+    decoder.take(limit + 1).read_to_end(&mut json).map_err(RecordError::Compression)?;
     if json.len() as u64 > limit {
         return Err(RecordError::TooLarge(limit));
     }
@@ -181,11 +166,8 @@ pub(super) fn decode_verdict(digest: &Digest, bytes: &[u8]) -> Result<Verdict, R
 /// Revisions as one text that is equal exactly if they are; kept beside the verdicts so that nobody has
 /// to inflate the report to compare.
 pub(super) fn revisions_text(revisions: &ScanRevisions) -> String {
-    let parts = [
-        revisions.analyzer.as_str(),
-        revisions.database.as_str(),
-        &revisions.database_as_of.to_string(),
-    ];
+    let parts =
+        [revisions.analyzer.as_str(), revisions.database.as_str(), &revisions.database_as_of.to_string()];
     serde_json::to_string(&parts).expect("three texts are always JSON")
 }
 
@@ -214,10 +196,7 @@ pub(super) fn decode_pending(bytes: &[u8]) -> Result<Pending, RecordError> {
     if stored.v != PENDING_VERSION {
         return Err(RecordError::Version(stored.v));
     }
-    Ok(Pending {
-        since: stored.since,
-        until: stored.until,
-    })
+    Ok(Pending { since: stored.since, until: stored.until })
 }
 
 #[derive(Serialize, Deserialize)]

@@ -78,10 +78,8 @@ impl RedisStore {
     pub async fn connect(config: RedisConfig) -> Result<Self, StoreError> {
         let place = config.place();
         let dialer = || {
-            Dialer::new(&config).map_err(|error| StoreError::Unusable {
-                place: place.clone(),
-                reason: error.to_string(),
-            })
+            Dialer::new(&config)
+                .map_err(|error| StoreError::Unusable { place: place.clone(), reason: error.to_string() })
         };
         let quick = Line::new(place.clone(), dialer()?, config.timeout);
         let bulk = Line::new(place.clone(), dialer()?, config.timeout);
@@ -89,15 +87,7 @@ impl RedisStore {
         let keys = Keys::new(&config.prefix);
         let watchers = Arc::new(Watchers::new());
         let listener = news::listen(dialer()?, keys.news(), Arc::clone(&watchers), config.timeout);
-        Ok(Self {
-            config,
-            keys,
-            scripts: Scripts::new(),
-            quick,
-            bulk,
-            watchers,
-            _listener: listener,
-        })
+        Ok(Self { config, keys, scripts: Scripts::new(), quick, bulk, watchers, _listener: listener })
     }
 
     async fn look(&self, digests: &[Digest], policy: &PolicyName) -> Result<Vec<Lookup>, StoreError> {
@@ -197,11 +187,7 @@ impl RedisStore {
             store.arg(verdict.policy.as_str()).arg(self.encoded_verdict(verdict)?);
         }
         let held: bool = self.bulk.run(|connection| invoke(connection, &store)).await?;
-        if held && lease.digest == *digest {
-            Ok(())
-        } else {
-            Err(StoreError::LeaseLost(digest.clone()))
-        }
+        if held && lease.digest == *digest { Ok(()) } else { Err(StoreError::LeaseLost(digest.clone())) }
     }
 
     async fn derive(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
@@ -220,10 +206,8 @@ impl RedisStore {
         let mut read = redis::cmd("GETEX");
         read.arg(self.keys.report(digest)).arg("PX").arg(millis(self.config.report_ttl));
         let read = &read;
-        let bytes: Option<Vec<u8>> = self
-            .bulk
-            .run(|mut connection| async move { read.query_async(&mut connection).await })
-            .await?;
+        let bytes: Option<Vec<u8>> =
+            self.bulk.run(|mut connection| async move { read.query_async(&mut connection).await }).await?;
         let Some(bytes) = bytes else { return Ok(None) };
         let whose = digest.clone();
         let decoded = spawn_blocking(move || record::decode_report(&whose, &bytes)).await;
@@ -250,23 +234,17 @@ impl RedisStore {
             .arg(&key)
             .arg(millis(self.config.sighting_ttl));
         let note = &note;
-        self.quick
-            .run(|mut connection| async move { note.exec_async(&mut connection).await })
-            .await
+        self.quick.run(|mut connection| async move { note.exec_async(&mut connection).await }).await
     }
 
     async fn seen(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
         let mut read = redis::cmd("ZREVRANGE");
         read.arg(self.keys.image(digest)).arg(0).arg(-1).arg("WITHSCORES");
         let read = &read;
-        let places: Vec<(String, f64)> = self
-            .quick
-            .run(|mut connection| async move { read.query_async(&mut connection).await })
-            .await?;
+        let places: Vec<(String, f64)> =
+            self.quick.run(|mut connection| async move { read.query_async(&mut connection).await }).await?;
         let sightings = places.into_iter();
-        Ok(sightings
-            .filter_map(|(place, seen_us)| record::decode_place(&place, seen_us as i64))
-            .collect())
+        Ok(sightings.filter_map(|(place, seen_us)| record::decode_place(&place, seen_us as i64)).collect())
     }
 
     /// A large report takes a while to compress: not on a thread that others need.
@@ -288,15 +266,16 @@ impl RedisStore {
     }
 
     fn died(&self, error: tokio::task::JoinError) -> StoreError {
-        StoreError::Unavailable {
-            place: self.quick.place().to_owned(),
-            source: Box::new(error),
-        }
+        StoreError::Unavailable { place: self.quick.place().to_owned(), source: Box::new(error) }
     }
 }
 
 /// One pipeline for all, or in a cluster, where a pipeline may not leave its slot, all of them at once.
-async fn ask_all(mut connection: Connection, whole: &Pipeline, parts: &[Pipeline]) -> RedisResult<Vec<Value>> {
+async fn ask_all(
+    mut connection: Connection,
+    whole: &Pipeline,
+    parts: &[Pipeline],
+) -> RedisResult<Vec<Value>> {
     match connection {
         Connection::One(_) => whole.query_async(&mut connection).await,
         Connection::Cluster(_) => {

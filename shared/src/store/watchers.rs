@@ -26,10 +26,7 @@ struct Channels {
 
 impl Watchers {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Channels {
-            by_digest: HashMap::new(),
-            sweep_at: FIRST_SWEEP,
-        }))
+        Self(Mutex::new(Channels { by_digest: HashMap::new(), sweep_at: FIRST_SWEEP }))
     }
 
     /// Begins a wait; news from now on completes it.
@@ -38,10 +35,7 @@ impl Watchers {
         if channels.by_digest.len() >= channels.sweep_at {
             channels.sweep();
         }
-        let sender = channels
-            .by_digest
-            .entry(digest.clone())
-            .or_insert_with(|| watch::Sender::new(0));
+        let sender = channels.by_digest.entry(digest.clone()).or_insert_with(|| watch::Sender::new(0));
         Watch::new(sender.subscribe())
     }
 

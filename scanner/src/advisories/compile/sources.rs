@@ -135,17 +135,11 @@ fn open(path: &Path) -> Result<File, BuildError> {
 }
 
 fn list_error(path: &Path, source: EnrichmentError) -> BuildError {
-    BuildError::List {
-        path: path.to_owned(),
-        source,
-    }
+    BuildError::List { path: path.to_owned(), source }
 }
 
 fn read_dump(path: &Path, options: &BuildOptions, gathered: &mut Gathered) -> Result<(), BuildError> {
-    let archive_error = |source| BuildError::Archive {
-        path: path.to_owned(),
-        source,
-    };
+    let archive_error = |source| BuildError::Archive { path: path.to_owned(), source };
     let file = open(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
     for index in 0..archive.len() {

@@ -80,24 +80,10 @@ fn the_repository_s_own_set_builds_and_knows_what_the_quick_start_shows() {
         "{summary:?}"
     );
     let database = Database::open(&output).unwrap();
-    for name in [
-        "AlmaLinux:9",
-        "Alpine:v3.20",
-        "Debian:12",
-        "Go",
-        "Maven",
-        "PyPI",
-        "crates.io",
-        "npm",
-    ] {
+    for name in ["AlmaLinux:9", "Alpine:v3.20", "Debian:12", "Go", "Maven", "PyPI", "crates.io", "npm"] {
         assert!(database.has_ecosystem(name), "{name}");
     }
-    assert!(
-        database
-            .lookup("PyPI", "jinja2")
-            .unwrap()
-            .contains(&"PYSEC-2021-66".to_owned())
-    );
+    assert!(database.lookup("PyPI", "jinja2").unwrap().contains(&"PYSEC-2021-66".to_owned()));
     database.verify().unwrap();
 }
 

@@ -68,7 +68,8 @@ impl RedisConfig {
 
     /// The servers by host and port, without credentials: fit for messages.
     pub(super) fn place(&self) -> String {
-        let joined = |urls: &[SecretString]| urls.iter().map(Shown).map(|url| url.to_string()).collect::<Vec<_>>();
+        let joined =
+            |urls: &[SecretString]| urls.iter().map(Shown).map(|url| url.to_string()).collect::<Vec<_>>();
         match &self.topology {
             Topology::Single => Shown(&self.url).to_string(),
             Topology::Cluster { urls } => {
@@ -105,9 +106,7 @@ mod tests {
         let secret = |url: &str| SecretString::from(url);
         let mut config = RedisConfig::new(secret("rediss://me:geheim@cache.example:7000/3"));
         assert_eq!(config.place(), "cache.example:7000");
-        config.topology = Topology::Cluster {
-            urls: vec![secret("redis://:geheim@[::1]")],
-        };
+        config.topology = Topology::Cluster { urls: vec![secret("redis://:geheim@[::1]")] };
         assert_eq!(config.place(), "cache.example:7000,[::1]:6379");
         config.topology = Topology::Sentinel {
             urls: vec![secret("redis://u:geheim@s1:26379"), secret("geheim")],

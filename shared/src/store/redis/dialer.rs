@@ -41,10 +41,10 @@ pub(super) enum Dialer {
 impl Dialer {
     /// Checks the configuration; contacts nobody.
     pub(super) fn new(config: &RedisConfig) -> RedisResult<Self> {
-        let certificates = config.ca_certificates.as_ref().map(|pem| TlsCertificates {
-            client_tls: None,
-            root_cert: Some(pem.clone()),
-        });
+        let certificates = config
+            .ca_certificates
+            .as_ref()
+            .map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) });
         let client = |url: &SecretString| {
             let info = url.expose_secret().into_connection_info()?;
             match (&certificates, is_tls(&info)) {

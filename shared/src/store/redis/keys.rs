@@ -27,9 +27,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
-        Self {
-            prefix: prefix.to_owned(),
-        }
+        Self { prefix: prefix.to_owned() }
     }
 
     pub(super) fn report(&self, digest: &Digest) -> String {
@@ -69,11 +67,7 @@ mod tests {
     fn crc16(bytes: &[u8]) -> u16 {
         bytes.iter().fold(0, |crc: u16, &byte| {
             (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
-                if crc & 0x8000 == 0 {
-                    crc << 1
-                } else {
-                    (crc << 1) ^ 0x1021
-                }
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
             })
         })
     }

@@ -24,24 +24,14 @@ impl Leases for RedisStore {
         acquire.arg(owner.to_string()).arg(millis(ttl)).arg(millis(FENCE_MEMORY));
         let asked = self.quick.run(|connection| invoke::<(bool, u64)>(connection, &acquire));
         Ok(match Backend::Redis.measured("acquire", asked).await? {
-            (true, fence) => Acquired::Held(Lease {
-                digest: digest.clone(),
-                fence,
-                owner,
-            }),
-            (false, remaining_ms) => Acquired::Busy {
-                remaining: Duration::from_millis(remaining_ms),
-            },
+            (true, fence) => Acquired::Held(Lease { digest: digest.clone(), fence, owner }),
+            (false, remaining_ms) => Acquired::Busy { remaining: Duration::from_millis(remaining_ms) },
         })
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), StoreError> {
         let mut renew = call(&self.scripts.renew, &[self.keys.lease(&lease.digest)]);
-        renew
-            .arg(lease.owner.to_string())
-            .arg(lease.fence)
-            .arg(millis(ttl))
-            .arg(millis(FENCE_MEMORY));
+        renew.arg(lease.owner.to_string()).arg(lease.fence).arg(millis(ttl)).arg(millis(FENCE_MEMORY));
         let renewed = async {
             match self.quick.run(|connection| invoke(connection, &renew)).await? {
                 true => Ok(()),
@@ -53,10 +43,7 @@ impl Leases for RedisStore {
 
     async fn release(&self, lease: Lease) -> Result<(), StoreError> {
         let mut release = call(&self.scripts.release, &[self.keys.lease(&lease.digest)]);
-        release
-            .arg(lease.owner.to_string())
-            .arg(lease.fence)
-            .arg(millis(FENCE_MEMORY));
+        release.arg(lease.owner.to_string()).arg(lease.fence).arg(millis(FENCE_MEMORY));
         let released = self.quick.run(|connection| invoke(connection, &release));
         Backend::Redis.measured("release", released).await
     }

@@ -145,14 +145,12 @@ impl Line {
     fn store_error(&self, error: RedisError) -> StoreError {
         let place = self.shared.place.clone();
         match failure(&error) {
-            Failure::Lost | Failure::NotYet if !is_read_only(&error) => StoreError::Unavailable {
-                place,
-                source: Box::new(error),
-            },
-            Failure::Lost | Failure::NotYet | Failure::Refused => StoreError::Refused {
-                place,
-                reason: error.to_string(),
-            },
+            Failure::Lost | Failure::NotYet if !is_read_only(&error) => {
+                StoreError::Unavailable { place, source: Box::new(error) }
+            }
+            Failure::Lost | Failure::NotYet | Failure::Refused => {
+                StoreError::Refused { place, reason: error.to_string() }
+            }
         }
     }
 }

@@ -28,13 +28,7 @@ pub(super) fn listen(
     watchers: Arc<Watchers>,
     limit: Duration,
 ) -> AbortOnDropHandle<()> {
-    let listener = Listener {
-        dialer,
-        channel,
-        watchers,
-        limit,
-        pause: FIRST_PAUSE,
-    };
+    let listener = Listener { dialer, channel, watchers, limit, pause: FIRST_PAUSE };
     AbortOnDropHandle::new(tokio::spawn(listener.run()))
 }
 
