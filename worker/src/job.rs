@@ -7,7 +7,7 @@ use shared::model::job::{Job, Task};
 use shared::telemetry::chain;
 
 use crate::Parts;
-use crate::judge::JudgeError;
+use crate::judge::{JudgeError, Prospect};
 
 /// Carries out jobs.
 pub(crate) struct Carrier {
@@ -55,7 +55,7 @@ impl Carrier {
             Task::Resolve { tag } => self.resolve(job, tag).await,
             Task::Scan { digest, .. } => match self.judge(&job.image, digest).await {
                 Ok(()) => Carried::Done,
-                Err(error) => self.give_up(job, digest, attempt, &error).await,
+                Err(error) => self.give_up(digest, attempt, &error).await,
             },
         }
     }
@@ -76,15 +76,17 @@ impl Carrier {
     }
 
     /// Says what becomes of a job that failed, and leaves a terminal verdict when nobody tries again (I3).
-    async fn give_up(&self, job: &Job, digest: &Digest, attempt: u32, error: &JudgeError) -> Carried {
+    async fn give_up(&self, digest: &Digest, attempt: u32, error: &JudgeError) -> Carried {
         let text = chain(error);
-        let last = !error.is_retryable() || attempt >= self.parts.attempts;
-        if last && let Err(unstored) = self.state_failure(digest, error).await {
-            return Carried::Failed {
-                error: format!("{text}; and no verdict could be stored: {}", chain(&unstored)),
-            };
+        let carried = match error.prospect() {
+            Prospect::OnceMore if attempt > 1 => Carried::Done,
+            Prospect::OnceMore | Prospect::Hopeful => Carried::Failed { error: text.clone() },
+            Prospect::Hopeless => Carried::Hopeless { error: text.clone() },
+        };
+        let again = matches!(carried, Carried::Failed { .. }) && attempt < self.parts.attempts;
+        if !again && let Err(unstored) = self.state_failure(digest, error).await {
+            return Carried::Failed { error: format!("{text}; and no verdict could be stored: {}", chain(&unstored)) };
         }
-        tracing::debug!(image.name = %job.image, image.digest = %digest, error = text, "scan failed");
-        if error.is_retryable() { Carried::Failed { error: text } } else { Carried::Hopeless { error: text } }
+        carried
     }
 }

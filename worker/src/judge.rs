@@ -58,12 +58,28 @@ pub(crate) enum JudgeError {
 
 impl JudgeError {
     /// Whether another attempt may go better.
-    pub(crate) fn is_retryable(&self) -> bool {
+    pub(crate) fn prospect(&self) -> Prospect {
         match self {
-            Self::Examine { source, .. } => source.is_retryable(),
-            Self::Database(_) | Self::Store(_) | Self::Starved { .. } | Self::Panicked(_) => true,
+            Self::Examine { source: ExamineError::Missing { .. }, .. } => Prospect::OnceMore,
+            Self::Examine { source: ExamineError::Refused { .. }, .. } => Prospect::Hopeless,
+            Self::Examine { source: ExamineError::Retryable { .. } | ExamineError::BrokeDown { .. }, .. }
+            | Self::Database(_)
+            | Self::Store(_)
+            | Self::Starved { .. }
+            | Self::Panicked(_) => Prospect::Hopeful,
         }
     }
+}
+
+/// What trying again may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prospect {
+    /// It may go better: as often as the queue allows.
+    Hopeful,
+    /// A replica may lag behind the push that it announced: once more, then it is an answer.
+    OnceMore,
+    /// Somebody has to change something first.
+    Hopeless,
 }
 
 /// How long one job waits for another worker that scans the same digest.
@@ -178,10 +194,15 @@ impl Carrier {
         digest: &Digest,
         database: Arc<Database>,
     ) -> Result<Report, JudgeError> {
+        let began = Instant::now();
+        tracing::info!(image.digest = %digest, "examining");
         let source = Arc::new(RegistryImage::new(self.parts.registries.clone(), image.clone()));
         let examined = self.parts.engine.examine(source, digest, Arc::new(Silent)).await;
         let examination: Examination =
             examined.map_err(|source| JudgeError::Examine { image: image.at(digest), source })?;
+        metrics::histogram!("tidewaiter_examination_seconds").record(began.elapsed().as_secs_f64());
+        let problems = examination.problems.len();
+        tracing::info!(image.digest = %digest, problems, duration_ms = began.elapsed().as_millis(), "image examined");
         let analyzer = self.parts.engine.revision().clone();
         let assembled =
             tokio::task::spawn_blocking(move || assemble(examination, analyzer, &database, Timestamp::now()));
@@ -200,7 +221,7 @@ impl Carrier {
             // Children are manifests, never indexes: the recursion is one deep.
             match Box::pin(self.judge(image, &child.digest)).await {
                 Ok(()) => {}
-                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) if error.prospect() == Prospect::Hopeful => return Err(error),
                 Err(error) => self.state_failure(&child.digest, &error).await?,
             }
             for policy in policies.iter() {
@@ -222,7 +243,7 @@ impl Carrier {
             return Ok(());
         }
         let kind = match error {
-            JudgeError::Examine { source, .. } => source.problem(),
+            JudgeError::Examine { source, .. } => problem_of(source),
             JudgeError::Database(_)
             | JudgeError::Store(_)
             | JudgeError::Starved { .. }
@@ -247,6 +268,15 @@ impl Carrier {
             // Whoever is busy with it will say more than this.
             Held::Done(()) | Held::Busy { .. } => Ok(()),
         }
+    }
+}
+
+/// What a failed examination means for whoever asks about the digest.
+fn problem_of(error: &ExamineError) -> ProblemKind {
+    match error {
+        ExamineError::Missing { .. } => ProblemKind::ImageMissing,
+        ExamineError::Retryable { .. } | ExamineError::Refused { .. } => ProblemKind::RegistryUnavailable,
+        ExamineError::BrokeDown { .. } => ProblemKind::AnalyzerFailed,
     }
 }
 

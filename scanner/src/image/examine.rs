@@ -133,8 +133,7 @@ impl Case<'_> {
                 }
                 ManifestKind::Image => self.image(&manifest).await,
             },
-            // Nobody knows what it is, so it is treated as what must be searched, and was not.
-            Err(problem) => Ok((Subject::Image(Box::default()), vec![problem])),
+            Err(problem) => Ok((Subject::Unreadable, vec![problem])),
         }
     }
 
