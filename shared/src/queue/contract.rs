@@ -24,7 +24,7 @@ pub(super) use flow::*;
 pub(super) use settling::*;
 
 /// How long something may take that must happen.
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// How long nothing must happen where nothing may.
 const QUIET: Duration = Duration::from_millis(250);
@@ -139,6 +139,15 @@ pub(super) async fn status(queue: &SharedQueue, expected: impl Fn(&QueueStatus) 
             return status;
         }
         assert!(Instant::now() < deadline, "not as expected in time: {status:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Returns once `holds` does.
+pub(super) async fn until(holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not as expected in time");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

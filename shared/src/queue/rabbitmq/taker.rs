@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use futures_util::stream::select_all;
+use futures_util::stream::{self, select_all};
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer as Subscription};
@@ -107,6 +107,12 @@ struct Session {
 enum Wait {
     Rang,
     Stopped,
+}
+
+/// What a doorbell says.
+enum Bell {
+    Rang(Lane, Box<lapin::Result<lapin::message::Delivery>>),
+    Gone,
 }
 
 impl Taker {
@@ -259,29 +265,32 @@ impl Taker {
         for lane in Lane::ALL {
             let bell = subscribe(channel, self.post.broker.names.lane(lane)).await?;
             tags.push(bell.tag());
-            bells.push(bell.map(move |rung| (lane, rung)));
+            let end = stream::once(std::future::ready(Bell::Gone));
+            bells.push(bell.map(move |rung| Bell::Rang(lane, Box::new(rung))).chain(end));
         }
         let mut bells = select_all(bells);
         let first = tokio::select! {
             () = self.stop.cancelled() => None,
-            // A consumer that gave up has dropped its end.
-            () = self.out.closed() => None,
-            first = bells.next() => Some(first),
+            first = bells.next() => first,
         };
         let outcome = match first {
             None => Wait::Stopped,
-            Some(Some((lane, rung))) => {
-                self.spare.push_back(taken(lane, rung?, channel));
+            Some(Bell::Rang(lane, rung)) => {
+                self.spare.push_back(taken(lane, (*rung)?, channel));
                 Wait::Rang
             }
-            // All lanes were deleted under us: a doubt that the next channel settles.
-            Some(None) => return Err(lapin::ErrorKind::InvalidChannel(channel.id()).into()),
+            // The queue was deleted, silently: a doubt that the next session settles.
+            Some(Bell::Gone) => return Err(lapin::ErrorKind::InvalidChannel(channel.id()).into()),
         };
         for tag in tags {
             channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
         }
-        while let Some((lane, rung)) = bells.next().await {
-            self.spare.push_back(taken(lane, rung?, channel));
+        // A cancelled bell ends after what it had still brought.
+        while let Some(bell) = bells.next().await {
+            match bell {
+                Bell::Rang(lane, rung) => self.spare.push_back(taken(lane, (*rung)?, channel)),
+                Bell::Gone => {}
+            }
         }
         Ok(outcome)
     }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
+use lapin::options::{BasicGetOptions, BasicPublishOptions, BasicRejectOptions, QueueDeleteOptions};
 use lapin::{BasicProperties, Channel, Connect as _, Connection, ConnectionProperties};
 
+use super::message::Message;
 use super::topology::{self, Names};
 use super::{RabbitmqConfig, RabbitmqQueue};
 use crate::model::job::{JobId, Lane};
 use crate::queue::contract::{self, Ground};
-use crate::queue::{JobQueue as _, QueueError, RetryRules, Settlement, SharedQueue};
+use crate::queue::{QueueError, RetryRules, Settlement, SharedQueue};
 
 mod severed;
 
@@ -103,10 +104,10 @@ async fn i1_an_unroutable_job_is_refused_and_the_lane_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i1_one_unroutable_job_among_many_is_the_one_refused() {
+async fn i1_among_many_publishes_exactly_the_unroutable_ones_are_refused() {
     let site = Site::new();
     contract::on_ground(&site, async {
-        let queue = site.open(contract::quick(3)).await;
+        let queue = RabbitmqQueue::connect(site.config(contract::quick(3))).await.unwrap();
         let (_connection, channel) = site.channel().await;
         let unbind = channel.queue_unbind(
             site.names().lane(Lane::Urgent),
@@ -115,35 +116,107 @@ async fn i1_one_unroutable_job_among_many_is_the_one_refused() {
             lapin::types::FieldTable::default(),
         );
         unbind.await.unwrap();
-        // All over one line, as moves are: settled jobs of the urgent lane cannot be handed back.
-        let post = &queue_of(&site).await.post;
-        let messages = (0..200).map(|n| {
-            let lane = if n % 10 == 3 { Lane::Urgent } else { Lane::Push };
-            let message = super::message::Message::new(&contract::job(lane));
-            async move { (lane, post.hand_back(message, lane).await) }
+        // Hand-backs of all lanes share one line, so that routable and unroutable messages mix.
+        let lanes = (0..200).map(|n| if n % 10 == 3 { Lane::Urgent } else { Lane::Push });
+        let published = lanes.map(async |lane| {
+            let message = Message::new(&contract::job(lane));
+            (lane, queue.post.hand_back(message, lane).await)
         });
-        drop(queue);
-        unbind_again(&channel, &site).await;
-        for (lane, outcome) in futures_util::future::join_all(messages).await {
-            match lane {
-                Lane::Urgent => assert!(matches!(outcome, Err(QueueError::Refused(_))), "{outcome:?}"),
-                Lane::Push | Lane::Background => outcome.unwrap(),
-            }
+        let outcomes = futures_util::future::join_all(published).await;
+        let confirmed = |lane| outcomes.iter().filter(|(of, outcome)| *of == lane && outcome.is_ok()).count();
+        let refused = |outcome: &Result<(), QueueError>| matches!(outcome, Err(QueueError::Refused(_)));
+        assert!(outcomes.iter().any(|(_, outcome)| refused(outcome)));
+        assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok() || refused(outcome)));
+        assert_eq!(confirmed(Lane::Push), 180);
+        // After the first refusal the binding is declared again, so urgent ones of a later round pass.
+        let urgent = confirmed(Lane::Urgent) as u64;
+        let queue: SharedQueue = std::sync::Arc::new(queue);
+        contract::status(&queue, |status| {
+            status.lanes[0].ready == urgent && status.lanes[1].ready == 180
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_survives_the_deletion_of_the_lane_that_it_waits_on() {
+    let site = Site::new();
+    contract::on_ground(&site, async {
+        let queue = site.open(contract::quick(3)).await;
+        let mut consumer = queue.consume(1).await.unwrap();
+        let (_connection, channel) = site.channel().await;
+        for lane in Lane::ALL {
+            let name = site.names().lane(lane);
+            channel.queue_delete(name, QueueDeleteOptions::default()).await.unwrap();
+            let job = contract::job(lane);
+            contract::until(async || queue.publish(&job).await.is_ok()).await;
+            let delivery = contract::next(&mut consumer).await;
+            assert_eq!(delivery.job, job);
+            delivery.settle(Settlement::Done).await.unwrap();
         }
     })
     .await;
 }
 
-async fn queue_of(site: &Site) -> RabbitmqQueue {
-    RabbitmqQueue::connect(site.config(contract::quick(3))).await.unwrap()
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i7_what_the_broker_itself_buries_says_why() {
+    let site = Site::new();
+    contract::on_ground(&site, async {
+        let config = RabbitmqConfig {
+            delivery_limit: 3,
+            ..site.config(contract::quick(3))
+        };
+        let queue = RabbitmqQueue::connect(config).await.unwrap();
+        let queue: SharedQueue = std::sync::Arc::new(queue);
+        let job = contract::job(Lane::Push);
+        queue.publish(&job).await.unwrap();
+        let (_connection, channel) = site.channel().await;
+        let mut deliveries = 0;
+        contract::until(async || queue.status().await.unwrap().lanes[1].ready == 1).await;
+        while deliveries < 4 {
+            let got = channel.basic_get(site.names().lane(Lane::Push), BasicGetOptions::default()).await;
+            if let Some(message) = got.unwrap() {
+                deliveries += 1;
+                message.acker.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+            }
+        }
+        let dead = contract::dead_letters(&queue, 1).await.remove(0);
+        assert_eq!((dead.id, dead.lane, dead.attempts), (Some(job.id), Some(Lane::Push), 4));
+        assert!(dead.error.contains("may have killed its worker"), "{}", dead.error);
+        assert!(dead.died_at.is_some());
+    })
+    .await;
 }
 
-async fn unbind_again(channel: &Channel, site: &Site) {
-    let unbind = channel.queue_unbind(
-        site.names().lane(Lane::Urgent),
-        site.names().jobs,
-        Lane::Urgent.name().into(),
-        lapin::types::FieldTable::default(),
-    );
-    unbind.await.unwrap();
+#[tokio::test]
+async fn settings_that_contradict_what_is_there_are_named() {
+    let site = Site::new();
+    contract::on_ground(&site, async {
+        drop(site.open(contract::quick(3)).await);
+        let config = RabbitmqConfig {
+            delivery_limit: 7,
+            ..site.config(contract::quick(3))
+        };
+        let Err(QueueError::Unusable { reason, .. }) = RabbitmqQueue::connect(config).await else {
+            panic!("other settings must be refused");
+        };
+        assert!(reason.contains("x-delivery-limit"), "{reason}");
+        assert!(reason.contains(site.names().lane(Lane::Urgent).as_str()), "{reason}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broker_that_cannot_be_reached_is_named_without_its_password() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let config = RabbitmqConfig::new(format!("amqp://guest:secret@{address}").into());
+    let Err(error) = RabbitmqQueue::connect(config).await else {
+        panic!("nobody listens");
+    };
+    assert!(matches!(error, QueueError::Unavailable { .. }), "{error:?}");
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
 }
