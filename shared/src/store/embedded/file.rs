@@ -1,0 +1,289 @@
+//! The file: tables, transactions, and what redb's errors mean.
+//!
+//! | table | key → value |
+//! |---|---|
+//! | `reports` | digest → report, as `record` describes it |
+//! | `verdicts` | digest, 0, policy name → verdict; digest, 0, `@revisions` → those of the report behind them |
+//! | `pending`, `pending-expiries` | see `pending` |
+//! | `sightings` | digest → see `sightings` |
+//! | `about` | `format` → version of this layout |
+//!
+//! Keys and values are bytes: redb's own encodings of richer types may change between its versions.
+//! Everything here blocks.
+
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable as _, StorageError, Table,
+    TableDefinition, WriteTransaction,
+};
+
+use super::{pending, sightings};
+use crate::model::digest::Digest;
+use crate::model::report::Report;
+use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
+use crate::store::measure::passed_over;
+use crate::store::{Sighting, StoreError, record};
+
+const REPORTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("reports");
+const VERDICTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("verdicts");
+const SIGHTINGS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sightings");
+const ABOUT: TableDefinition<'_, &[u8], u64> = TableDefinition::new("about");
+
+/// The layout that this build reads and writes.
+const FORMAT: u64 = 1;
+/// Stands where a policy name would; none has an `@`.
+const REVISIONS: &str = "@revisions";
+/// How much of the file is kept in memory.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// An open file.
+pub(super) struct File {
+    database: Database,
+    place: String,
+}
+
+impl File {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let place = path.display().to_string();
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        let database = builder.create(path).map_err(|error| unusable(&place, &error))?;
+        let file = Self { database, place };
+        let format = file.write(|transaction| {
+            let mut about = transaction.open_table(ABOUT)?;
+            let found = about.get(&b"format"[..])?.map(|format| format.value());
+            if found.is_none() {
+                about.insert(&b"format"[..], FORMAT)?;
+            }
+            // Readers find every table, even if nothing was ever written.
+            for table in [REPORTS, VERDICTS, SIGHTINGS, pending::PENDING, pending::EXPIRIES] {
+                transaction.open_table(table)?;
+            }
+            Ok(found.unwrap_or(FORMAT))
+        })?;
+        if format == FORMAT {
+            Ok(file)
+        } else {
+            Err(StoreError::Unusable {
+                place: file.place,
+                reason: format!(
+                    "it has layout {format} and this version reads layout {FORMAT}; start the version that \
+                     wrote it, or move the file away: what was in it will be scanned again"
+                ),
+            })
+        }
+    }
+
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(super) fn lookup(
+        &self,
+        digests: &[Digest],
+        policy: &PolicyName,
+        now: Timestamp,
+    ) -> Result<Vec<Lookup>, StoreError> {
+        self.read(|transaction| {
+            let verdicts = transaction.open_table(VERDICTS)?;
+            let markers = transaction.open_table(pending::PENDING)?;
+            let mut lookups = Vec::with_capacity(digests.len());
+            for digest in digests {
+                if let Some(bytes) = verdicts.get(verdict_key(digest, policy.as_str()).as_slice())? {
+                    match record::decode_verdict(digest, bytes.value()) {
+                        Ok(verdict) => {
+                            lookups.push(Lookup::Known(Box::new(verdict)));
+                            continue;
+                        }
+                        Err(error) => passed_over("verdict", digest, &error),
+                    }
+                }
+                let marker = markers.get(digest.as_str().as_bytes())?;
+                let marker = marker.map(|bytes| pending::decode(bytes.value(), now));
+                lookups.push(match marker.transpose() {
+                    Ok(marker) => marker.flatten().map_or(Lookup::Unknown, Lookup::Pending),
+                    Err(error) => {
+                        passed_over("pending", digest, &error);
+                        Lookup::Unknown
+                    }
+                });
+            }
+            Ok(lookups)
+        })
+    }
+
+    pub(super) fn store(&self, report: &Report, verdicts: &[Verdict]) -> Result<(), StoreError> {
+        let digest = &report.digest;
+        let bytes = record::encode_report(report).map_err(|error| self.refused(&error.to_string()))?;
+        let encoded = self.encoded(verdicts)?;
+        let revisions = record::revisions_text(&report.revisions);
+        self.write(|transaction| {
+            let name = digest.as_str().as_bytes();
+            transaction.open_table(REPORTS)?.insert(name, bytes.as_slice())?;
+            let mut table = transaction.open_table(VERDICTS)?;
+            let (first, end) = (verdict_key(digest, ""), [name, &[1]].concat());
+            table.retain_in::<&[u8], _>(first.as_slice()..end.as_slice(), |_, _| false)?;
+            table.insert(verdict_key(digest, REVISIONS).as_slice(), revisions.as_bytes())?;
+            for (verdict, bytes) in verdicts.iter().zip(&encoded) {
+                table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
+            }
+            pending::clear(transaction, digest)
+        })
+    }
+
+    /// Answers how many verdicts were replaced.
+    pub(super) fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<usize, StoreError> {
+        let encoded = self.encoded(verdicts)?;
+        self.write(|transaction| {
+            let mut table = transaction.open_table(VERDICTS)?;
+            let stored = revisions(&table, digest)?;
+            let mut replaced = 0;
+            for (verdict, bytes) in verdicts.iter().zip(&encoded) {
+                let theirs = record::revisions_text(&verdict.revisions).into_bytes();
+                if stored.as_ref() == Some(&theirs) {
+                    table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
+                    replaced += 1;
+                }
+            }
+            Ok(replaced)
+        })
+    }
+
+    pub(super) fn report(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
+        let stored = self.read(|transaction| {
+            let reports = transaction.open_table(REPORTS)?;
+            let bytes = reports.get(digest.as_str().as_bytes())?;
+            Ok(bytes.map(|bytes| record::decode_report(digest, bytes.value())))
+        })?;
+        stored
+            .transpose()
+            .map_err(|error| error.unreadable("report", digest))
+    }
+
+    pub(super) fn mark_pending(
+        &self,
+        digest: &Digest,
+        marker: Pending,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| pending::mark(transaction, digest, marker, now))
+    }
+
+    pub(super) fn record_sighting(
+        &self,
+        digest: &Digest,
+        place: String,
+        seen_us: i64,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(SIGHTINGS)?;
+            let name = digest.as_str().as_bytes();
+            let known = table.get(name)?.map(|bytes| sightings::decode(bytes.value()));
+            let seen = sightings::with(known.unwrap_or_default(), place, seen_us);
+            table.insert(name, sightings::encode(&seen).as_slice())?;
+            Ok(())
+        })
+    }
+
+    pub(super) fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(SIGHTINGS)?;
+            let bytes = table.get(digest.as_str().as_bytes())?;
+            let seen = bytes.map(|bytes| sightings::decode(bytes.value()));
+            let seen = seen.unwrap_or_default().into_iter();
+            Ok(seen
+                .filter_map(|(place, seen_us)| record::decode_place(&place, seen_us))
+                .collect())
+        })
+    }
+
+    pub(super) fn ping(&self) -> Result<(), StoreError> {
+        self.read(|transaction| transaction.open_table(ABOUT).map(drop).map_err(redb::Error::from))
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.database.begin_read().map_err(redb::Error::from);
+        transaction
+            .and_then(|transaction| work(&transaction))
+            .map_err(|error| self.failed(error))
+    }
+
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let written = || -> Result<T, redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            // Costs a little at each commit; without it the first start after a crash reads the whole file.
+            transaction.set_quick_repair(true);
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        written().map_err(|error| self.failed(error))
+    }
+
+    fn encoded(&self, verdicts: &[Verdict]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let encoded = verdicts.iter().map(record::encode_verdict);
+        encoded
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.refused(&error.to_string()))
+    }
+
+    fn refused(&self, reason: &str) -> StoreError {
+        StoreError::Refused {
+            place: self.place.clone(),
+            reason: format!("the value cannot be stored: {reason}"),
+        }
+    }
+
+    fn failed(&self, error: redb::Error) -> StoreError {
+        match error {
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Refused {
+                place: self.place.clone(),
+                reason: "the disk is full".to_owned(),
+            },
+            error => StoreError::Unavailable {
+                place: self.place.clone(),
+                source: Box::new(error),
+            },
+        }
+    }
+}
+
+fn verdict_key(digest: &Digest, policy: &str) -> Vec<u8> {
+    [digest.as_str().as_bytes(), &[0], policy.as_bytes()].concat()
+}
+
+fn revisions(table: &Table<'_, &[u8], &[u8]>, digest: &Digest) -> Result<Option<Vec<u8>>, redb::Error> {
+    let stored = table.get(verdict_key(digest, REVISIONS).as_slice())?;
+    Ok(stored.map(|bytes| bytes.value().to_vec()))
+}
+
+fn unusable(place: &str, error: &DatabaseError) -> StoreError {
+    let reason = match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            "another process has it open; stop that one, give each its own data directory, or let both use Redis"
+                .to_owned()
+        }
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            "its directory does not exist; create it or choose another data directory".to_owned()
+        }
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            "this user may not read and write it; change its owner or choose another data directory".to_owned()
+        }
+        other => format!(
+            "{other}; if it is damaged, move it away: it is a cache, and what was in it will be scanned again"
+        ),
+    };
+    StoreError::Unusable {
+        place: place.to_owned(),
+        reason,
+    }
+}
