@@ -114,11 +114,8 @@ impl RegistryClient {
         let connection = self.connection(&name.registry)?;
         let repository = &name.repository;
         let what = format!("tag {tag} of {repository}");
-        let mut question = connection.question(
-            Method::HEAD,
-            &format!("/v2/{repository}/manifests/{tag}"),
-            &what,
-        );
+        let mut question =
+            connection.question(Method::HEAD, &format!("/v2/{repository}/manifests/{tag}"), &what);
         question.accept = Some(ACCEPT_DOCUMENTS);
         let read = async |answer: Answer| Ok(answer.header("docker-content-digest").map(str::parse));
         let said = connection
@@ -128,7 +125,11 @@ impl RegistryClient {
     }
 
     /// The manifest or index with this digest, at most [`LARGEST_DOCUMENT`] bytes, verified (I5), unparsed.
-    pub async fn raw_document(&self, name: &ImageName, digest: &Digest) -> Result<RawDocument, RegistryError> {
+    pub async fn raw_document(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+    ) -> Result<RawDocument, RegistryError> {
         let document = self.get_document(name, digest.as_str()).await?;
         if digest.matches(&document.bytes) {
             return Ok(document);
@@ -204,7 +205,9 @@ impl RegistryClient {
         let mut bytes = Vec::new();
         let mut blob = self.blob(name, descriptor).await?;
         blob.read_to_end(&mut bytes).await.map_err(|error| {
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RegistryError>());
+            let inner = error
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<RegistryError>());
             inner.cloned().unwrap_or_else(|| RegistryError::Unavailable {
                 host: name.registry.clone(),
                 what: what.to_owned(),

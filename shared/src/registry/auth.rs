@@ -163,7 +163,11 @@ impl Authorizer {
         }
         let host = url.host_str().unwrap_or_default();
         let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-        if self.realms.iter().any(|realm| realm == host || *realm == with_port) {
+        if self
+            .realms
+            .iter()
+            .any(|realm| realm == host || *realm == with_port)
+        {
             Ok(url)
         } else {
             Err(http.refused(Refusal::RealmHost(shown_host(&url))))
@@ -182,7 +186,12 @@ impl Authorizer {
         match answer.status().as_u16() {
             200 => self.read_token(answer).await,
             401 | 403 => Err(self.unauthorized(request.scope)),
-            _ => Err(refusal::of(answer, &self.host, &format!("a token from {}", shown_host(&request.realm))).await),
+            _ => Err(refusal::of(
+                answer,
+                &self.host,
+                &format!("a token from {}", shown_host(&request.realm)),
+            )
+            .await),
         }
     }
 
@@ -203,7 +212,9 @@ impl Authorizer {
         RegistryError::Malformed {
             what: "a token".to_owned(),
             host: self.host.clone(),
-            source: Arc::new(TransportError::new("the token service gave nothing that can be used as a token")),
+            source: Arc::new(TransportError::new(
+                "the token service gave nothing that can be used as a token",
+            )),
         }
     }
 

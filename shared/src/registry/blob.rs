@@ -238,7 +238,9 @@ async fn begin(
         .header("content-encoding")
         .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"))
     {
-        return Err(malformed("the answer has a content encoding that nobody asked for"));
+        return Err(malformed(
+            "the answer has a content encoding that nobody asked for",
+        ));
     }
     match answer.status() {
         StatusCode::OK => Ok(Begun {

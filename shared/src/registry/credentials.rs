@@ -95,7 +95,10 @@ pub enum CredentialsError {
 #[derive(Clone)]
 pub(super) enum Login {
     Anonymous,
-    Basic { username: String, password: SecretString },
+    Basic {
+        username: String,
+        password: SecretString,
+    },
     Token(SecretString),
     IdentityToken(SecretString),
 }
@@ -170,7 +173,9 @@ fn parse_config(text: &[u8], path: &Path, host: &RegistryHost) -> Result<Login, 
         }),
         Ok(DockerCredential::IdentityToken(token)) => Ok(Login::IdentityToken(token.into())),
         Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(Login::Anonymous),
-        Err(CredentialRetrievalError::CredentialDecodingError) => Err(entry("auth is not base64 of user:password")),
+        Err(CredentialRetrievalError::CredentialDecodingError) => {
+            Err(entry("auth is not base64 of user:password"))
+        }
         Err(CredentialRetrievalError::CredentialMismatchError) => {
             Err(entry("auth and username:password contradict one another"))
         }
@@ -275,8 +280,16 @@ mod tests {
         let bob = r#"{"auths":{"r.example:5000":{"auth":"Ym9iOnMzOmNyZXQ="}}}"#;
         check(bob, "r.example:5000", "bob:s3:cret");
         check(bob, "other.example", "anonymous");
-        check(r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"}}}"#, "docker.io", "a:b");
-        check(r#"{"auths":{"r.io":{"identitytoken":"t"}}}"#, "r.io", "identity t");
+        check(
+            r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"}}}"#,
+            "docker.io",
+            "a:b",
+        );
+        check(
+            r#"{"auths":{"r.io":{"identitytoken":"t"}}}"#,
+            "r.io",
+            "identity t",
+        );
         check("{}", "r.io", "anonymous");
         check("[]", "r.io", "c.json is not a docker configuration file");
         check(
@@ -295,7 +308,9 @@ mod tests {
     #[tokio::test]
     async fn a_helper_cannot_be_another_program() {
         for name in ["", "../../bin/sh", "a b", "x;y"] {
-            let credentials = Credentials::Helper { name: name.to_owned() };
+            let credentials = Credentials::Helper {
+                name: name.to_owned(),
+            };
             let login = credentials.login(&"r.io".parse().unwrap()).await;
             assert!(matches!(login, Err(CredentialsError::HelperName(_))), "{name:?}");
         }
