@@ -111,43 +111,60 @@ mod tests {
     use proptest::prelude::*;
     use reqwest::header::HeaderValue;
 
-    fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {
-        Some(Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
-    }
-
-    fn check(values: &[&str], expected: Option<Challenge>) {
+    fn parsed(values: &[&str]) -> Option<Challenge> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(WWW_AUTHENTICATE, HeaderValue::from_str(value).unwrap());
         }
-        assert_eq!(parse(&headers), expected, "{values:?}");
+        parse(&headers)
+    }
+
+    /// `expected` is the scheme, then realm and service separated by spaces; nothing for no challenge.
+    fn check(values: &[&str], expected: &str) {
+        let found = match parsed(values) {
+            Some(Challenge::Bearer { realm, service }) => {
+                format!("bearer {realm} {}", service.unwrap_or_default())
+            }
+            Some(Challenge::Basic) => "basic".to_owned(),
+            None => String::new(),
+        };
+        assert_eq!(found.trim_end(), expected, "{values:?}");
     }
 
     #[test]
     fn challenges_are_read_as_registries_write_them() {
+        let distribution =
+            r#"Bearer realm="https://a.io/token",service="a.io",scope="repository:x:pull,push""#;
+        check(&[distribution], "bearer https://a.io/token a.io");
         check(
-            &[r#"Bearer realm="https://a.io/token",service="a.io",scope="repository:x:pull,push""#],
-            bearer("https://a.io/token", Some("a.io")),
+            &[r#"bearer realm=https://a.io/t , error="invalid""#],
+            "bearer https://a.io/t",
         );
-        check(&[r#"bearer realm=https://a.io/t , error="invalid""#], bearer("https://a.io/t", None));
-        check(&[r#"Basic realm="x, Bearer realm=y""#], Some(Challenge::Basic));
-        check(&[r#"Basic realm="x", Bearer realm="https://a.io/\"t""#], bearer("https://a.io/\"t", None));
-        check(&["Basic", r#"Bearer realm="r""#], bearer("r", None));
-        check(&["Negotiate", "Basic"], Some(Challenge::Basic));
-        check(&["Negotiate abc=="], None);
-        check(&["Bearer service=x"], None);
-        check(&[r#"Bearer realm="never closed"#], None);
-        check(&[], None);
+        check(&[r#"Basic realm="x, Bearer realm=y""#], "basic");
+        check(
+            &[r#"Basic realm="x", Bearer realm="https://a.io/\"t""#],
+            "bearer https://a.io/\"t",
+        );
+        check(&["Basic", r#"Bearer realm="r""#], "bearer r");
+        check(&["Negotiate", "Basic"], "basic");
+        check(&["Negotiate abc=="], "");
+        check(&["Bearer service=x"], "");
+        check(&[r#"Bearer realm="never closed"#], "");
+        check(&[], "");
     }
 
     proptest! {
         #[test]
         fn no_header_panics(value in "[ -~]{0,200}") {
-            check(&[&value], {
-                let mut headers = HeaderMap::new();
-                headers.append(WWW_AUTHENTICATE, HeaderValue::from_str(&value).unwrap());
-                parse(&headers)
-            });
+            parsed(&[&value]);
+        }
+
+        #[test]
+        fn any_realm_is_read_as_it_was_written(realm in "[ -~]{0,80}", service in "[ -~]{0,80}") {
+            let quoted = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"");
+            let value = format!("Bearer service=\"{}\", realm=\"{}\"", quoted(&service), quoted(&realm));
+            let expected = Challenge::Bearer { realm, service: Some(service) };
+            prop_assert_eq!(parsed(&[&value]), Some(expected));
         }
     }
 }

@@ -164,21 +164,28 @@ impl Http {
         if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
-        let target = response
-            .headers()
-            .get(LOCATION)
-            .and_then(|location| location.to_str().ok())
-            .and_then(|location| from.join(location).ok())
-            .filter(|url| url.username().is_empty() && url.password().is_none())
-            .ok_or_else(|| self.refused(Refusal::RedirectUrl(shown_host(from))))?;
-        match (from.scheme(), target.scheme()) {
-            (_, "https") | ("http", "http") => Ok(Some(target)),
-            _ => Err(self.refused(Refusal::RedirectScheme(shown_host(&target)))),
-        }
+        let location = response.headers().get(LOCATION).map(HeaderValue::to_str);
+        let location = location.and_then(Result::ok).unwrap_or_default();
+        redirected(from, location)
+            .map(Some)
+            .map_err(|refusal| self.refused(refusal))
     }
 
     pub(super) fn refused(&self, source: Refusal) -> RegistryError {
         RegistryError::Refused { host: self.host.clone(), source }
+    }
+}
+
+/// The URL that a `Location` means, seen from `from`: without user name, and never from https to http.
+fn redirected(from: &Url, location: &str) -> Result<Url, Refusal> {
+    let target = Some(location)
+        .filter(|location| !location.is_empty())
+        .and_then(|location| from.join(location).ok())
+        .filter(|url| url.username().is_empty() && url.password().is_none())
+        .ok_or_else(|| Refusal::RedirectUrl(shown_host(from)))?;
+    match (from.scheme(), target.scheme()) {
+        (_, "https") | ("http", "http") => Ok(target),
+        _ => Err(Refusal::RedirectScheme(shown_host(&target))),
     }
 }
 
@@ -217,7 +224,9 @@ fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, Configuratio
     let found = Certificate::from_pem_bundle(&pem)
         .map_err(|error| unreadable(Arc::new(TransportError::http(error))))?;
     if found.is_empty() {
-        return Err(unreadable(Arc::new(TransportError::new("it holds no certificate"))));
+        return Err(unreadable(Arc::new(TransportError::new(
+            "it holds no certificate",
+        ))));
     }
     Ok(found)
 }
@@ -232,4 +241,42 @@ fn refusal_within(error: &reqwest::Error) -> Option<Refusal> {
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(from: &str, location: &str, expected: Result<&str, Refusal>) {
+        let from = Url::parse(from).unwrap();
+        let found = redirected(&from, location).map(String::from);
+        assert_eq!(found, expected.map(str::to_owned), "{location:?}");
+    }
+
+    #[test]
+    fn i8_redirects_never_leave_https_nor_carry_a_login() {
+        check("https://r.io/v2/a", "/b?x=1", Ok("https://r.io/b?x=1"));
+        check("https://r.io/a", "https://s3.io/b", Ok("https://s3.io/b"));
+        check("http://r.io/a", "http://s3.io/b", Ok("http://s3.io/b"));
+        check("http://r.io/a", "https://s3.io/b", Ok("https://s3.io/b"));
+        let weaker = |host: &str| Err(Refusal::RedirectScheme(host.to_owned()));
+        check(
+            "https://r.io/a",
+            "http://s3.io:81/b?signature=x",
+            weaker("s3.io:81"),
+        );
+        check("https://r.io/a", "ftp://s3.io/b", weaker("s3.io"));
+        check(
+            "https://r.io/a",
+            "file:///etc/passwd",
+            weaker("a URL without host"),
+        );
+        for location in ["", "https://user@s3.io/b", "https://:pass@s3.io/b", "https://["] {
+            check(
+                "https://r.io/a",
+                location,
+                Err(Refusal::RedirectUrl("r.io".to_owned())),
+            );
+        }
+    }
 }
