@@ -192,9 +192,7 @@ impl RegistryClient {
         let mut bytes = Vec::new();
         let mut blob = self.blob(name, descriptor).await?;
         blob.read_to_end(&mut bytes).await.map_err(|error| {
-            let inner = error
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<RegistryError>());
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RegistryError>());
             inner.cloned().unwrap_or_else(|| RegistryError::Unavailable {
                 host: name.registry.clone(),
                 what: what.to_owned(),

@@ -85,7 +85,9 @@ impl Carrier {
         };
         let again = matches!(carried, Carried::Failed { .. }) && attempt < self.parts.attempts;
         if !again && let Err(unstored) = self.state_failure(digest, error).await {
-            return Carried::Failed { error: format!("{text}; and no verdict could be stored: {}", chain(&unstored)) };
+            return Carried::Failed {
+                error: format!("{text}; and no verdict could be stored: {}", chain(&unstored)),
+            };
         }
         carried
     }

@@ -62,7 +62,9 @@ impl JudgeError {
         match self {
             Self::Examine { source: ExamineError::Missing { .. }, .. } => Prospect::OnceMore,
             Self::Examine { source: ExamineError::Refused { .. }, .. } => Prospect::Hopeless,
-            Self::Examine { source: ExamineError::Retryable { .. } | ExamineError::BrokeDown { .. }, .. }
+            Self::Examine {
+                source: ExamineError::Retryable { .. } | ExamineError::BrokeDown { .. }, ..
+            }
             | Self::Database(_)
             | Self::Store(_)
             | Self::Starved { .. }

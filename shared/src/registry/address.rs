@@ -152,13 +152,7 @@ mod tests {
 
     #[test]
     fn i8_addresses_that_serve_no_strangers_are_known() {
-        for address in [
-            "1.1.1.1",
-            "172.15.0.1",
-            "172.32.0.1",
-            "100.128.0.1",
-            "2606:4700::1111",
-        ] {
+        for address in ["1.1.1.1", "172.15.0.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111"] {
             check(address, Network::Public);
         }
         for address in [

@@ -156,11 +156,7 @@ impl Authorizer {
         }
         let host = url.host_str().unwrap_or_default();
         let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-        if self
-            .realms
-            .iter()
-            .any(|realm| realm == host || *realm == with_port)
-        {
+        if self.realms.iter().any(|realm| realm == host || *realm == with_port) {
             Ok(url)
         } else {
             Err(http.refused(Refusal::RealmHost(shown_host(&url))))
@@ -177,12 +173,10 @@ impl Authorizer {
         match answer.status().as_u16() {
             200 => self.read_token(answer).await,
             401 | 403 => Err(self.unauthorized(request.scope)),
-            _ => Err(refusal::of(
-                answer,
-                &self.host,
-                &format!("a token from {}", shown_host(&request.realm)),
-            )
-            .await),
+            _ => {
+                Err(refusal::of(answer, &self.host, &format!("a token from {}", shown_host(&request.realm)))
+                    .await)
+            }
         }
     }
 

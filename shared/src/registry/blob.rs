@@ -228,13 +228,8 @@ async fn begin(
         host: connection.host().clone(),
         source: Arc::new(TransportError::new(message)),
     };
-    if answer
-        .header("content-encoding")
-        .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"))
-    {
-        return Err(malformed(
-            "the answer has a content encoding that nobody asked for",
-        ));
+    if answer.header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(malformed("the answer has a content encoding that nobody asked for"));
     }
     match answer.status() {
         StatusCode::OK => Ok(Begun { body: answer, begins_at: 0 }),

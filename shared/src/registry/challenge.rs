@@ -136,15 +136,9 @@ mod tests {
         let distribution =
             r#"Bearer realm="https://a.io/token",service="a.io",scope="repository:x:pull,push""#;
         check(&[distribution], "bearer https://a.io/token a.io");
-        check(
-            &[r#"bearer realm=https://a.io/t , error="invalid""#],
-            "bearer https://a.io/t",
-        );
+        check(&[r#"bearer realm=https://a.io/t , error="invalid""#], "bearer https://a.io/t");
         check(&[r#"Basic realm="x, Bearer realm=y""#], "basic");
-        check(
-            &[r#"Basic realm="x", Bearer realm="https://a.io/\"t""#],
-            "bearer https://a.io/\"t",
-        );
+        check(&[r#"Basic realm="x", Bearer realm="https://a.io/\"t""#], "bearer https://a.io/\"t");
         check(&["Basic", r#"Bearer realm="r""#], "bearer r");
         check(&["Negotiate", "Basic"], "basic");
         check(&["Negotiate abc=="], "");

@@ -158,11 +158,7 @@ mod tests {
 
     #[test]
     fn docker_hub_is_reached_where_it_lives() {
-        check(
-            "docker.io",
-            "registry-1.docker.io",
-            &["docker.io", "auth.docker.io"],
-        );
+        check("docker.io", "registry-1.docker.io", &["docker.io", "auth.docker.io"]);
         check("r.example:5000", "r.example:5000", &["r.example"]);
         check("[::1]:5000", "[::1]:5000", &["[::1]"]);
         check("[::1]", "[::1]", &["[::1]"]);

@@ -39,11 +39,7 @@ pub enum Access {
 
 impl Connection {
     pub(super) fn new(config: RegistryConfig) -> Result<Self, ConfigurationError> {
-        let lane = || {
-            Arc::new(Semaphore::new(
-                config.concurrency.get().min(Semaphore::MAX_PERMITS),
-            ))
-        };
+        let lane = || Arc::new(Semaphore::new(config.concurrency.get().min(Semaphore::MAX_PERMITS)));
         Ok(Self {
             http: Http::new(&config)?,
             authorizer: Authorizer::new(&config),

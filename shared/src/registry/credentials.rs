@@ -95,10 +95,7 @@ pub enum CredentialsError {
 #[derive(Clone)]
 pub(super) enum Login {
     Anonymous,
-    Basic {
-        username: String,
-        password: SecretString,
-    },
+    Basic { username: String, password: SecretString },
     Token(SecretString),
     IdentityToken(SecretString),
 }
@@ -260,16 +257,8 @@ mod tests {
         let bob = r#"{"auths":{"r.example:5000":{"auth":"Ym9iOnMzOmNyZXQ="}}}"#;
         check(bob, "r.example:5000", "bob:s3:cret");
         check(bob, "other.example", "anonymous");
-        check(
-            r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"}}}"#,
-            "docker.io",
-            "a:b",
-        );
-        check(
-            r#"{"auths":{"r.io":{"identitytoken":"t"}}}"#,
-            "r.io",
-            "identity t",
-        );
+        check(r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"}}}"#, "docker.io", "a:b");
+        check(r#"{"auths":{"r.io":{"identitytoken":"t"}}}"#, "r.io", "identity t");
         check("{}", "r.io", "anonymous");
         check("[]", "r.io", "c.json is not a docker configuration file");
         check(
@@ -288,9 +277,7 @@ mod tests {
     #[tokio::test]
     async fn a_helper_cannot_be_another_program() {
         for name in ["", "../../bin/sh", "a b", "x;y"] {
-            let credentials = Credentials::Helper {
-                name: name.to_owned(),
-            };
+            let credentials = Credentials::Helper { name: name.to_owned() };
             let login = credentials.login(&"r.io".parse().unwrap()).await;
             assert!(matches!(login, Err(CredentialsError::HelperName(_))), "{name:?}");
         }

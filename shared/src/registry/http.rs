@@ -166,9 +166,7 @@ impl Http {
         }
         let location = response.headers().get(LOCATION).map(HeaderValue::to_str);
         let location = location.and_then(Result::ok).unwrap_or_default();
-        redirected(from, location)
-            .map(Some)
-            .map_err(|refusal| self.refused(refusal))
+        redirected(from, location).map(Some).map_err(|refusal| self.refused(refusal))
     }
 
     pub(super) fn refused(&self, source: Refusal) -> RegistryError {
@@ -224,9 +222,7 @@ fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, Configuratio
     let found = Certificate::from_pem_bundle(&pem)
         .map_err(|error| unreadable(Arc::new(TransportError::http(error))))?;
     if found.is_empty() {
-        return Err(unreadable(Arc::new(TransportError::new(
-            "it holds no certificate",
-        ))));
+        return Err(unreadable(Arc::new(TransportError::new("it holds no certificate"))));
     }
     Ok(found)
 }
@@ -260,23 +256,11 @@ mod tests {
         check("http://r.io/a", "http://s3.io/b", Ok("http://s3.io/b"));
         check("http://r.io/a", "https://s3.io/b", Ok("https://s3.io/b"));
         let weaker = |host: &str| Err(Refusal::RedirectScheme(host.to_owned()));
-        check(
-            "https://r.io/a",
-            "http://s3.io:81/b?signature=x",
-            weaker("s3.io:81"),
-        );
+        check("https://r.io/a", "http://s3.io:81/b?signature=x", weaker("s3.io:81"));
         check("https://r.io/a", "ftp://s3.io/b", weaker("s3.io"));
-        check(
-            "https://r.io/a",
-            "file:///etc/passwd",
-            weaker("a URL without host"),
-        );
+        check("https://r.io/a", "file:///etc/passwd", weaker("a URL without host"));
         for location in ["", "https://user@s3.io/b", "https://:pass@s3.io/b", "https://["] {
-            check(
-                "https://r.io/a",
-                location,
-                Err(Refusal::RedirectUrl("r.io".to_owned())),
-            );
+            check("https://r.io/a", location, Err(Refusal::RedirectUrl("r.io".to_owned())));
         }
     }
 }

@@ -115,10 +115,7 @@ impl EmbeddedStore {
     }
 
     fn died(&self, error: tokio::task::JoinError) -> StoreError {
-        StoreError::Unavailable {
-            place: self.file.place().to_owned(),
-            source: Box::new(error),
-        }
+        StoreError::Unavailable { place: self.file.place().to_owned(), source: Box::new(error) }
     }
 }
 
@@ -131,15 +128,11 @@ impl VerdictStore for EmbeddedStore {
     }
 
     async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
-        Backend::Embedded
-            .measured("store", self.put(report, verdicts, lease))
-            .await
+        Backend::Embedded.measured("store", self.put(report, verdicts, lease)).await
     }
 
     async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
-        Backend::Embedded
-            .measured("restate", self.derive(digest, verdicts))
-            .await
+        Backend::Embedded.measured("restate", self.derive(digest, verdicts)).await
     }
 
     async fn report(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {

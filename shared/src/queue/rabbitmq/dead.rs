@@ -190,19 +190,14 @@ impl DeadLetters {
         &self,
         operation: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
-        timeout(OPERATION_TIMEOUT, operation)
-            .await
-            .map_err(|_| self.post.broker.late(OPERATION_TIMEOUT))?
+        timeout(OPERATION_TIMEOUT, operation).await.map_err(|_| self.post.broker.late(OPERATION_TIMEOUT))?
     }
 }
 
 /// Gives back what was taken over `channel` and not acked, and closes it.
 async fn give_back(channel: &Channel) {
     // Nack, not the mere end of the channel: since RabbitMQ 4.3 it does not count as a failed delivery.
-    let all = BasicNackOptions {
-        multiple: true,
-        requeue: true,
-    };
+    let all = BasicNackOptions { multiple: true, requeue: true };
     // If either fails the channel is gone, and the broker gives them back by itself.
     let given_back = channel.basic_nack(0, all).await;
     let closed = channel.close(200, "done".into()).await;

@@ -131,10 +131,8 @@ async fn i1_among_many_publishes_exactly_the_unroutable_ones_are_refused() {
         // After the first refusal the binding is declared again, so urgent ones of a later round pass.
         let urgent = confirmed(Lane::Urgent) as u64;
         let queue: SharedQueue = std::sync::Arc::new(queue);
-        contract::status(&queue, |status| {
-            status.lanes[0].ready == urgent && status.lanes[1].ready == 180
-        })
-        .await;
+        contract::status(&queue, |status| status.lanes[0].ready == urgent && status.lanes[1].ready == 180)
+            .await;
     })
     .await;
 }
@@ -163,10 +161,7 @@ async fn a_consumer_survives_the_deletion_of_the_lane_that_it_waits_on() {
 async fn i7_what_the_broker_itself_buries_says_why() {
     let site = Site::new();
     contract::on_ground(&site, async {
-        let config = RabbitmqConfig {
-            delivery_limit: 3,
-            ..site.config(contract::quick(3))
-        };
+        let config = RabbitmqConfig { delivery_limit: 3, ..site.config(contract::quick(3)) };
         let queue = RabbitmqQueue::connect(config).await.unwrap();
         let queue: SharedQueue = std::sync::Arc::new(queue);
         let job = contract::job(Lane::Push);
@@ -194,10 +189,7 @@ async fn settings_that_contradict_what_is_there_are_named() {
     let site = Site::new();
     contract::on_ground(&site, async {
         drop(site.open(contract::quick(3)).await);
-        let config = RabbitmqConfig {
-            delivery_limit: 7,
-            ..site.config(contract::quick(3))
-        };
+        let config = RabbitmqConfig { delivery_limit: 7, ..site.config(contract::quick(3)) };
         let Err(QueueError::Unusable { reason, .. }) = RabbitmqQueue::connect(config).await else {
             panic!("other settings must be refused");
         };

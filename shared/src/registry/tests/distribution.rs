@@ -41,9 +41,7 @@ enum Door {
 impl Distribution {
     /// Starts one and waits until it answers. Somebody may take the port in between; then another is tried.
     fn start(door: Door) -> Self {
-        (0..5)
-            .find_map(|_| Self::try_start(door))
-            .expect("docker-registry must be installed and start")
+        (0..5).find_map(|_| Self::try_start(door)).expect("docker-registry must be installed and start")
     }
 
     fn try_start(door: Door) -> Option<Self> {
@@ -65,10 +63,7 @@ impl Distribution {
         }
         if door != Door::Open {
             std::fs::write(file("htpasswd"), HTPASSWD).unwrap();
-            text.push_str(&format!(
-                "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
-                file("htpasswd")
-            ));
+            text.push_str(&format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file("htpasswd")));
         }
         std::fs::write(file("config.yml"), text).unwrap();
         drop(free);
@@ -78,11 +73,7 @@ impl Distribution {
             .stderr(Stdio::null())
             .spawn()
             .expect("docker-registry must be installed");
-        let mut registry = Self {
-            process,
-            host: address.to_string().parse().unwrap(),
-            directory,
-        };
+        let mut registry = Self { process, host: address.to_string().parse().unwrap(), directory };
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline && registry.process.try_wait().unwrap().is_none() {
             if std::net::TcpStream::connect(address).is_ok() {
@@ -104,18 +95,12 @@ impl Distribution {
             let begun = begun.basic_auth("bob", Some("s3cret")).send().await.unwrap();
             let location = begun.headers()["location"].to_str().unwrap();
             let mut url = begun.url().join(location).unwrap();
-            url.query_pairs_mut()
-                .append_pair("digest", Digest::of(blob).as_str());
-            let put = http
-                .put(url)
-                .basic_auth("bob", Some("s3cret"))
-                .body(blob.to_vec());
+            url.query_pairs_mut().append_pair("digest", Digest::of(blob).as_str());
+            let put = http.put(url).basic_auth("bob", Some("s3cret")).body(blob.to_vec());
             assert_eq!(put.send().await.unwrap().status(), 201);
         }
-        let described = |bytes: &[u8], kind: &str| Descriptor {
-            media_type: kind.to_owned(),
-            ..blob_of(bytes)
-        };
+        let described =
+            |bytes: &[u8], kind: &str| Descriptor { media_type: kind.to_owned(), ..blob_of(bytes) };
         let manifest = serde_json::json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPES[0],
@@ -136,23 +121,8 @@ impl Distribution {
 fn make_certificate(directory: &Path) {
     let made = Command::new("openssl")
         .current_dir(directory)
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ])
-        .args([
-            "-days",
-            "2",
-            "-subj",
-            "/CN=registry",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-        ])
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-keyout", "key.pem", "-out", "cert.pem"])
         .stderr(Stdio::null())
@@ -165,10 +135,7 @@ async fn pull_all(client: &RegistryClient, name: &ImageName, manifest: &[u8], la
     let digest = client.resolve(name, &"v1".parse().unwrap()).await.unwrap();
     assert_eq!(digest, Digest::of(manifest));
     let raw = client.raw_document(name, &digest).await.unwrap();
-    assert_eq!(
-        (raw.bytes.as_slice(), raw.content_type.as_deref()),
-        (manifest, Some(MANIFEST_TYPES[0]))
-    );
+    assert_eq!((raw.bytes.as_slice(), raw.content_type.as_deref()), (manifest, Some(MANIFEST_TYPES[0])));
     let Document::Manifest(parsed) = client.document(name, &digest).await.unwrap() else {
         panic!("a manifest was taken for an index");
     };
@@ -186,19 +153,11 @@ async fn an_image_is_pulled_from_an_open_registry() {
     let manifest = registry.push(&base, &reqwest::Client::new(), &layer).await;
     pull_all(&client, &registry.image(), &manifest, &layer).await;
 
-    let missing = client
-        .resolve(&registry.image(), &"v2".parse().unwrap())
-        .await
-        .unwrap_err();
+    let missing = client.resolve(&registry.image(), &"v2".parse().unwrap()).await.unwrap_err();
     assert!(matches!(missing, RegistryError::NotFound { .. }), "{missing:?}");
-    let missing = client
-        .document(&registry.image(), &Digest::of(b"x"))
-        .await
-        .unwrap_err();
+    let missing = client.document(&registry.image(), &Digest::of(b"x")).await.unwrap_err();
     assert!(matches!(missing, RegistryError::NotFound { .. }), "{missing:?}");
-    let missing = read(&client, &registry.image(), &blob_of(b"x"))
-        .await
-        .unwrap_err();
+    let missing = read(&client, &registry.image(), &blob_of(b"x")).await.unwrap_err();
     assert!(matches!(missing, RegistryError::NotFound { .. }), "{missing:?}");
 }
 
@@ -210,11 +169,7 @@ async fn an_image_is_pulled_with_a_password_over_tls() {
     config.timeouts.backoff = Duration::from_millis(1);
 
     let untrusted = client(config.clone()).check(&registry.host).await.unwrap_err();
-    assert!(
-        told(&untrusted).to_lowercase().contains("certificate"),
-        "{}",
-        told(&untrusted)
-    );
+    assert!(told(&untrusted).to_lowercase().contains("certificate"), "{}", told(&untrusted));
 
     config.ca_certificates = vec![certificate.clone()];
     let nobody = client(config.clone()).check(&registry.host).await.unwrap_err();
@@ -238,10 +193,7 @@ async fn an_image_is_pulled_with_a_password_over_tls() {
 }
 
 fn login(password: SecretString) -> Credentials {
-    Credentials::Basic {
-        username: "bob".to_owned(),
-        password,
-    }
+    Credentials::Basic { username: "bob".to_owned(), password }
 }
 
 #[tokio::test]

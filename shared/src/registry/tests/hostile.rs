@@ -11,20 +11,14 @@ use crate::model::document::DocumentError;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn basic() -> Credentials {
-    Credentials::Basic {
-        username: "bob".to_owned(),
-        password: "s3cret".into(),
-    }
+    Credentials::Basic { username: "bob".to_owned(), password: "s3cret".into() }
 }
 
 #[tokio::test]
 async fn i8_only_configured_registries_are_contacted() {
     let server = Server::start(|_, _| say(200, &[], b"")).await;
     let client = client(config("registry.invalid"));
-    let error = client
-        .resolve(&image(&server.host()), &"latest".parse().unwrap())
-        .await
-        .unwrap_err();
+    let error = client.resolve(&image(&server.host()), &"latest".parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, RegistryError::NotConfigured(host) if host == server.host()));
     assert!(server.heard().is_empty());
 }
@@ -33,12 +27,7 @@ async fn i8_only_configured_registries_are_contacted() {
 async fn refusal_of(location: &str) -> Option<Refusal> {
     let location = location.to_owned();
     let server = Server::start(move |_, _| say(307, &[("location", &location)], b"")).await;
-    let outcome = read(
-        &client(config(server.host().as_str())),
-        &image(&server.host()),
-        &blob_of(b"x"),
-    )
-    .await;
+    let outcome = read(&client(config(server.host().as_str())), &image(&server.host()), &blob_of(b"x")).await;
     match outcome {
         Err(RegistryError::Refused { source, .. }) => Some(source),
         Ok(_) | Err(_) => None,
@@ -57,15 +46,10 @@ async fn i8_redirects_into_closed_networks_are_refused() {
         "http://0.0.0.0/",
     ] {
         let refusal = refusal_of(target).await;
-        assert!(
-            matches!(refusal, Some(Refusal::Address { .. })),
-            "{target}: {refusal:?}"
-        );
+        assert!(matches!(refusal, Some(Refusal::Address { .. })), "{target}: {refusal:?}");
     }
     assert_eq!(
-        refusal_of("http://user:pass@127.0.0.1/")
-            .await
-            .map(|refusal| refusal.to_string().contains("pass")),
+        refusal_of("http://user:pass@127.0.0.1/").await.map(|refusal| refusal.to_string().contains("pass")),
         Some(false)
     );
 }
@@ -82,9 +66,7 @@ async fn i8_an_allowed_redirect_does_not_carry_credentials() {
     let mut config = config(server.host().as_str());
     config.credentials = basic();
     config.redirect_targets = RedirectTargets::PublicAndPrivate;
-    let bytes = read(&client(config), &image(&server.host()), &blob_of(b"layer"))
-        .await
-        .unwrap();
+    let bytes = read(&client(config), &image(&server.host()), &blob_of(b"layer")).await.unwrap();
     assert_eq!(bytes, b"layer");
     let heard = storage.heard();
     assert_eq!(heard.len(), 1);
@@ -99,11 +81,7 @@ async fn i8_another_port_of_the_registrys_host_gets_no_credentials() {
     let server = Server::start(move |_, _| say(307, &[("location", &location)], b"")).await;
     let mut config = config(server.host().as_str());
     config.credentials = Credentials::Token("t0ken".into());
-    assert!(
-        read(&client(config), &image(&server.host()), &blob_of(b"layer"))
-            .await
-            .is_ok()
-    );
+    assert!(read(&client(config), &image(&server.host()), &blob_of(b"layer")).await.is_ok());
     assert_eq!(storage.heard()[0].header("authorization"), None);
 }
 
@@ -111,19 +89,8 @@ async fn i8_another_port_of_the_registrys_host_gets_no_credentials() {
 async fn a_redirect_loop_ends() {
     let server =
         Server::start(|heard, _| say(302, &[("location", &format!("{}x", heard.path()))], b"")).await;
-    let outcome = read(
-        &client(config(server.host().as_str())),
-        &image(&server.host()),
-        &blob_of(b"x"),
-    )
-    .await;
-    assert!(matches!(
-        outcome,
-        Err(RegistryError::Refused {
-            source: Refusal::RedirectHops(5),
-            ..
-        })
-    ));
+    let outcome = read(&client(config(server.host().as_str())), &image(&server.host()), &blob_of(b"x")).await;
+    assert!(matches!(outcome, Err(RegistryError::Refused { source: Refusal::RedirectHops(5), .. })));
     assert_eq!(server.heard().len(), 6);
 }
 
@@ -131,10 +98,7 @@ async fn a_redirect_loop_ends() {
 async fn i5_a_document_with_another_digest_is_asked_for_twice_and_refused() {
     let server = Server::start(|_, _| say(200, &[("content-type", MANIFEST)], b"{}")).await;
     let client = client(config(server.host().as_str()));
-    let error = client
-        .document(&image(&server.host()), &Digest::of(b"other"))
-        .await
-        .unwrap_err();
+    let error = client.document(&image(&server.host()), &Digest::of(b"other")).await.unwrap_err();
     assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error:?}");
     assert_eq!(server.heard().len(), 2);
 }
@@ -143,20 +107,11 @@ async fn i5_a_document_with_another_digest_is_asked_for_twice_and_refused() {
 async fn i5_a_small_blob_with_another_digest_is_asked_for_twice_and_refused() {
     let server = Server::start(|_, _| say(200, &[], b"{ }")).await;
     let client = client(config(server.host().as_str()));
-    let error = client
-        .small_blob(&image(&server.host()), &blob_of(b"{+}"), 10)
-        .await
-        .unwrap_err();
+    let error = client.small_blob(&image(&server.host()), &blob_of(b"{+}"), 10).await.unwrap_err();
     assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error:?}");
     assert_eq!(server.heard().len(), 2);
-    let error = client
-        .small_blob(&image(&server.host()), &blob_of(b"{+}"), 2)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, RegistryError::TooLarge { limit: 2, .. }),
-        "{error:?}"
-    );
+    let error = client.small_blob(&image(&server.host()), &blob_of(b"{+}"), 2).await.unwrap_err();
+    assert!(matches!(error, RegistryError::TooLarge { limit: 2, .. }), "{error:?}");
     assert_eq!(server.heard().len(), 2);
 }
 
@@ -164,10 +119,7 @@ async fn i5_a_small_blob_with_another_digest_is_asked_for_twice_and_refused() {
 async fn a_mirror_that_cut_a_document_off_gets_a_second_chance() {
     let server = Server::start(|_, before| say(200, &[], if before == 0 { b"{" } else { b"{}" })).await;
     let client = client(config(server.host().as_str()));
-    let document = client
-        .raw_document(&image(&server.host()), &Digest::of(b"{}"))
-        .await
-        .unwrap();
+    let document = client.raw_document(&image(&server.host()), &Digest::of(b"{}")).await.unwrap();
     assert_eq!(document.bytes, b"{}");
 }
 
@@ -177,21 +129,12 @@ async fn i7_a_document_of_300_megabytes_is_refused_at_its_limit() {
         let server = Server::start(move |_, _| {
             let (name, value) = promise.split_once(": ").unwrap();
             let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
-            vec![
-                Act::Send(head(200, &[(name, value)])),
-                Act::Repeat(chunk, Duration::ZERO),
-            ]
+            vec![Act::Send(head(200, &[(name, value)])), Act::Repeat(chunk, Duration::ZERO)]
         })
         .await;
         let client = client(config(server.host().as_str()));
-        let error = client
-            .document(&image(&server.host()), &Digest::of(b""))
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, RegistryError::TooLarge { limit: 4_194_304, .. }),
-            "{promise}: {error:?}"
-        );
+        let error = client.document(&image(&server.host()), &Digest::of(b"")).await.unwrap_err();
+        assert!(matches!(error, RegistryError::TooLarge { limit: 4_194_304, .. }), "{promise}: {error:?}");
     }
 }
 
@@ -217,10 +160,7 @@ async fn a_busy_registry_is_asked_again_when_it_said() {
     .await;
     let started = Instant::now();
     let client = client(config(server.host().as_str()));
-    let digest = client
-        .resolve(&image(&server.host()), &"v1".parse().unwrap())
-        .await
-        .unwrap();
+    let digest = client.resolve(&image(&server.host()), &"v1".parse().unwrap()).await.unwrap();
     assert_eq!(digest, Digest::of(b""));
     assert!(started.elapsed() >= Duration::from_secs(1));
     assert_eq!(server.heard().len(), 3);
@@ -230,10 +170,7 @@ async fn a_busy_registry_is_asked_again_when_it_said() {
 async fn a_registry_that_wants_to_be_left_alone_for_long_is() {
     let server = Server::start(|_, _| say(429, &[("retry-after", "3600")], b"")).await;
     let client = client(config(server.host().as_str()));
-    let error = client
-        .resolve(&image(&server.host()), &"v1".parse().unwrap())
-        .await
-        .unwrap_err();
+    let error = client.resolve(&image(&server.host()), &"v1".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
     assert!(error.is_retryable());
     assert_eq!(server.heard().len(), 1);
@@ -241,19 +178,11 @@ async fn a_registry_that_wants_to_be_left_alone_for_long_is() {
 
 #[tokio::test]
 async fn what_will_not_change_is_not_asked_again() {
-    for (status, kind) in [
-        (404, "NotFound"),
-        (403, "Denied"),
-        (400, "Malformed"),
-        (401, "Unauthorized"),
-    ] {
+    for (status, kind) in [(404, "NotFound"), (403, "Denied"), (400, "Malformed"), (401, "Unauthorized")] {
         let body = br#"{"errors":[{"code":"X","message":"because\u001b[31m"}]}"#;
         let server = Server::start(move |_, _| say(status, &[], body)).await;
         let client = client(config(server.host().as_str()));
-        let error = client
-            .raw_document(&image(&server.host()), &Digest::of(b""))
-            .await
-            .unwrap_err();
+        let error = client.raw_document(&image(&server.host()), &Digest::of(b"")).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(kind), "{status}: {error:?}");
         assert!(!told(&error).contains('\u{1b}'));
         assert_eq!(server.heard().len(), 1, "{status}");
@@ -262,16 +191,9 @@ async fn what_will_not_change_is_not_asked_again() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_with_its_cause() {
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let host = port.to_string();
-    let error = client(config(&host))
-        .check(&host.parse().unwrap())
-        .await
-        .unwrap_err();
+    let error = client(config(&host)).check(&host.parse().unwrap()).await.unwrap_err();
     assert!(error.is_retryable());
     assert!(told(&error).contains("Connection refused"), "{}", told(&error));
 }
@@ -279,19 +201,15 @@ async fn a_server_that_is_not_there_is_told_with_its_cause() {
 #[tokio::test]
 async fn tags_resolve_even_where_head_does_not_work() {
     for head_answer in ["400", "405", "200", "sha256:short"] {
-        let server = Server::start(
-            move |heard, _| match (heard.head.starts_with("HEAD"), head_answer) {
-                (false, _) => say(200, &[], b"{}"),
-                (true, "200") => say(200, &[], b""),
-                (true, "sha256:short") => say(200, &[("docker-content-digest", head_answer)], b""),
-                (true, status) => say(status.parse().unwrap(), &[], b""),
-            },
-        )
+        let server = Server::start(move |heard, _| match (heard.head.starts_with("HEAD"), head_answer) {
+            (false, _) => say(200, &[], b"{}"),
+            (true, "200") => say(200, &[], b""),
+            (true, "sha256:short") => say(200, &[("docker-content-digest", head_answer)], b""),
+            (true, status) => say(status.parse().unwrap(), &[], b""),
+        })
         .await;
         let client = client(config(server.host().as_str()));
-        let digest = client
-            .resolve(&image(&server.host()), &"v1".parse().unwrap())
-            .await;
+        let digest = client.resolve(&image(&server.host()), &"v1".parse().unwrap()).await;
         assert_eq!(digest.unwrap(), Digest::of(b"{}"), "{head_answer}");
         let accept = server.heard()[0].header("accept").unwrap().to_owned();
         assert_eq!(accept.split(", ").count(), 4, "{accept}");

@@ -10,13 +10,7 @@ use crate::model::digest::Digest;
 
 /// The answer of a token service.
 fn token(text: &str) -> Vec<Act> {
-    say(
-        200,
-        &[],
-        serde_json::json!({ "token": text, "expires_in": 300 })
-            .to_string()
-            .as_bytes(),
-    )
+    say(200, &[], serde_json::json!({ "token": text, "expires_in": 300 }).to_string().as_bytes())
 }
 
 /// A registry whose documents are `{}` for whoever shows `accepted`, with a token service under `/token`.
@@ -42,19 +36,14 @@ fn challenge(realm: &str) -> Vec<Act> {
 }
 
 fn bob() -> Credentials {
-    Credentials::Basic {
-        username: "bob".to_owned(),
-        password: "s3cret".into(),
-    }
+    Credentials::Basic { username: "bob".to_owned(), password: "s3cret".into() }
 }
 
 const BOB: &str = "Basic Ym9iOnMzY3JldA==";
 
 async fn pull(config: &RegistryConfig) -> Result<Vec<u8>, RegistryError> {
     let name = image(&config.host);
-    let document = client(config.clone())
-        .raw_document(&name, &Digest::of(b"{}"))
-        .await?;
+    let document = client(config.clone()).raw_document(&name, &Digest::of(b"{}")).await?;
     Ok(document.bytes)
 }
 
@@ -69,15 +58,9 @@ async fn a_token_is_asked_for_this_repository_alone_and_kept() {
         client.raw_document(&name, &digest).await.unwrap();
     }
     let heard = server.heard();
-    let asked: Vec<&Heard> = heard
-        .iter()
-        .filter(|heard| heard.path().starts_with("/token"))
-        .collect();
+    let asked: Vec<&Heard> = heard.iter().filter(|heard| heard.path().starts_with("/token")).collect();
     assert_eq!(asked.len(), 1);
-    assert_eq!(
-        asked[0].path(),
-        "/token?kept=1&service=the+registry&scope=repository%3Ateam%2Fapp%3Apull"
-    );
+    assert_eq!(asked[0].path(), "/token?kept=1&service=the+registry&scope=repository%3Ateam%2Fapp%3Apull");
     assert_eq!(asked[0].header("authorization"), Some(BOB));
     assert_eq!(heard.len(), 5);
 }
@@ -91,11 +74,7 @@ async fn many_callers_share_one_token_request() {
     for outcome in futures_util::future::join_all(calls).await {
         outcome.unwrap();
     }
-    let asked = server
-        .heard()
-        .iter()
-        .filter(|heard| heard.path().starts_with("/token"))
-        .count();
+    let asked = server.heard().iter().filter(|heard| heard.path().starts_with("/token")).count();
     assert_eq!(asked, 1);
 }
 
@@ -161,10 +140,7 @@ async fn i7_a_token_that_is_no_header_value_is_an_error() {
     for text in ["line\nbreak", "", "with space", "nul\0", "ü"] {
         let server = registry(move |_| token(text), "").await;
         let error = pull(&config(server.host().as_str())).await.unwrap_err();
-        assert!(
-            matches!(error, RegistryError::Malformed { .. }),
-            "{text:?}: {error:?}"
-        );
+        assert!(matches!(error, RegistryError::Malformed { .. }), "{text:?}: {error:?}");
     }
     let server = registry(|_| say(200, &[], &vec![b' '; 1 << 20]), "").await;
     let error = pull(&config(server.host().as_str())).await.unwrap_err();
@@ -212,10 +188,7 @@ async fn a_wrong_password_is_told_with_the_user_and_without_the_secret() {
         let error = pull(&config).await.unwrap_err();
         let text = format!("{} {error:?}", told(&error));
         assert!(matches!(error, RegistryError::Unauthorized { .. }), "{text}");
-        assert!(
-            text.contains("user \"bob\"") && !text.contains("s3cret"),
-            "{text}"
-        );
+        assert!(text.contains("user \"bob\"") && !text.contains("s3cret"), "{text}");
         assert_eq!(server.heard().len(), requests, "{answer}");
     }
 }
@@ -252,15 +225,9 @@ async fn a_file_that_is_missing_is_named() {
     let server = registry(|_| token("abc"), "").await;
     let mut config = config(server.host().as_str());
     config.retries = 0;
-    config.credentials = Credentials::DockerConfig {
-        path: "/nonexistent/config.json".into(),
-    };
+    config.credentials = Credentials::DockerConfig { path: "/nonexistent/config.json".into() };
     let error = pull(&config).await.unwrap_err();
-    assert!(
-        told(&error).contains("/nonexistent/config.json cannot be read"),
-        "{}",
-        told(&error)
-    );
+    assert!(told(&error).contains("/nonexistent/config.json cannot be read"), "{}", told(&error));
 }
 
 #[tokio::test]

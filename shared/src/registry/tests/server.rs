@@ -67,11 +67,7 @@ impl Server {
                 tokio::spawn(async move { serve(stream, &log, answer.as_ref()).await });
             }
         });
-        Self {
-            address,
-            heard,
-            serving,
-        }
+        Self { address, heard, serving }
     }
 
     pub(super) fn host(&self) -> RegistryHost {
@@ -93,13 +89,8 @@ async fn serve(
     let mut head = String::new();
     while stream.read_line(&mut head).await.ok()? > 2 {}
     // Header names in lower case already; values keep their case.
-    let mut request = Heard {
-        head: head.replace("\r\n", "\n"),
-        body: String::new(),
-    };
-    let length = request
-        .header("content-length")
-        .map_or(0, |text| text.parse().unwrap());
+    let mut request = Heard { head: head.replace("\r\n", "\n"), body: String::new() };
+    let length = request.header("content-length").map_or(0, |text| text.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     request.body = String::from_utf8(body).unwrap();

@@ -13,13 +13,7 @@ const LAYER: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// Promises the whole layer and hangs up after `sent` bytes.
 fn cut_off(sent: usize) -> Vec<Act> {
     let length = LAYER.len().to_string();
-    vec![Act::Send(
-        [
-            head(200, &[("content-length", &length)]).as_slice(),
-            &LAYER[..sent],
-        ]
-        .concat(),
-    )]
+    vec![Act::Send([head(200, &[("content-length", &length)]).as_slice(), &LAYER[..sent]].concat())]
 }
 
 fn rest_from(offset: usize) -> Vec<Act> {
@@ -34,12 +28,7 @@ async fn check(
     ranges: &[Option<&str>],
 ) {
     let server = Server::start(answer).await;
-    let read = read(
-        &client(config(server.host().as_str())),
-        &image(&server.host()),
-        &blob_of(LAYER),
-    )
-    .await;
+    let read = read(&client(config(server.host().as_str())), &image(&server.host()), &blob_of(LAYER)).await;
     match (&read, expected) {
         (Ok(bytes), Ok(expected)) => assert_eq!(bytes, expected),
         (Err(error), Err(expected)) => assert!(told(error).contains(expected), "{}", told(error)),
@@ -108,12 +97,7 @@ async fn i7_a_layer_longer_than_its_descriptor_ends_one_byte_late() {
 
 #[tokio::test]
 async fn i5_a_layer_shorter_than_its_descriptor_is_another_layer() {
-    check(
-        |_, _| say(200, &[], &LAYER[..9]),
-        Err("does not match its digest and size"),
-        &[None],
-    )
-    .await;
+    check(|_, _| say(200, &[], &LAYER[..9]), Err("does not match its digest and size"), &[None]).await;
 }
 
 #[tokio::test]
@@ -137,15 +121,9 @@ async fn i7_a_server_that_drips_is_given_up() {
     config.retries = 1;
     let mut descriptor = blob_of(LAYER);
     descriptor.size = 1 << 30;
-    let error = read(&client(config), &image(&server.host()), &descriptor)
-        .await
-        .unwrap_err();
+    let error = read(&client(config), &image(&server.host()), &descriptor).await.unwrap_err();
     assert!(matches!(error, RegistryError::Unavailable { .. }));
-    assert!(
-        told(&error).contains("bytes arrived in 0.06 seconds"),
-        "{}",
-        told(&error)
-    );
+    assert!(told(&error).contains("bytes arrived in 0.06 seconds"), "{}", told(&error));
 }
 
 #[tokio::test]
@@ -156,11 +134,7 @@ async fn i7_a_server_that_never_answers_is_given_up() {
     config.retries = 1;
     let outcome = client(config).blob(&image(&server.host()), &blob_of(LAYER)).await;
     let error = outcome.err().unwrap();
-    assert!(
-        told(&error).contains("no answer within 0.05 seconds"),
-        "{}",
-        told(&error)
-    );
+    assert!(told(&error).contains("no answer within 0.05 seconds"), "{}", told(&error));
     assert_eq!(server.heard().len(), 2);
 }
 

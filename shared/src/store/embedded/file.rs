@@ -144,7 +144,8 @@ impl File {
             for (verdict, bytes) in verdicts.iter().zip(&encoded) {
                 let theirs = record::revisions_text(&verdict.revisions).into_bytes();
                 if stored.as_ref() == Some(&theirs) {
-                    table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
+                    table
+                        .insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
                     replaced += 1;
                 }
             }
@@ -158,9 +159,7 @@ impl File {
             let bytes = reports.get(digest.as_str().as_bytes())?;
             Ok(bytes.map(|bytes| record::decode_report(digest, bytes.value())))
         })?;
-        stored
-            .transpose()
-            .map_err(|error| error.unreadable("report", digest))
+        stored.transpose().map_err(|error| error.unreadable("report", digest))
     }
 
     pub(super) fn mark_pending(
@@ -194,9 +193,7 @@ impl File {
             let bytes = table.get(digest.as_str().as_bytes())?;
             let seen = bytes.map(|bytes| sightings::decode(bytes.value()));
             let seen = seen.unwrap_or_default().into_iter();
-            Ok(seen
-                .filter_map(|(place, seen_us)| record::decode_place(&place, seen_us))
-                .collect())
+            Ok(seen.filter_map(|(place, seen_us)| record::decode_place(&place, seen_us)).collect())
         })
     }
 
@@ -209,9 +206,7 @@ impl File {
         work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         let transaction = self.database.begin_read().map_err(redb::Error::from);
-        transaction
-            .and_then(|transaction| work(&transaction))
-            .map_err(|error| self.failed(error))
+        transaction.and_then(|transaction| work(&transaction)).map_err(|error| self.failed(error))
     }
 
     fn write<T>(
@@ -231,9 +226,7 @@ impl File {
 
     fn encoded(&self, verdicts: &[Verdict]) -> Result<Vec<Vec<u8>>, StoreError> {
         let encoded = verdicts.iter().map(record::encode_verdict);
-        encoded
-            .collect::<Result<_, _>>()
-            .map_err(|error| self.refused(&error.to_string()))
+        encoded.collect::<Result<_, _>>().map_err(|error| self.refused(&error.to_string()))
     }
 
     fn refused(&self, reason: &str) -> StoreError {
@@ -245,14 +238,10 @@ impl File {
 
     fn failed(&self, error: redb::Error) -> StoreError {
         match error {
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Refused {
-                place: self.place.clone(),
-                reason: "the disk is full".to_owned(),
-            },
-            error => StoreError::Unavailable {
-                place: self.place.clone(),
-                source: Box::new(error),
-            },
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
+                StoreError::Refused { place: self.place.clone(), reason: "the disk is full".to_owned() }
+            }
+            error => StoreError::Unavailable { place: self.place.clone(), source: Box::new(error) },
         }
     }
 }
@@ -282,8 +271,5 @@ fn unusable(place: &str, error: &DatabaseError) -> StoreError {
             "{other}; if it is damaged, move it away: it is a cache, and what was in it will be scanned again"
         ),
     };
-    StoreError::Unusable {
-        place: place.to_owned(),
-        reason,
-    }
+    StoreError::Unusable { place: place.to_owned(), reason }
 }

@@ -47,11 +47,7 @@ pub(super) struct Pinned {
 
 impl LeaseTable {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Held {
-            by_digest: HashMap::new(),
-            last_fence: 0,
-            sweep_at: FIRST_SWEEP,
-        }))
+        Self(Mutex::new(Held { by_digest: HashMap::new(), last_fence: 0, sweep_at: FIRST_SWEEP }))
     }
 
     pub(super) fn acquire(&self, digest: &Digest, ttl: Duration) -> Acquired {
@@ -70,17 +66,8 @@ impl LeaseTable {
             held.sweep(now);
         }
         held.last_fence += 1;
-        let lease = Lease {
-            digest: digest.clone(),
-            fence: held.last_fence,
-            owner: Uuid::now_v7(),
-        };
-        let holder = Holder {
-            owner: lease.owner,
-            fence: lease.fence,
-            until: now + ttl,
-            pins: 0,
-        };
+        let lease = Lease { digest: digest.clone(), fence: held.last_fence, owner: Uuid::now_v7() };
+        let holder = Holder { owner: lease.owner, fence: lease.fence, until: now + ttl, pins: 0 };
         held.by_digest.insert(digest.clone(), holder);
         Acquired::Held(lease)
     }
@@ -106,10 +93,7 @@ impl LeaseTable {
     /// Makes sure that the lease stays with its holder until the pin is dropped; `None` if it is lost.
     pub(super) fn pin(table: &Arc<Self>, lease: &Lease) -> Option<Pinned> {
         table.held().holder(lease)?.pins += 1;
-        Some(Pinned {
-            table: Arc::clone(table),
-            digest: lease.digest.clone(),
-        })
+        Some(Pinned { table: Arc::clone(table), digest: lease.digest.clone() })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -124,8 +108,7 @@ impl Held {
     }
 
     fn sweep(&mut self, now: Instant) {
-        self.by_digest
-            .retain(|_, holder| holder.pins > 0 || holder.until + MEMORY > now);
+        self.by_digest.retain(|_, holder| holder.pins > 0 || holder.until + MEMORY > now);
         self.sweep_at = FIRST_SWEEP.max(self.by_digest.len() * 2);
     }
 }
@@ -150,10 +133,7 @@ mod tests {
             panic!("nobody else holds it");
         };
         let pinned = LeaseTable::pin(&table, &lease).unwrap();
-        assert_eq!(
-            table.acquire(&digest, Duration::ZERO),
-            Acquired::Busy { remaining: SHORTLY }
-        );
+        assert_eq!(table.acquire(&digest, Duration::ZERO), Acquired::Busy { remaining: SHORTLY });
         drop(pinned);
         let Acquired::Held(next) = table.acquire(&digest, Duration::ZERO) else {
             panic!("it ran out and nobody is storing");

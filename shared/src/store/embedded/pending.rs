@@ -33,17 +33,13 @@ pub(super) fn mark(
     remove_expired(transaction, now)?;
     let mut markers = transaction.open_table(PENDING)?;
     let mut expiries = transaction.open_table(EXPIRIES)?;
-    let earlier = markers
-        .get(digest.as_str().as_bytes())?
-        .and_then(|bytes| record::decode_pending(bytes.value()).ok());
+    let earlier =
+        markers.get(digest.as_str().as_bytes())?.and_then(|bytes| record::decode_pending(bytes.value()).ok());
     let mut marker = pending;
     if let Some(earlier) = earlier {
         expiries.remove(expiry_key(earlier.until, digest).as_slice())?;
         if now < earlier.until {
-            marker = Pending {
-                since: earlier.since,
-                until: earlier.until.max(pending.until),
-            };
+            marker = Pending { since: earlier.since, until: earlier.until.max(pending.until) };
         }
     }
     let name = digest.as_str().as_bytes();
@@ -70,7 +66,8 @@ fn remove_expired(transaction: &WriteTransaction, now: Timestamp) -> Result<(), 
     let mut markers = transaction.open_table(PENDING)?;
     let mut expiries = transaction.open_table(EXPIRIES)?;
     for _ in 0..TAKEN_ALONG {
-        let Some((key, digest)) = expiries.first()?.map(|(key, digest)| (key.value().to_vec(), digest.value().to_vec()))
+        let Some((key, digest)) =
+            expiries.first()?.map(|(key, digest)| (key.value().to_vec(), digest.value().to_vec()))
         else {
             break;
         };
