@@ -20,14 +20,14 @@ pub const WEBHOOK_TOKEN: &str = "webhook-token-of-the-tests";
 
 /// One Tidewaiter, its registry, and its folder.
 pub struct Site {
-    /// Everything that it writes.
-    pub folder: TempDir,
-    /// Where images are pushed.
-    pub registry: Registry,
     /// `serve`, or the api.
     pub front: Process,
     /// Worker processes, if they are apart.
     pub workers: Vec<Process>,
+    /// Where images are pushed.
+    pub registry: Registry,
+    /// Everything that they write; fields go in this order, and logs are read until the processes are gone.
+    pub folder: TempDir,
     /// `http://127.0.0.1:<port>`.
     pub url: String,
     http: reqwest::Client,
@@ -105,7 +105,7 @@ impl Site {
             rustls::crypto::ring::default_provider().install_default().expect("nobody installed one before");
         });
         let http = reqwest::Client::builder().timeout(Duration::from_secs(90)).build()?;
-        let mut site = Self { folder, registry, front, workers, url, http, layouts: 0.into() };
+        let mut site = Self { front, workers, registry, folder, url, http, layouts: 0.into() };
         site.wait_ready().await?;
         Ok(site)
     }
