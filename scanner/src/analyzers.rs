@@ -19,6 +19,7 @@ use crate::limits::Limits;
 pub mod cargo_auditable;
 mod executable;
 pub mod go_binary;
+pub mod java;
 pub mod node;
 pub mod python;
 
@@ -26,6 +27,7 @@ pub mod python;
 pub const ALL: &[&dyn Analyzer] = &[
     &node::Node,
     &python::Python,
+    &java::Java,
     //J    &java::Java,
     &go_binary::GoBinary,
     &cargo_auditable::CargoAuditable,
