@@ -3,12 +3,6 @@
 //! An analyzer is context free: it sees one file and nothing of other files, layers, the distribution or
 //! advisories. That makes its result cacheable by layer, and lets the squash decide what is still visible.
 
-pub mod apk;
-pub mod dpkg;
-mod ledger;
-pub mod os_release;
-pub mod rpm;
-
 use serde::{Deserialize, Serialize};
 use shared::model::package::Package;
 use shared::model::problem::Problem;
@@ -16,19 +10,27 @@ use shared::model::report::{Distribution, Revision};
 
 use crate::limits::Limits;
 
+pub mod apk;
 pub mod cargo_auditable;
+pub mod dpkg;
 mod executable;
 pub mod go_binary;
 pub mod java;
+mod ledger;
 pub mod node;
+pub mod os_release;
 pub mod python;
+pub mod rpm;
 
 /// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
 pub const ALL: &[&dyn Analyzer] = &[
+    &os_release::OsRelease,
+    &dpkg::Dpkg,
+    &apk::Apk,
+    &rpm::Rpm,
     &node::Node,
     &python::Python,
     &java::Java,
-    //J    &java::Java,
     &go_binary::GoBinary,
     &cargo_auditable::CargoAuditable,
 ];

@@ -239,7 +239,8 @@ pub async fn open(config: &QueueConfig) -> Result<SharedQueue, QueueError> {
         QueueConfig::Rabbitmq(config) => Arc::new(rabbitmq::RabbitmqQueue::connect(config.clone()).await?),
         QueueConfig::Embedded { file, retry } => {
             make_folder(file)?;
-            let _ = retry; unimplemented!()
+            let _ = retry;
+            unimplemented!()
         }
     })
 }

@@ -35,7 +35,7 @@ pub enum Encoding {
 }
 
 /// Installed Python packages that the repository's own advisories know to be vulnerable.
-pub const VULNERABLE: (&str, &str) = ("Jinja2", "2.11.2");
+pub const VULNERABLE: (&str, &str) = ("urllib3", "1.23");
 /// A package that no advisory knows.
 pub const HARMLESS: (&str, &str) = ("tidewaiter-harmless", "1.0.0");
 

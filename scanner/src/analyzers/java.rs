@@ -69,14 +69,8 @@ impl Analyzer for Java {
     }
 
     fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let mut walk = Walk {
-            path: file.path,
-            limits,
-            found: Found::default(),
-            entries: 0,
-            read: 0,
-            held: 0,
-        };
+        let mut walk =
+            Walk { path: file.path, limits, found: Found::default(), entries: 0, read: 0, held: 0 };
         walk.visit(file.content, None, 0);
         walk.found
     }
@@ -85,10 +79,7 @@ impl Analyzer for Java {
 /// The Java extension of a file name, whatever its case.
 fn extension(path: &str) -> Option<&'static str> {
     let ends_with = |extension: &&str| {
-        let tail = path
-            .len()
-            .checked_sub(extension.len())
-            .and_then(|start| path.as_bytes().get(start..));
+        let tail = path.len().checked_sub(extension.len()).and_then(|start| path.as_bytes().get(start..));
         tail.is_some_and(|tail| tail.eq_ignore_ascii_case(extension.as_bytes()))
     };
     EXTENSIONS.into_iter().find(|extension| ends_with(extension))
@@ -255,9 +246,7 @@ impl Walk<'_> {
         inner: Option<&str>,
     ) -> Option<Content<'a>> {
         let left = self.limits.archive_bytes.saturating_sub(self.read);
-        let most = most
-            .min(left)
-            .min(SMALL_ENTRY.max(entry.compressed().saturating_mul(RATIO)));
+        let most = most.min(left).min(SMALL_ENTRY.max(entry.compressed().saturating_mul(RATIO)));
         match archive.read(entry, most) {
             Ok(content) => {
                 self.read += content.bytes.len() as u64;
@@ -287,17 +276,10 @@ impl Walk<'_> {
         match archive.end {
             DirectoryEnd::Complete => {}
             DirectoryEnd::Damaged => {
-                self.problem(
-                    ProblemKind::AnalyzerFailed,
-                    inner,
-                    "the archive's directory is damaged",
-                );
+                self.problem(ProblemKind::AnalyzerFailed, inner, "the archive's directory is damaged");
             }
             DirectoryEnd::TooMany => {
-                let detail = format!(
-                    "an archive with more than {} entries",
-                    self.limits.archive_entries
-                );
+                let detail = format!("an archive with more than {} entries", self.limits.archive_entries);
                 self.problem(ProblemKind::LimitExceeded, inner, &detail);
             }
         }
@@ -314,10 +296,7 @@ impl Walk<'_> {
 
     fn push(&mut self, package: Package, inner: Option<&str>) {
         if self.found.packages.len() < self.limits.packages {
-            self.found.packages.push(FoundPackage {
-                package,
-                inner_path: inner.map(str::to_owned),
-            });
+            self.found.packages.push(FoundPackage { package, inner_path: inner.map(str::to_owned) });
         } else {
             let detail = format!("more than {} packages in one archive", self.limits.packages);
             self.problem(ProblemKind::LimitExceeded, None, &detail);

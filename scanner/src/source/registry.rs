@@ -2,7 +2,6 @@
 
 use std::io::Read;
 
-
 use async_trait::async_trait;
 use shared::model::digest::Digest;
 use shared::model::document::{Descriptor, Document};
@@ -30,7 +29,9 @@ impl RegistryImage {
             RegistryError::NotFound { .. } => SourceError::NotFound { what, place },
             RegistryError::DigestMismatch { .. } => SourceError::DigestMismatch { what, place },
             RegistryError::TooLarge { limit, .. } => SourceError::TooLarge { what, limit },
-            RegistryError::Malformed { source, .. } => SourceError::Malformed { what, source: Box::new(source) },
+            RegistryError::Malformed { source, .. } => {
+                SourceError::Malformed { what, source: Box::new(source) }
+            }
             error @ (RegistryError::Unavailable { .. } | RegistryError::RateLimited { .. }) => {
                 SourceError::Unavailable { what, place, source: Box::new(error) }
             }

@@ -130,7 +130,7 @@ fn grid(rows: &[(&InstalledPackage, Vec<&Finding>)]) -> String {
             format!("{worst}{exploited}"),
             plain(&package.package.name),
             plain(&package.package.version),
-            plain(&upgrade(findings)),
+            upgrade(findings),
             names(findings),
         ]);
     }
@@ -143,11 +143,12 @@ fn grid(rows: &[(&InstalledPackage, Vec<&Finding>)]) -> String {
 
 /// The fixes of a package's findings: usually one version repairs all.
 fn upgrade(findings: &[&Finding]) -> String {
-    let mut versions: Vec<&str> = Vec::new();
+    let mut versions: Vec<String> = Vec::new();
     for finding in findings {
         match &finding.fix {
             Fix::Fixed { version } | Fix::ProOnly { version } => {
-                if !versions.contains(&version.as_str()) {
+                let version = plain(version);
+                if !versions.contains(&version) {
                     versions.push(version);
                 }
             }

@@ -265,7 +265,7 @@ mod tests {
     fn the_default_policy_parses() {
         let policy = Policy::parse(DEFAULT_POLICY).unwrap();
         assert_eq!(policy.name.as_str(), "default");
-        assert_eq!(policy.rules.len(), 5);
+        assert_eq!(policy.rules.len(), 6);
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn the_default_policy_denies_what_can_be_repaired_and_warns_about_the_rest() {
         (Severity::High, fixed(), Outcome::Fail),
         (Severity::High, Fix::NoneYet, Outcome::Warn),
         (Severity::Medium, fixed(), Outcome::Pass),
-        (Severity::Unknown, fixed(), Outcome::Pass),
+        (Severity::Unknown, fixed(), Outcome::Warn),
     ] {
         let verdict = judge(&default_policy(), &report(vec![finding("CVE-1", severity, fix)], vec![]));
         assert_eq!(verdict.outcome, expected, "{severity}");

@@ -194,10 +194,7 @@ impl<'a> Archive<'a> {
         };
         let mut checksum = Crc::new();
         checksum.update(&bytes);
-        Ok(Content {
-            is_intact: checksum.sum() == entry.checksum,
-            bytes,
-        })
+        Ok(Content { is_intact: checksum.sum() == entry.checksum, bytes })
     }
 
     /// Where the bytes of a local header's entry begin, if there is a local header.
@@ -220,9 +217,7 @@ impl<'a> Archive<'a> {
             return self.mismatch(format!("{} has no local header", entry.name));
         };
         let name_start = entry.header + LOCAL_SIZE;
-        let name = self
-            .bytes
-            .get(name_start..name_start + usize::from(local.u16(26)));
+        let name = self.bytes.get(name_start..name_start + usize::from(local.u16(26)));
         let stated_size = local.u32(18);
         let size_is_stated = local.u16(6) & SIZES_FOLLOW == 0 && stated_size != u32::MAX;
         if name != self.bytes.get(entry.raw_name.clone()) {
@@ -244,9 +239,7 @@ impl<'a> Archive<'a> {
                 for hit in memmem::find_iter(gap, LOCAL) {
                     let hidden = local_name(self.bytes, position + hit).filter(|name| wanted(name));
                     if let Some(name) = hidden {
-                        self.mismatch(format!(
-                            "{name} has a local header that the directory does not list"
-                        ));
+                        self.mismatch(format!("{name} has a local header that the directory does not list"));
                     }
                 }
             }
@@ -270,9 +263,7 @@ fn tail(bytes: &[u8]) -> &[u8] {
 fn inflate(compressed: &[u8], most: u64) -> Result<Vec<u8>, ArchiveError> {
     let mut bytes = Vec::new();
     let mut inflated = DeflateDecoder::new(compressed).take(most.saturating_add(1));
-    inflated
-        .read_to_end(&mut bytes)
-        .map_err(|_| ArchiveError::Damaged)?;
+    inflated.read_to_end(&mut bytes).map_err(|_| ArchiveError::Damaged)?;
     match bytes.len() as u64 > most {
         true => Err(ArchiveError::TooLarge(most)),
         false => Ok(bytes),
@@ -323,11 +314,8 @@ impl Directory {
     }
 
     fn described_by(bytes: &[u8], position: usize, end: &Fields<'_>) -> Option<Self> {
-        let (entries, size, offset) = (
-            u64::from(end.u16(10)),
-            u64::from(end.u32(12)),
-            u64::from(end.u32(16)),
-        );
+        let (entries, size, offset) =
+            (u64::from(end.u16(10)), u64::from(end.u32(12)), u64::from(end.u32(16)));
         let is_saturated = entries == 0xffff || size == u64::from(u32::MAX) || offset == u64::from(u32::MAX);
         if is_saturated && let Some((position, end)) = end_64(bytes, position) {
             return Self::at(position, end.u64(40), end.u64(48), end.u64(32));
@@ -419,9 +407,7 @@ impl Sizes {
 fn local_name(bytes: &[u8], position: usize) -> Option<String> {
     let fields = Fields::at(bytes, position, LOCAL, LOCAL_SIZE)?;
     let start = position + LOCAL_SIZE;
-    bytes
-        .get(start..start + usize::from(fields.u16(26)))
-        .map(shown_name)
+    bytes.get(start..start + usize::from(fields.u16(26))).map(shown_name)
 }
 
 fn shown_name(raw: &[u8]) -> String {

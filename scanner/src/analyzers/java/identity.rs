@@ -60,9 +60,7 @@ impl Facts {
         }
         let name = FileName::parse(&self.stem);
         let only = self.poms.first().filter(|_| self.poms.len() == 1)?;
-        name.version
-            .is_none_or(|version| version == only.version)
-            .then_some(0)
+        name.version.is_none_or(|version| version == only.version).then_some(0)
     }
 
     /// The archive's identity where no `pom.properties` states it.
@@ -77,10 +75,7 @@ impl Facts {
             Some(_) => name.artifact,
             None => titled(manifest).unwrap_or(name.artifact),
         };
-        let directory = self
-            .directories
-            .iter()
-            .find(|(_, directory)| fits(&self.stem, directory));
+        let directory = self.directories.iter().find(|(_, directory)| fits(&self.stem, directory));
         let (group, artifact) = match directory {
             Some((group, artifact)) => (Some(group.clone()), artifact.as_str()),
             None => (None, artifact),
@@ -96,19 +91,12 @@ impl Facts {
         }
         let mut package = Package::new(PackageKind::Maven, artifact, version, Evidence::Installed);
         package.namespace = group;
-        package.vendor = package
-            .namespace
-            .is_none()
-            .then(|| group_hint(manifest, artifact))
-            .flatten();
+        package.vendor = package.namespace.is_none().then(|| group_hint(manifest, artifact)).flatten();
         Some(self.described(package))
     }
 
     fn described(&self, mut package: Package) -> Package {
-        let license = self
-            .manifest
-            .as_ref()
-            .and_then(|manifest| manifest.license.clone());
+        let license = self.manifest.as_ref().and_then(|manifest| manifest.license.clone());
         package.licenses.extend(license);
         package
     }
@@ -128,11 +116,7 @@ impl Coordinates {
                 is_token(&value).then_some(value)
             })
         };
-        Some(Self {
-            group: value("groupId")?,
-            artifact: value("artifactId")?,
-            version: value("version")?,
-        })
+        Some(Self { group: value("groupId")?, artifact: value("artifactId")?, version: value("version")? })
     }
 
     fn package(&self, evidence: Evidence) -> Package {
@@ -157,10 +141,7 @@ fn fits(stem: &str, artifact: &str) -> bool {
         rest.is_empty() || version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
     });
     // OSGi and GlassFish put the group before the artifact.
-    let is_back = name
-        .artifact
-        .strip_suffix(artifact)
-        .is_some_and(|front| front.ends_with('.'));
+    let is_back = name.artifact.strip_suffix(artifact).is_some_and(|front| front.ends_with('.'));
     !artifact.is_empty() && (name.artifact == artifact || is_front || is_back)
 }
 
@@ -192,15 +173,9 @@ fn last_part(name: &str) -> &str {
 
 /// The version by the manifest: the implementation's own, the bundle's, at last the specification's.
 fn stated_version(manifest: &Manifest) -> Option<&str> {
-    let stated = [
-        &manifest.implementation_version,
-        &manifest.bundle_version,
-        &manifest.specification_version,
-    ];
-    let mut words = stated
-        .into_iter()
-        .flatten()
-        .filter_map(|text| text.split_whitespace().next());
+    let stated =
+        [&manifest.implementation_version, &manifest.bundle_version, &manifest.specification_version];
+    let mut words = stated.into_iter().flatten().filter_map(|text| text.split_whitespace().next());
     words.find(|word| is_token(word) && word.contains(|c: char| c.is_ascii_digit()))
 }
 
@@ -210,11 +185,7 @@ fn group_hint(manifest: &Manifest, artifact: &str) -> Option<String> {
         let name = manifest.symbolic_name.as_deref()?;
         let (front, last) = name.rsplit_once('.')?;
         // A bundle is often named by its group alone.
-        Some(if last == artifact || artifact.ends_with(last) {
-            front
-        } else {
-            name
-        })
+        Some(if last == artifact || artifact.ends_with(last) { front } else { name })
     };
     let hint = manifest.vendor_id.as_deref().or_else(from_name)?;
     is_token(hint).then(|| hint.to_owned())

@@ -34,11 +34,7 @@ impl<'a> FileName<'a> {
         let length = |segments: &[&str]| segments.iter().map(|segment| segment.len() + 1).sum::<usize>();
         let start = length(&segments[..first]);
         let version = &stem[start..start + length(&segments[first..end]) - 1];
-        Self {
-            artifact: &stem[..start - 1],
-            version: Some(version),
-        }
-        .checked(stem)
+        Self { artifact: &stem[..start - 1], version: Some(version) }.checked(stem)
     }
 
     fn bundle(stem: &'a str) -> Self {
@@ -47,30 +43,18 @@ impl<'a> FileName<'a> {
             starts_with_digit(version) && version.matches('.').count() >= 2
         });
         match parts {
-            Some((artifact, version)) => Self {
-                artifact,
-                version: Some(version),
-            }
-            .checked(stem),
-            None => Self {
-                artifact: stem,
-                version: None,
-            },
+            Some((artifact, version)) => Self { artifact, version: Some(version) }.checked(stem),
+            None => Self { artifact: stem, version: None },
         }
     }
 
     /// The same, if it is made of the characters that names and versions have.
     fn checked(self, stem: &'a str) -> Self {
-        let is_version = |text: &str| {
-            text.bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".-_+~".contains(&byte))
-        };
+        let is_version =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+~".contains(&byte));
         match !self.artifact.is_empty() && self.version.is_some_and(is_version) {
             true => self,
-            false => Self {
-                artifact: stem,
-                version: None,
-            },
+            false => Self { artifact: stem, version: None },
         }
     }
 }
@@ -146,21 +130,13 @@ mod tests {
             ("x-1.1.3.redhat-2", "x", Some("1.1.3.redhat-2")),
             ("x-1.0-20240101.120000-3", "x", Some("1.0-20240101.120000-3")),
             ("x-1.0-SNAPSHOT", "x", Some("1.0-SNAPSHOT")),
-            (
-                "netty-epoll-4.1.50.Final-linux-x86_64",
-                "netty-epoll",
-                Some("4.1.50.Final"),
-            ),
+            ("netty-epoll-4.1.50.Final-linux-x86_64", "netty-epoll", Some("4.1.50.Final")),
             ("json-lib-2.4-jdk15", "json-lib", Some("2.4")),
             ("bcprov-jdk15on-1.70", "bcprov-jdk15on", Some("1.70")),
             ("akka-actor_2.13-2.6.10", "akka-actor_2.13", Some("2.6.10")),
             ("app-1.0-jar-with-dependencies", "app", Some("1.0")),
             ("javax.inject-1", "javax.inject", Some("1")),
-            (
-                "org.eclipse.osgi_3.16.0.v2020",
-                "org.eclipse.osgi",
-                Some("3.16.0.v2020"),
-            ),
+            ("org.eclipse.osgi_3.16.0.v2020", "org.eclipse.osgi", Some("3.16.0.v2020")),
             ("scalatest_2.13", "scalatest_2.13", None),
             ("spring-boot-app", "spring-boot-app", None),
             ("1.0", "1.0", None),

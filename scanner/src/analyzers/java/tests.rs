@@ -27,17 +27,11 @@ fn zip(entries: &[(&str, &[u8])], options: SimpleFileOptions) -> Vec<u8> {
 }
 
 fn deflated(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    zip(
-        entries,
-        SimpleFileOptions::default().compression_method(CompressionMethod::Deflated),
-    )
+    zip(entries, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated))
 }
 
 fn stored(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    zip(
-        entries,
-        SimpleFileOptions::default().compression_method(CompressionMethod::Stored),
-    )
+    zip(entries, SimpleFileOptions::default().compression_method(CompressionMethod::Stored))
 }
 
 fn jar() -> Vec<u8> {
@@ -45,11 +39,7 @@ fn jar() -> Vec<u8> {
 }
 
 fn analyze_within(path: &str, content: &[u8], limits: &Limits) -> Found {
-    let file = CapturedFile {
-        path,
-        mode: 0o644,
-        content,
-    };
+    let file = CapturedFile { path, mode: 0o644, content };
     Java.analyze(&file, limits)
 }
 
@@ -63,11 +53,7 @@ fn lines(found: &Found) -> Vec<String> {
 }
 
 fn check(path: &str, content: &[u8], expected: &[&str]) {
-    assert_eq!(
-        lines(&analyze_within(path, content, &Limits::default())),
-        expected,
-        "{path}"
-    );
+    assert_eq!(lines(&analyze_within(path, content, &Limits::default())), expected, "{path}");
 }
 
 #[test]
@@ -93,10 +79,7 @@ fn stored_deflated_prefixed_and_zip64_archives_are_read() {
 fn zip64_end_records_are_followed() {
     let mut content = jar();
     let end = content.len() - END_SIZE;
-    let (size, offset) = (
-        content[end + 12..end + 16].to_vec(),
-        content[end + 16..end + 20].to_vec(),
-    );
+    let (size, offset) = (content[end + 12..end + 16].to_vec(), content[end + 16..end + 20].to_vec());
     let place = end as u64;
     let mut record = b"PK\x06\x06".to_vec();
     record.extend(44_u64.to_le_bytes());
@@ -110,11 +93,7 @@ fn zip64_end_records_are_followed() {
     content[end + 8..end + 20].fill(0xff);
     content.splice(end..end, record);
     check("a.jar", &content, &["pkg:maven/g/a@1.0"]);
-    check(
-        "a.jar",
-        &[&b"#!/bin/sh\n"[..], &content].concat(),
-        &["pkg:maven/g/a@1.0"],
-    );
+    check("a.jar", &[&b"#!/bin/sh\n"[..], &content].concat(), &["pkg:maven/g/a@1.0"]);
 }
 
 const END_SIZE: usize = 22;
@@ -125,10 +104,8 @@ fn nested_archives_carry_their_inner_path() {
         "META-INF/maven/org.apache.logging.log4j/log4j-core/pom.properties",
         &properties("org.apache.logging.log4j", "log4j-core", "2.14.1"),
     )]);
-    let library = deflated(&[
-        ("lib/log4j-core-2.14.1.jar", &log4j),
-        (MANIFEST, b"Implementation-Version: 3\n\n"),
-    ]);
+    let library =
+        deflated(&[("lib/log4j-core-2.14.1.jar", &log4j), (MANIFEST, b"Implementation-Version: 3\n\n")]);
     let app = stored(&[("BOOT-INF/lib/library-3.jar", &library), ("A.class", b"")]);
     check(
         "app.jar",
@@ -144,15 +121,10 @@ fn nested_archives_carry_their_inner_path() {
 
 #[test]
 fn thirty_shaded_poms_are_thirty_packages() {
-    let names: Vec<String> = (0..30)
-        .map(|i| format!("META-INF/maven/g/a{i}/pom.properties"))
-        .collect();
+    let names: Vec<String> = (0..30).map(|i| format!("META-INF/maven/g/a{i}/pom.properties")).collect();
     let contents: Vec<Vec<u8>> = (0..30).map(|i| properties("g", &format!("a{i}"), "1")).collect();
-    let entries: Vec<(&str, &[u8])> = names
-        .iter()
-        .map(String::as_str)
-        .zip(contents.iter().map(Vec::as_slice))
-        .collect();
+    let entries: Vec<(&str, &[u8])> =
+        names.iter().map(String::as_str).zip(contents.iter().map(Vec::as_slice)).collect();
     let found = analyze_within("a7-1.jar", &deflated(&entries), &Limits::default());
     assert_eq!(found.packages.len(), 30);
     assert_eq!(lines(&found)[0], "pkg:maven/g/a7@1");
@@ -161,12 +133,7 @@ fn thirty_shaded_poms_are_thirty_packages() {
 #[test]
 fn what_is_no_java_archive_is_passed_over() {
     let wants = |path: &str| {
-        let candidate = Candidate {
-            path: path.as_bytes(),
-            size: 100,
-            mode: 0,
-            head: b"PK\x03\x04",
-        };
+        let candidate = Candidate { path: path.as_bytes(), size: 100, mode: 0, head: b"PK\x03\x04" };
         Java.wants(&candidate)
     };
     for (path, expected) in [
@@ -219,11 +186,7 @@ fn i4_two_views_of_one_archive_are_a_problem() {
     resized[18] ^= 1;
     check("a.jar", &resized, &["pkg:maven/g/a@1.0", "zip-view-mismatch"]);
     // An archive in front of the archive: readers from the front see the first.
-    let doubled = [
-        stored(&[(POM, &properties("evil", "b", "6"))]),
-        stored(&[(POM, &content)]),
-    ]
-    .concat();
+    let doubled = [stored(&[(POM, &properties("evil", "b", "6"))]), stored(&[(POM, &content)])].concat();
     check("a.jar", &doubled, &["pkg:maven/g/a@1.0", "zip-view-mismatch"]);
     // An entry that the directory keeps quiet about.
     let mut hidden = stored(&[(POM, &content), ("b.txt", b"b")]);
@@ -253,11 +216,7 @@ fn i7_every_budget_stops_an_archive_and_says_so() {
     let bomb = deflated(&[("lib/b.jar", &vec![0; 4 << 20])]);
     let many: Vec<String> = (0..50).map(|i| format!("f{i}")).collect();
     let many: Vec<(&str, &[u8])> = many.iter().map(|name| (name.as_str(), &b""[..])).collect();
-    let small = Limits {
-        archive_bytes: 1 << 20,
-        archive_entries: 20,
-        ..Limits::default()
-    };
+    let small = Limits { archive_bytes: 1 << 20, archive_entries: 20, ..Limits::default() };
     for (content, limits) in [
         (nest(6), Limits::default()),
         (bomb, small.clone()),
@@ -268,10 +227,7 @@ fn i7_every_budget_stops_an_archive_and_says_so() {
         assert_eq!(lines(&found), ["limit-exceeded"]);
     }
     let found = analyze_within("a.jar", &nest(5), &Limits::default());
-    assert_eq!(
-        lines(&found),
-        ["pkg:maven/g/a@1.0 in n.jar!/n.jar!/n.jar!/n.jar!/n.jar"]
-    );
+    assert_eq!(lines(&found), ["pkg:maven/g/a@1.0 in n.jar!/n.jar!/n.jar!/n.jar!/n.jar"]);
 }
 
 #[test]
@@ -289,18 +245,10 @@ fn i7_entries_that_share_their_bytes_are_bounded() {
     content.extend(1000_u16.to_le_bytes());
     content.extend((directory.len() as u32).to_le_bytes());
     content.extend(&end[16..]);
-    let limits = Limits {
-        archive_bytes: 1 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits { archive_bytes: 1 << 20, ..Limits::default() };
     let found = analyze_within("a.jar", &content, &limits);
     assert!(found.packages.len() < 110, "{}", found.packages.len());
-    assert!(
-        found
-            .problems
-            .iter()
-            .any(|problem| problem.kind == ProblemKind::LimitExceeded)
-    );
+    assert!(found.problems.iter().any(|problem| problem.kind == ProblemKind::LimitExceeded));
     assert!(found.problems.len() <= MOST_PROBLEMS);
 }
 

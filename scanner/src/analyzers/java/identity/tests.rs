@@ -7,11 +7,7 @@ use super::*;
 
 fn pom(text: &str) -> Coordinates {
     let parts: Vec<&str> = text.split(':').collect();
-    Coordinates {
-        group: parts[0].to_owned(),
-        artifact: parts[1].to_owned(),
-        version: parts[2].to_owned(),
-    }
+    Coordinates { group: parts[0].to_owned(), artifact: parts[1].to_owned(), version: parts[2].to_owned() }
 }
 
 fn facts(stem: &str, poms: &[&str], manifest: &str) -> Facts {
@@ -41,33 +37,21 @@ fn check(facts: Facts, expected: &[&str]) {
 #[test]
 fn its_own_pom_is_told_from_shaded_ones() {
     check(facts("a-1.0", &["g:a:1.0"], ""), &["pkg:maven/g/a@1.0 Installed"]);
-    check(
-        facts("renamed", &["g:a:1.0"], ""),
-        &["pkg:maven/g/a@1.0 Installed"],
-    );
-    check(
-        facts("other-1.0", &["g:a:1.0"], ""),
-        &["pkg:maven/g/a@1.0 Installed"],
-    );
+    check(facts("renamed", &["g:a:1.0"], ""), &["pkg:maven/g/a@1.0 Installed"]);
+    check(facts("other-1.0", &["g:a:1.0"], ""), &["pkg:maven/g/a@1.0 Installed"]);
     check(
         facts("app-2.0", &["g:lib:1.0", "h:app:2.0"], ""),
         &["pkg:maven/h/app@2.0 Installed", "pkg:maven/g/lib@1.0 Embedded"],
     );
     check(
         facts("log4j-core-2.17.1", &["g:log4j:9", "g:log4j-core:2.17.1"], ""),
-        &[
-            "pkg:maven/g/log4j-core@2.17.1 Installed",
-            "pkg:maven/g/log4j@9 Embedded",
-        ],
+        &["pkg:maven/g/log4j-core@2.17.1 Installed", "pkg:maven/g/log4j@9 Embedded"],
     );
     check(
         facts("shadow-3.0", &["g:lib:1.0"], ""),
         &["pkg:maven/shadow@3.0 Installed", "pkg:maven/g/lib@1.0 Embedded"],
     );
-    check(
-        facts("app", &["g:a:1", "g:b:2"], ""),
-        &["pkg:maven/g/a@1 Embedded", "pkg:maven/g/b@2 Embedded"],
-    );
+    check(facts("app", &["g:a:1", "g:b:2"], ""), &["pkg:maven/g/a@1 Embedded", "pkg:maven/g/b@2 Embedded"]);
 }
 
 #[test]
@@ -82,26 +66,15 @@ fn the_file_name_is_believed_before_the_manifest() {
         &["pkg:maven/commons-lang3@3.9.0 Installed by org.apache.commons"],
     );
     check(
-        facts(
-            "app",
-            &[],
-            "Implementation-Title: real-name\nImplementation-Version: 1.0 (r7)\n",
-        ),
+        facts("app", &[], "Implementation-Title: real-name\nImplementation-Version: 1.0 (r7)\n"),
         &["pkg:maven/real-name@1.0 Installed"],
     );
     check(
-        facts(
-            "x-1.0",
-            &[],
-            "Implementation-Vendor-Id: org.x\nBundle-SymbolicName: a.b\n",
-        ),
+        facts("x-1.0", &[], "Implementation-Vendor-Id: org.x\nBundle-SymbolicName: a.b\n"),
         &["pkg:maven/x@1.0 Installed by org.x"],
     );
     check(facts("nameless", &[], ""), &["pkg:maven/nameless Unmatched"]);
-    check(
-        facts("nameless", &[], "Bundle-Version: unknown\n"),
-        &["pkg:maven/nameless Unmatched"],
-    );
+    check(facts("nameless", &[], "Bundle-Version: unknown\n"), &["pkg:maven/nameless Unmatched"]);
 }
 
 #[test]
@@ -114,25 +87,16 @@ fn the_directory_of_a_pom_states_the_group() {
 #[test]
 fn jenkins_plugins_name_themselves() {
     let manifest = "Short-Name: git\nPlugin-Version: 4.8.3 (private)\n";
-    check(
-        facts("git", &[], manifest),
-        &["pkg:maven/org.jenkins-ci.plugins/git@4.8.3 Installed"],
-    );
+    check(facts("git", &[], manifest), &["pkg:maven/org.jenkins-ci.plugins/git@4.8.3 Installed"]);
     let manifest = format!("{manifest}Group-Id: io.jenkins.plugins\n");
-    check(
-        facts("git", &[], &manifest),
-        &["pkg:maven/io.jenkins.plugins/git@4.8.3 Installed"],
-    );
+    check(facts("git", &[], &manifest), &["pkg:maven/io.jenkins.plugins/git@4.8.3 Installed"]);
 }
 
 #[test]
 fn only_whole_coordinates_are_coordinates() {
     for (text, expected) in [
         ("#c\nversion=1.0\ngroupId=g\nartifactId=a\n", Some("g:a:1.0")),
-        (
-            " groupId = g\r\nartifactId: a\r\nversion=1\\:0\r\n",
-            Some("g:a:1:0"),
-        ),
+        (" groupId = g\r\nartifactId: a\r\nversion=1\\:0\r\n", Some("g:a:1:0")),
         ("groupId=g\nartifactId=a\n", None),
         ("groupId=g\nartifactId=a\nversion=${v}\n", None),
         ("groupId=g\nartifactId=a b\nversion=1\n", None),
