@@ -128,7 +128,10 @@ impl File {
             table.retain_in::<&[u8], _>(first.as_slice()..end.as_slice(), |_, _| false)?;
             table.insert(verdict_key(digest, REVISIONS).as_slice(), revisions.as_bytes())?;
             for (verdict, bytes) in verdicts.iter().zip(&encoded) {
-                table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
+                table.insert(
+                    verdict_key(digest, verdict.policy.as_str()).as_slice(),
+                    bytes.as_slice(),
+                )?;
             }
             pending::clear(transaction, digest)
         })
@@ -144,7 +147,10 @@ impl File {
             for (verdict, bytes) in verdicts.iter().zip(&encoded) {
                 let theirs = record::revisions_text(&verdict.revisions).into_bytes();
                 if stored.as_ref() == Some(&theirs) {
-                    table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
+                    table.insert(
+                        verdict_key(digest, verdict.policy.as_str()).as_slice(),
+                        bytes.as_slice(),
+                    )?;
                     replaced += 1;
                 }
             }
@@ -202,6 +208,16 @@ impl File {
 
     pub(super) fn ping(&self) -> Result<(), StoreError> {
         self.read(|transaction| transaction.open_table(ABOUT).map(drop).map_err(redb::Error::from))
+    }
+
+    /// How many markers there are, and how many entries in the order of their expiry.
+    #[cfg(test)]
+    pub(super) fn count_pending(&self) -> Result<(u64, u64), StoreError> {
+        use redb::ReadableTableMetadata as _;
+        self.read(|transaction| {
+            let markers = transaction.open_table(pending::PENDING)?.len()?;
+            Ok((markers, transaction.open_table(pending::EXPIRIES)?.len()?))
+        })
     }
 
     fn read<T>(
