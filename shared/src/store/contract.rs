@@ -3,11 +3,11 @@
 //! A backend's tests say how to open it, by two handles that share what is stored, and name the rest with
 //! [`every_promise!`].
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tempfile::TempDir;
 
 use super::{Acquired, Lease, Leases, VerdictStore};
 use crate::model::digest::Digest;
@@ -28,8 +28,8 @@ impl<T: VerdictStore + Leases> Store for T {}
 pub(super) struct Stores {
     pub(super) one: Arc<dyn Store>,
     pub(super) other: Arc<dyn Store>,
-    /// What must live as long as the handles: a directory, a server.
-    pub(super) ground: Box<dyn Any + Send + Sync>,
+    /// Where an embedded one lives; gone when the handles are.
+    pub(super) _directory: Option<TempDir>,
 }
 
 /// Calls `$with!` with every promise, preceded by what else it was given.

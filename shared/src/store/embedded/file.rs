@@ -12,7 +12,8 @@
 //! Everything here blocks.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
 use redb::{
@@ -39,19 +40,23 @@ const REVISIONS: &str = "@revisions";
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// An open file.
+/// A file that is open, and is opened again after the disk failed: redb itself stays closed from then on.
 pub(super) struct File {
-    database: Database,
+    /// `None` while the disk does not even let it be opened.
+    database: RwLock<Option<Database>>,
+    path: PathBuf,
     place: String,
 }
 
 impl File {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let place = path.display().to_string();
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = builder.create(path).map_err(|error| unusable(&place, &error))?;
-        let file = Self { database, place };
+        let database = database_at(path).map_err(|error| unusable(&place, &error))?;
+        let file = Self {
+            database: RwLock::new(Some(database)),
+            path: path.to_owned(),
+            place,
+        };
         let format = file.write(|transaction| {
             let mut about = transaction.open_table(ABOUT)?;
             let found = about.get(&b"format"[..])?.map(|format| format.value());
@@ -224,25 +229,45 @@ impl File {
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let transaction = self.database.begin_read().map_err(redb::Error::from);
-        transaction
-            .and_then(|transaction| work(&transaction))
-            .map_err(|error| self.failed(error))
+        self.with(|database| work(&database.begin_read()?))
     }
 
     fn write<T>(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let written = || -> Result<T, redb::Error> {
-            let mut transaction = self.database.begin_write()?;
+        self.with(|database| {
+            let mut transaction = database.begin_write()?;
             // Costs a little at each commit; without it the first start after a crash reads the whole file.
             transaction.set_quick_repair(true);
             let value = work(&transaction)?;
             transaction.commit()?;
             Ok(value)
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let done = match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(database) => work(database),
+            None => Err(redb::Error::DatabaseClosed),
         };
-        written().map_err(|error| self.failed(error))
+        done.map_err(|error| {
+            if is_disk_failure(&error) {
+                self.open_again();
+            }
+            self.failed(error)
+        })
+    }
+
+    /// For the next operation: this one has failed.
+    fn open_again(&self) {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // The lock on the file must be given back before it can be taken again.
+        *database = None;
+        match database_at(&self.path) {
+            Ok(opened) => *database = Some(opened),
+            Err(error) => tracing::error!(place = self.place, %error, "store cannot be opened again"),
+        }
     }
 
     fn encoded(&self, verdicts: &[Verdict]) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -261,9 +286,9 @@ impl File {
 
     fn failed(&self, error: redb::Error) -> StoreError {
         match error {
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Refused {
+            redb::Error::Io(error) if is_no_room(&error) => StoreError::Refused {
                 place: self.place.clone(),
-                reason: "the disk is full".to_owned(),
+                reason: format!("no room on the disk: {error}"),
             },
             error => StoreError::Unavailable {
                 place: self.place.clone(),
@@ -271,6 +296,25 @@ impl File {
             },
         }
     }
+}
+
+fn database_at(path: &Path) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+}
+
+/// After these redb refuses every further transaction, whether or not the disk has recovered.
+fn is_disk_failure(error: &redb::Error) -> bool {
+    matches!(
+        error,
+        redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed
+    )
+}
+
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 fn verdict_key(digest: &Digest, policy: &str) -> Vec<u8> {

@@ -1,15 +1,16 @@
 //! The contract on a file, and what only a file promises.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::model::sample;
+use crate::model::verdict::Outcome;
 use crate::store::contract::{
-    self, LONG, Stores, as_tests, every_promise, fresh_digest, hold_for, know, known, pending_for,
+    self, LONG, Stores, as_tests, eventually, every_promise, fresh_digest, hold_for, know, known, pending_for,
 };
 
 fn store_in(directory: &TempDir) -> Arc<EmbeddedStore> {
@@ -22,7 +23,7 @@ async fn open() -> Stores {
     Stores {
         one: store.clone(),
         other: store,
-        ground: Box::new(directory),
+        _directory: Some(directory),
     }
 }
 
@@ -100,67 +101,103 @@ async fn expired_markers_do_not_pile_up() {
     assert_eq!(known(&*store, &kept, "default").await, Lookup::Pending(marker));
 }
 
-/// Stores until it is killed; run by the test below as a process of its own.
+/// What the two tests below run in a process of its own; by itself it does nothing.
 #[tokio::test]
-async fn writes_until_killed() {
-    let Some(path) = std::env::var_os("TIDEWAITER_TEST_WRITE_UNTIL_KILLED") else {
+async fn stores_in_another_process() {
+    let Some(path) = std::env::var_os("TIDEWAITER_TEST_STORE_IN") else {
         return;
     };
     let store = EmbeddedStore::open(Path::new(&path)).unwrap();
     for number in 0_u32.. {
         let digest = Digest::of(&number.to_be_bytes());
-        know(&store, &digest, &["default"]).await;
-        println!("stored {number}");
+        let lease = hold_for(&store, &digest, LONG).await;
+        let report = sample::report(&digest);
+        let verdict = sample::verdict(&report, "default", Outcome::Pass);
+        match store.store(&report, &[verdict], &lease).await {
+            Ok(()) => println!("stored {number}"),
+            Err(error) => return works_again_with_room(&store, number, &error).await,
+        }
     }
+}
+
+/// Lifts the limit that the test set and expects the same store to go on.
+async fn works_again_with_room(store: &EmbeddedStore, stored: u32, error: &StoreError) {
+    assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
+    let pid = std::process::id().to_string();
+    let lifted = Command::new("prlimit")
+        .args(["--fsize=unlimited", "--pid", &pid])
+        .status();
+    assert!(lifted.unwrap().success());
+    let again = fresh_digest();
+    eventually("a store that goes on", async || {
+        store.mark_pending(&again, pending_for(60_000)).await.ok()
+    })
+    .await;
+    assert_stored(store, stored).await;
+    know(store, &again, &["default"]).await;
+    println!("went on after {stored}");
+}
+
+async fn assert_stored(store: &EmbeddedStore, count: u32) {
+    let digests: Vec<Digest> = (0..count)
+        .map(|number| Digest::of(&number.to_be_bytes()))
+        .collect();
+    let lookups = store.lookup(&digests, &sample::policy("default")).await.unwrap();
+    let known = lookups
+        .iter()
+        .filter(|lookup| matches!(lookup, Lookup::Known(_)))
+        .count();
+    assert_eq!(known, digests.len());
+}
+
+/// A process that stores in `path`, started by a shell after `preparation`.
+fn storing_process(path: &Path, preparation: &str) -> std::process::Child {
+    let this = std::env::current_exe().unwrap();
+    Command::new("sh")
+        .args(["-c", &format!("{preparation} exec \"$0\" \"$@\"")])
+        .arg(this)
+        .args([
+            "--exact",
+            "store::embedded::tests::stores_in_another_process",
+            "--nocapture",
+        ])
+        .env("TIDEWAITER_TEST_STORE_IN", path)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 #[tokio::test]
 async fn what_was_stored_survives_kill_9() {
-    use std::io::BufRead as _;
-
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.redb");
-    let mut writer = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "store::embedded::tests::writes_until_killed",
-            "--nocapture",
-        ])
-        .env("TIDEWAITER_TEST_WRITE_UNTIL_KILLED", &path)
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = std::io::BufReader::new(writer.stdout.take().unwrap()).lines();
-    let count = |line: String| {
-        line.rsplit_once("stored ")
-            .and_then(|(_, number)| number.parse::<u32>().ok())
+    let mut writer = storing_process(&path, "");
+    let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+    let number = |line: String| {
+        let (_, number) = line.rsplit_once("stored ")?;
+        number.parse::<u32>().ok()
     };
-    let mut last = lines
-        .by_ref()
-        .map_while(Result::ok)
-        .filter_map(count)
-        .find(|number| *number == 20)
-        .expect("it stores");
+    let mut said = lines.by_ref().map_while(Result::ok).filter_map(number);
+    let twentieth = said.find(|number| *number == 20).expect("it stores");
     writer.kill().unwrap();
     writer.wait().unwrap();
     // What it said before the signal arrived counts too.
-    last = lines
-        .map_while(Result::ok)
-        .filter_map(count)
-        .last()
-        .unwrap_or(last);
+    let last = lines.map_while(Result::ok).filter_map(number).last();
 
     let store = EmbeddedStore::open(&path).unwrap();
-    let digests: Vec<Digest> = (0..=last)
-        .map(|number| Digest::of(&number.to_be_bytes()))
-        .collect();
-    let lookups = store.lookup(&digests, &sample::policy("default")).await.unwrap();
+    assert_stored(&store, last.unwrap_or(twentieth) + 1).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_the_store_goes_on_once_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    // A limit on the file's size stands for the full disk; without the trap its signal would kill.
+    let writer = storing_process(&path, "trap '' XFSZ; ulimit -S -f 4000;");
+    let output = writer.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
     assert!(
-        lookups.iter().all(|lookup| matches!(lookup, Lookup::Known(_))),
-        "{last}"
+        output.status.success() && said.contains("went on after"),
+        "{said}"
     );
-    tokio::time::timeout(Duration::from_secs(5), store.ping())
-        .await
-        .unwrap()
-        .unwrap();
 }
