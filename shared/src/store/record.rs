@@ -65,7 +65,10 @@ impl RecordError {
 
 /// The bytes of a report. Fails only if it is larger than what could be read back.
 pub(super) fn encode_report(report: &Report) -> Result<Vec<u8>, RecordError> {
-    let encoder = zstd::Encoder::new(vec![REPORT_VERSION], ZSTD_LEVEL).map_err(RecordError::Compression)?;
+    let mut encoder =
+        zstd::Encoder::new(vec![REPORT_VERSION], ZSTD_LEVEL).map_err(RecordError::Compression)?;
+    // A damaged report must not be read as another one.
+    encoder.include_checksum(true).map_err(RecordError::Compression)?;
     // JSON is written a few bytes at a time, and each write to the compressor has a price.
     let mut bounded = Bounded { inner: BufWriter::with_capacity(1 << 16, encoder), room: LARGEST_REPORT };
     match serde_json::to_writer(&mut bounded, report) {

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
-use redis::{Pipeline, RedisResult, ScriptInvocation, Value, from_redis_value};
+use redis::{RedisResult, ScriptInvocation};
 use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::measure::{Backend, passed_over};
+use super::measure::Backend;
 use super::record::{self, MOST_SIGHTINGS};
 use super::watchers::Watchers;
 use super::{Lease, Sighting, StoreError, VerdictStore, Watch};
@@ -27,6 +26,7 @@ mod dialer;
 mod keys;
 mod leases;
 mod line;
+mod lookup;
 mod news;
 mod scripts;
 
@@ -63,13 +63,6 @@ pub struct RedisStore {
     _listener: AbortOnDropHandle<()>,
 }
 
-/// What one digest's part of a look-up found.
-struct Looked {
-    lookup: Lookup,
-    /// The verdicts have spent half of their time: somebody still wants them, so let them live on.
-    keep: bool,
-}
-
 impl RedisStore {
     /// Checks the configuration and that the server answers.
     ///
@@ -88,77 +81,6 @@ impl RedisStore {
         let watchers = Arc::new(Watchers::new());
         let listener = news::listen(dialer()?, keys.news(), Arc::clone(&watchers), config.timeout);
         Ok(Self { config, keys, scripts: Scripts::new(), quick, bulk, watchers, _listener: listener })
-    }
-
-    async fn look(&self, digests: &[Digest], policy: &PolicyName) -> Result<Vec<Lookup>, StoreError> {
-        if digests.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ask = |digests: &[Digest]| {
-            let mut pipeline = redis::pipe();
-            for digest in digests {
-                pipeline
-                    .hmget(self.keys.verdict(digest), &[policy.as_str(), keys::UNTIL])
-                    .get(self.keys.pending(digest));
-            }
-            pipeline
-        };
-        let whole = ask(digests);
-        let parts: Vec<Pipeline> = digests.iter().map(|digest| ask(std::slice::from_ref(digest))).collect();
-        let answered = self.quick.run(|connection| ask_all(connection, &whole, &parts)).await?;
-        let now_ms = jiff::Timestamp::now().as_millisecond();
-        let mut answers = answered.into_iter();
-        let mut lookups = Vec::with_capacity(digests.len());
-        let mut kept = Vec::new();
-        for digest in digests {
-            let (verdict, pending) = (answers.next(), answers.next());
-            let looked = self.looked(digest, verdict, pending, now_ms);
-            if looked.keep {
-                kept.push(digest);
-            }
-            lookups.push(looked.lookup);
-        }
-        try_join_all(kept.into_iter().map(|digest| self.keep(digest, now_ms))).await?;
-        Ok(lookups)
-    }
-
-    /// A value that cannot be read counts as absent, so that the digest is scanned again.
-    fn looked(&self, digest: &Digest, verdict: Option<Value>, pending: Option<Value>, now_ms: i64) -> Looked {
-        let fields = verdict.map(from_redis_value::<(Option<Vec<u8>>, Option<i64>)>);
-        if let Some(Ok((Some(bytes), until))) = fields {
-            match record::decode_verdict(digest, &bytes) {
-                Ok(verdict) => {
-                    let half = i64::try_from(self.config.verdict_ttl.as_millis() / 2).unwrap_or(i64::MAX);
-                    return Looked {
-                        lookup: Lookup::Known(Box::new(verdict)),
-                        keep: until.is_none_or(|until| until.saturating_sub(now_ms) < half),
-                    };
-                }
-                Err(error) => passed_over("verdict", digest, &error),
-            }
-        }
-        let marker = pending.map(from_redis_value::<Option<Vec<u8>>>);
-        let lookup = match marker {
-            Some(Ok(Some(bytes))) => match record::decode_pending(&bytes) {
-                Ok(pending) => Lookup::Pending(pending),
-                Err(error) => {
-                    passed_over("pending", digest, &error);
-                    Lookup::Unknown
-                }
-            },
-            Some(Ok(None) | Err(_)) | None => Lookup::Unknown,
-        };
-        Looked { lookup, keep: false }
-    }
-
-    async fn keep(&self, digest: &Digest, now_ms: i64) -> Result<(), StoreError> {
-        let mut keep = call(&self.scripts.keep, &[self.keys.verdict(digest)]);
-        keep.arg(millis(self.config.verdict_ttl)).arg(self.verdicts_until(now_ms));
-        self.quick.run(|connection| invoke(connection, &keep)).await
-    }
-
-    fn verdicts_until(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_add_unsigned(millis(self.config.verdict_ttl))
     }
 
     async fn put(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
@@ -184,11 +106,17 @@ impl RedisStore {
             .arg(keys::UNTIL)
             .arg(self.verdicts_until(jiff::Timestamp::now().as_millisecond()));
         for verdict in verdicts {
-            store.arg(verdict.policy.as_str()).arg(self.encoded_verdict(verdict)?);
+            store
+                .arg(verdict.policy.as_str())
+                .arg(self.encoded_verdict(verdict)?);
         }
         let held: bool = self.bulk.run(|connection| invoke(connection, &store)).await?;
         // The lease of another digest is none of this one's owners.
-        if held { Ok(()) } else { Err(StoreError::LeaseLost(digest.clone())) }
+        if held {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost(digest.clone()))
+        }
     }
 
     async fn derive(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
@@ -205,7 +133,9 @@ impl RedisStore {
 
     async fn fetch(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
         let mut read = redis::cmd("GETEX");
-        read.arg(self.keys.report(digest)).arg("PX").arg(millis(self.config.report_ttl));
+        read.arg(self.keys.report(digest))
+            .arg("PX")
+            .arg(millis(self.config.report_ttl));
         let read = &read;
         let bytes: Option<Vec<u8>> =
             self.bulk.run(|mut connection| async move { read.query_async(&mut connection).await }).await?;
@@ -252,7 +182,9 @@ impl RedisStore {
     async fn encoded(&self, report: &Report) -> Result<Vec<u8>, StoreError> {
         let report = report.clone();
         let encoded = spawn_blocking(move || record::encode_report(&report)).await;
-        encoded.map_err(|error| self.died(error))?.map_err(|error| self.refused(&error))
+        encoded
+            .map_err(|error| self.died(error))?
+            .map_err(|error| self.refused(&error))
     }
 
     fn encoded_verdict(&self, verdict: &Verdict) -> Result<Vec<u8>, StoreError> {
@@ -271,24 +203,6 @@ impl RedisStore {
     }
 }
 
-/// One pipeline for all, or in a cluster, where a pipeline may not leave its slot, all of them at once.
-async fn ask_all(
-    mut connection: Connection,
-    whole: &Pipeline,
-    parts: &[Pipeline],
-) -> RedisResult<Vec<Value>> {
-    match connection {
-        Connection::One(_) => whole.query_async(&mut connection).await,
-        Connection::Cluster(_) => {
-            let asked = parts.iter().map(|part| {
-                let mut connection = connection.clone();
-                async move { part.query_async::<Vec<Value>>(&mut connection).await }
-            });
-            try_join_all(asked).await.map(|answers| answers.concat())
-        }
-    }
-}
-
 async fn invoke<T: redis::FromRedisValue>(
     mut connection: Connection,
     call: &ScriptInvocation<'_>,
@@ -302,21 +216,29 @@ async fn ping(mut connection: Connection) -> RedisResult<()> {
 
 /// Milliseconds, at least one: Redis refuses to let a key live for none.
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 52)
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, 1 << 52)
 }
 
 #[async_trait]
 impl VerdictStore for RedisStore {
     async fn lookup(&self, digests: &[Digest], policy: &PolicyName) -> Result<Vec<Lookup>, StoreError> {
-        Backend::Redis.measured("lookup", self.look(digests, policy)).await
+        Backend::Redis
+            .measured("lookup", self.look(digests, policy))
+            .await
     }
 
     async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
-        Backend::Redis.measured("store", self.put(report, verdicts, lease)).await
+        Backend::Redis
+            .measured("store", self.put(report, verdicts, lease))
+            .await
     }
 
     async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
-        Backend::Redis.measured("restate", self.derive(digest, verdicts)).await
+        Backend::Redis
+            .measured("restate", self.derive(digest, verdicts))
+            .await
     }
 
     async fn report(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
@@ -331,7 +253,9 @@ impl VerdictStore for RedisStore {
     }
 
     async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
-        Backend::Redis.measured("record_sighting", self.note(digest, sighting)).await
+        Backend::Redis
+            .measured("record_sighting", self.note(digest, sighting))
+            .await
     }
 
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
@@ -344,6 +268,8 @@ impl VerdictStore for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         let limit = PING_LIMIT.min(self.config.timeout);
-        Backend::Redis.measured("ping", self.quick.run_within(limit, ping)).await
+        Backend::Redis
+            .measured("ping", self.quick.run_within(limit, ping))
+            .await
     }
 }

@@ -12,7 +12,8 @@
 //! Everything here blocks.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
 use redb::{
@@ -39,19 +40,23 @@ const REVISIONS: &str = "@revisions";
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// An open file.
+/// A file that is open, and is opened again after the disk failed: redb itself stays closed from then on.
 pub(super) struct File {
-    database: Database,
+    /// `None` while the disk does not even let it be opened.
+    database: RwLock<Option<Database>>,
+    path: PathBuf,
     place: String,
 }
 
 impl File {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let place = path.display().to_string();
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = builder.create(path).map_err(|error| unusable(&place, &error))?;
-        let file = Self { database, place };
+        let database = database_at(path).map_err(|error| unusable(&place, &error))?;
+        let file = Self {
+            database: RwLock::new(Some(database)),
+            path: path.to_owned(),
+            place,
+        };
         let format = file.write(|transaction| {
             let mut about = transaction.open_table(ABOUT)?;
             let found = about.get(&b"format"[..])?.map(|format| format.value());
@@ -128,7 +133,10 @@ impl File {
             table.retain_in::<&[u8], _>(first.as_slice()..end.as_slice(), |_, _| false)?;
             table.insert(verdict_key(digest, REVISIONS).as_slice(), revisions.as_bytes())?;
             for (verdict, bytes) in verdicts.iter().zip(&encoded) {
-                table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
+                table.insert(
+                    verdict_key(digest, verdict.policy.as_str()).as_slice(),
+                    bytes.as_slice(),
+                )?;
             }
             pending::clear(transaction, digest)
         })
@@ -144,8 +152,10 @@ impl File {
             for (verdict, bytes) in verdicts.iter().zip(&encoded) {
                 let theirs = record::revisions_text(&verdict.revisions).into_bytes();
                 if stored.as_ref() == Some(&theirs) {
-                    table
-                        .insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
+                    table.insert(
+                        verdict_key(digest, verdict.policy.as_str()).as_slice(),
+                        bytes.as_slice(),
+                    )?;
                     replaced += 1;
                 }
             }
@@ -201,27 +211,59 @@ impl File {
         self.read(|transaction| transaction.open_table(ABOUT).map(drop).map_err(redb::Error::from))
     }
 
+    /// How many markers there are, and how many entries in the order of their expiry.
+    #[cfg(test)]
+    pub(super) fn count_pending(&self) -> Result<(u64, u64), StoreError> {
+        use redb::ReadableTableMetadata as _;
+        self.read(|transaction| {
+            let markers = transaction.open_table(pending::PENDING)?.len()?;
+            Ok((markers, transaction.open_table(pending::EXPIRIES)?.len()?))
+        })
+    }
+
     fn read<T>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let transaction = self.database.begin_read().map_err(redb::Error::from);
-        transaction.and_then(|transaction| work(&transaction)).map_err(|error| self.failed(error))
+        self.with(|database| work(&database.begin_read()?))
     }
 
     fn write<T>(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let written = || -> Result<T, redb::Error> {
-            let mut transaction = self.database.begin_write()?;
+        self.with(|database| {
+            let mut transaction = database.begin_write()?;
             // Costs a little at each commit; without it the first start after a crash reads the whole file.
             transaction.set_quick_repair(true);
             let value = work(&transaction)?;
             transaction.commit()?;
             Ok(value)
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let done = match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(database) => work(database),
+            None => Err(redb::Error::DatabaseClosed),
         };
-        written().map_err(|error| self.failed(error))
+        done.map_err(|error| {
+            if is_disk_failure(&error) {
+                self.open_again();
+            }
+            self.failed(error)
+        })
+    }
+
+    /// For the next operation: this one has failed.
+    fn open_again(&self) {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // The lock on the file must be given back before it can be taken again.
+        *database = None;
+        match database_at(&self.path) {
+            Ok(opened) => *database = Some(opened),
+            Err(error) => tracing::error!(place = self.place, %error, "store cannot be opened again"),
+        }
     }
 
     fn encoded(&self, verdicts: &[Verdict]) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -238,12 +280,35 @@ impl File {
 
     fn failed(&self, error: redb::Error) -> StoreError {
         match error {
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
-                StoreError::Refused { place: self.place.clone(), reason: "the disk is full".to_owned() }
-            }
-            error => StoreError::Unavailable { place: self.place.clone(), source: Box::new(error) },
+            redb::Error::Io(error) if is_no_room(&error) => StoreError::Refused {
+                place: self.place.clone(),
+                reason: format!("no room on the disk: {error}"),
+            },
+            error => StoreError::Unavailable {
+                place: self.place.clone(),
+                source: Box::new(error),
+            },
         }
     }
+}
+
+fn database_at(path: &Path) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+}
+
+/// After these redb refuses every further transaction, whether or not the disk has recovered.
+fn is_disk_failure(error: &redb::Error) -> bool {
+    matches!(
+        error,
+        redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed
+    )
+}
+
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 fn verdict_key(digest: &Digest, policy: &str) -> Vec<u8> {

@@ -56,7 +56,7 @@ impl Dialer {
             Topology::Single => Ok(Self::Single(client(&config.url)?)),
             Topology::Cluster { urls } => {
                 let urls = || std::iter::once(&config.url).chain(urls);
-                let mut builder = ClusterClient::builder(urls().map(|url| url.expose_secret()))
+                let mut builder = ClusterClient::builder(urls().map(SecretString::expose_secret))
                     .connection_timeout(config.timeout)
                     .response_timeout(config.timeout);
                 if let Some(certificates) = certificates.clone() {
