@@ -219,6 +219,19 @@ mod tests {
         }
     }
 
+    /// The section as cargo-auditable 0.7 wrote it.
+    const BUILT: &[u8] = include_bytes!("../../fixtures/cargo-auditable-0.7.dep-v0");
+
+    #[test]
+    fn what_cargo_auditable_wrote_is_read() {
+        let expected = [
+            "anyhow 1.0.104 Embedded",
+            "app 0.1.0 Unmatched",
+            "itoa 1.0.19 Embedded",
+        ];
+        check(BUILT, &expected);
+    }
+
     #[test]
     fn i4_a_list_that_cannot_be_read_is_a_blocking_problem() {
         let whole = compressed(LIST.as_bytes());
@@ -264,6 +277,15 @@ mod tests {
         fn no_bytes_panic(content: Vec<u8>) {
             analyze(&content);
             check(&compressed(&content), &["analyzer-failed"]);
+        }
+
+        #[test]
+        fn no_flip_of_a_real_section_panics(position in 0..BUILT.len(), value: u8) {
+            let mut section = BUILT.to_vec();
+            section[position] = value;
+            for (_, file) in program(&section) {
+                analyze(&file);
+            }
         }
 
         #[test]

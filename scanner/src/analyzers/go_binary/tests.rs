@@ -234,6 +234,26 @@ fn a_program_without_modules_still_has_a_standard_library() {
     check(&file, &["stdlib 1.20.1 Embedded", "record-skipped"], "no modules");
 }
 
+/// The section as Go 1.26 wrote it for linux/amd64, with a module replaced by a directory.
+const BUILT: &[u8] = include_bytes!("../../../fixtures/go1.26.go.buildinfo");
+
+#[test]
+fn what_the_go_tool_wrote_is_read() {
+    let file = sample::elf(
+        Class::Elf64,
+        Order::Little,
+        &[Section::variables(".go.buildinfo", BUILT)],
+    );
+    let expected = [
+        "stdlib 1.26.8 Embedded",
+        "example.org/app (devel) Unmatched",
+        "github.com/google/uuid v1.3.0 Embedded",
+        "github.com/pkg/errors v0.9.1 Unmatched",
+        "golang.org/x/text v0.3.7 Embedded",
+    ];
+    check(&file, &expected, "Go 1.26");
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(content: Vec<u8>) {
@@ -254,6 +274,13 @@ proptest! {
     #[test]
     fn no_toolchain_version_panics(text in "go[0-9.]{0,6}(rc|beta|-X:|X:|[ ()é-]){0,4}") {
         standard_library(&text);
+    }
+
+    #[test]
+    fn no_flip_of_real_information_panics(position in 0..BUILT.len(), value: u8) {
+        let mut info = BUILT.to_vec();
+        info[position] = value;
+        analyze(&sample::elf(Class::Elf64, Order::Little, &[Section::variables(".go.buildinfo", &info)]));
     }
 
     #[test]

@@ -252,6 +252,16 @@ fn i7_entries_that_share_their_bytes_are_bounded() {
     assert!(found.problems.len() <= MOST_PROBLEMS);
 }
 
+/// A jar as Maven and its bundle plugin wrote it, from Maven Central (Apache-2.0).
+const PUBLISHED: &[u8] =
+    include_bytes!("../../../fixtures/listenablefuture-9999.0-empty-to-avoid-conflict-with-guava.jar");
+
+#[test]
+fn a_published_jar_is_known_by_its_pom() {
+    let expected = "pkg:maven/com.google.guava/listenablefuture@9999.0-empty-to-avoid-conflict-with-guava";
+    check("usr/share/java/listenablefuture.jar", PUBLISHED, &[expected]);
+}
+
 fn sample() -> Vec<u8> {
     let manifest = b"Bundle-SymbolicName: a.b.c\r\n .d\r\nBundle-Version: 1.0\r\n\r\n";
     let inner = deflated(&[(MANIFEST, manifest), (POM, &properties("g", "a", "1.0"))]);
@@ -268,12 +278,13 @@ proptest! {
 
     #[test]
     fn no_flip_panics(flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
-        let mut content = sample();
-        for (position, value) in flips {
-            let position = position.index(content.len());
-            content[position] = value;
+        for mut content in [sample(), PUBLISHED.to_vec()] {
+            for (position, value) in &flips {
+                let position = position.index(content.len());
+                content[position] = *value;
+            }
+            analyze_within("a.jar", &content, &Limits::default());
         }
-        analyze_within("a.jar", &content, &Limits::default());
     }
 
     #[test]

@@ -110,11 +110,13 @@ fn only_whole_coordinates_are_coordinates() {
 proptest! {
     #[test]
     fn no_facts_panic(stem: String, artifact: String, names in proptest::collection::vec("[a-zé.; -]{0,6}", 4)) {
-        let mut manifest = Manifest::default();
-        manifest.symbolic_name = Some(names[0].clone());
-        manifest.title = Some(names[1].clone());
-        manifest.module_name = Some(names[2].clone());
-        manifest.implementation_version = Some(names[3].clone());
+        let manifest = Manifest {
+            symbolic_name: Some(names[0].clone()),
+            title: Some(names[1].clone()),
+            module_name: Some(names[2].clone()),
+            implementation_version: Some(names[3].clone()),
+            ..Manifest::default()
+        };
         let stated = Coordinates { group: artifact.clone(), artifact, version: names[3].clone() };
         for poms in [vec![], vec![stated.clone()], vec![stated.clone(), stated]] {
             for stem in [&stem, &names[0]] {
