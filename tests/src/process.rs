@@ -39,6 +39,14 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// SIGKILL to the process and all of its session, for servers that were started with `setsid`.
+    pub fn kill_group(&mut self) -> Result<()> {
+        let group = format!("-{}", self.child.id());
+        Command::new("kill").args(["-KILL", "--", &group]).status()?;
+        self.kill();
+        Ok(())
+    }
+
     /// SIGTERM, and how it ended within `patience`.
     pub fn terminate(&mut self, patience: Duration) -> Result<ExitStatus> {
         let pid = self.child.id().to_string();

@@ -2,10 +2,10 @@
 //! run; and a RabbitMQ of one's own for tests that kill it.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::process::{Process, free_port, listens, wait_until};
 
@@ -97,14 +97,10 @@ impl Broker {
         wait_until("rabbitmq", Duration::from_secs(60), || listens(port))
     }
 
-    /// SIGKILL to the whole server.
+    /// SIGKILL to the whole server: the Erlang machine and what it started.
     pub fn kill(&mut self) -> Result<()> {
-        let node = format!("tidewaiter-own-{}@localhost", self.port);
-        let killed = Command::new("pkill").args(["-KILL", "-f", &node]).stdout(Stdio::null()).status()?;
-        if !killed.success() {
-            bail!("no RabbitMQ of name {node} was running");
-        }
-        self.process = None;
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.kill_group()?;
         let port = self.port;
         wait_until("rabbitmq gone", Duration::from_secs(20), || !listens(port))
     }
