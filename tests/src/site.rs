@@ -104,7 +104,8 @@ impl Site {
         PROVIDER.call_once(|| {
             rustls::crypto::ring::default_provider().install_default().expect("nobody installed one before");
         });
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(90)).pool_max_idle_per_host(0).build()?;
+        let http =
+            reqwest::Client::builder().timeout(Duration::from_secs(90)).pool_max_idle_per_host(0).build()?;
         let mut site = Self { front, workers, registry, folder, url, http, layouts: 0.into() };
         site.wait_ready().await?;
         Ok(site)

@@ -224,11 +224,7 @@ mod tests {
 
     #[test]
     fn what_cargo_auditable_wrote_is_read() {
-        let expected = [
-            "anyhow 1.0.104 Embedded",
-            "app 0.1.0 Unmatched",
-            "itoa 1.0.19 Embedded",
-        ];
+        let expected = ["anyhow 1.0.104 Embedded", "app 0.1.0 Unmatched", "itoa 1.0.19 Embedded"];
         check(BUILT, &expected);
     }
 

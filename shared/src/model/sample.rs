@@ -75,11 +75,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
         layers: vec![layer(b"base", "ADD rootfs.tar.xz /"), layer(b"app", "RUN pip install jinja2==2.11.2")],
         packages: vec![
             installed(libc, "var/lib/dpkg/status", 0),
-            installed(
-                jinja,
-                "usr/lib/python3/dist-packages/Jinja2-2.11.2.dist-info/METADATA",
-                1,
-            ),
+            installed(jinja, "usr/lib/python3/dist-packages/Jinja2-2.11.2.dist-info/METADATA", 1),
         ],
     };
     Report {
@@ -88,10 +84,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
         revisions: revisions("db-1"),
         scanned_at: time("2026-11-21T10:00:00Z"),
         findings: vec![finding()],
-        problems: vec![Problem::new(
-            ProblemKind::RecordSkipped,
-            "one stanza has no version",
-        )],
+        problems: vec![Problem::new(ProblemKind::RecordSkipped, "one stanza has no version")],
         coverage: vec![Coverage {
             subject: "pypi".to_owned(),
             ecosystem: Some("PyPI".to_owned()),

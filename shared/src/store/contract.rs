@@ -112,10 +112,8 @@ pub(super) async fn hold_for(store: &dyn Store, digest: &Digest, ttl: Duration) 
 /// Stores the sample report of `digest` with one verdict for each of these policies.
 pub(super) async fn know(store: &dyn Store, digest: &Digest, policies: &[&str]) -> (Report, Vec<Verdict>) {
     let report = sample::report(digest);
-    let verdicts: Vec<Verdict> = policies
-        .iter()
-        .map(|policy| sample::verdict(&report, policy, Outcome::Fail))
-        .collect();
+    let verdicts: Vec<Verdict> =
+        policies.iter().map(|policy| sample::verdict(&report, policy, Outcome::Fail)).collect();
     let lease = hold(store, digest).await;
     store.store(&report, &verdicts, &lease).await.unwrap();
     store.release(lease).await.unwrap();
@@ -148,7 +146,5 @@ pub(super) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> 
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
-    tried
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not happen within {LONG:?}"))
+    tried.await.unwrap_or_else(|_| panic!("{what} did not happen within {LONG:?}"))
 }

@@ -106,17 +106,11 @@ impl RedisStore {
             .arg(keys::UNTIL)
             .arg(self.verdicts_until(jiff::Timestamp::now().as_millisecond()));
         for verdict in verdicts {
-            store
-                .arg(verdict.policy.as_str())
-                .arg(self.encoded_verdict(verdict)?);
+            store.arg(verdict.policy.as_str()).arg(self.encoded_verdict(verdict)?);
         }
         let held: bool = self.bulk.run(|connection| invoke(connection, &store)).await?;
         // The lease of another digest is none of this one's owners.
-        if held {
-            Ok(())
-        } else {
-            Err(StoreError::LeaseLost(digest.clone()))
-        }
+        if held { Ok(()) } else { Err(StoreError::LeaseLost(digest.clone())) }
     }
 
     async fn derive(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
@@ -133,9 +127,7 @@ impl RedisStore {
 
     async fn fetch(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
         let mut read = redis::cmd("GETEX");
-        read.arg(self.keys.report(digest))
-            .arg("PX")
-            .arg(millis(self.config.report_ttl));
+        read.arg(self.keys.report(digest)).arg("PX").arg(millis(self.config.report_ttl));
         let read = &read;
         let bytes: Option<Vec<u8>> =
             self.bulk.run(|mut connection| async move { read.query_async(&mut connection).await }).await?;
@@ -182,9 +174,7 @@ impl RedisStore {
     async fn encoded(&self, report: &Report) -> Result<Vec<u8>, StoreError> {
         let report = report.clone();
         let encoded = spawn_blocking(move || record::encode_report(&report)).await;
-        encoded
-            .map_err(|error| self.died(error))?
-            .map_err(|error| self.refused(&error))
+        encoded.map_err(|error| self.died(error))?.map_err(|error| self.refused(&error))
     }
 
     fn encoded_verdict(&self, verdict: &Verdict) -> Result<Vec<u8>, StoreError> {
@@ -216,29 +206,21 @@ async fn ping(mut connection: Connection) -> RedisResult<()> {
 
 /// Milliseconds, at least one: Redis refuses to let a key live for none.
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .clamp(1, 1 << 52)
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 52)
 }
 
 #[async_trait]
 impl VerdictStore for RedisStore {
     async fn lookup(&self, digests: &[Digest], policy: &PolicyName) -> Result<Vec<Lookup>, StoreError> {
-        Backend::Redis
-            .measured("lookup", self.look(digests, policy))
-            .await
+        Backend::Redis.measured("lookup", self.look(digests, policy)).await
     }
 
     async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
-        Backend::Redis
-            .measured("store", self.put(report, verdicts, lease))
-            .await
+        Backend::Redis.measured("store", self.put(report, verdicts, lease)).await
     }
 
     async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
-        Backend::Redis
-            .measured("restate", self.derive(digest, verdicts))
-            .await
+        Backend::Redis.measured("restate", self.derive(digest, verdicts)).await
     }
 
     async fn report(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
@@ -253,9 +235,7 @@ impl VerdictStore for RedisStore {
     }
 
     async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
-        Backend::Redis
-            .measured("record_sighting", self.note(digest, sighting))
-            .await
+        Backend::Redis.measured("record_sighting", self.note(digest, sighting)).await
     }
 
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
@@ -268,8 +248,6 @@ impl VerdictStore for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         let limit = PING_LIMIT.min(self.config.timeout);
-        Backend::Redis
-            .measured("ping", self.quick.run_within(limit, ping))
-            .await
+        Backend::Redis.measured("ping", self.quick.run_within(limit, ping)).await
     }
 }

@@ -105,10 +105,7 @@ mod tests {
             drop(watchers.watch(&Digest::of(&number.to_be_bytes())));
         }
         let remembered = watchers.channels().by_digest.len();
-        assert!(
-            remembered <= FIRST_SWEEP + 1,
-            "{remembered} digests are remembered"
-        );
+        assert!(remembered <= FIRST_SWEEP + 1, "{remembered} digests are remembered");
         drop(kept);
     }
 }

@@ -239,11 +239,7 @@ const BUILT: &[u8] = include_bytes!("../../../fixtures/go1.26.go.buildinfo");
 
 #[test]
 fn what_the_go_tool_wrote_is_read() {
-    let file = sample::elf(
-        Class::Elf64,
-        Order::Little,
-        &[Section::variables(".go.buildinfo", BUILT)],
-    );
+    let file = sample::elf(Class::Elf64, Order::Little, &[Section::variables(".go.buildinfo", BUILT)]);
     let expected = [
         "stdlib 1.26.8 Embedded",
         "example.org/app (devel) Unmatched",

@@ -15,11 +15,7 @@ pub(in crate::store) async fn one_of_many_gets_the_lease(stores: &Stores) {
     let digest = fresh_digest();
     let ttl = Duration::from_secs(30);
     let attempts = (0..32).map(|number| {
-        let store = if number % 2 == 0 {
-            &stores.one
-        } else {
-            &stores.other
-        };
+        let store = if number % 2 == 0 { &stores.one } else { &stores.other };
         store.acquire(&digest, ttl)
     });
     let mut holders = 0;
@@ -43,39 +39,28 @@ pub(in crate::store) async fn a_lease_that_ran_out_goes_to_the_next_and_the_late
     let marker = pending_for(60_000);
     stores.one.mark_pending(&digest, marker).await.unwrap();
     let late = hold_for(&*stores.one, &digest, SHORT).await;
-    let next = eventually("a free lease", async || {
-        match stores.other.acquire(&digest, LONG).await.unwrap() {
+    let next =
+        eventually("a free lease", async || match stores.other.acquire(&digest, LONG).await.unwrap() {
             Acquired::Held(lease) => Some(lease),
             Acquired::Busy { remaining } => {
                 assert!(remaining <= SHORT, "{remaining:?}");
                 None
             }
-        }
-    })
-    .await;
+        })
+        .await;
     assert!(next.fence > late.fence, "{} after {}", next.fence, late.fence);
 
     let report = sample::report(&digest);
     let verdict = [sample::verdict(&report, "default", Outcome::Pass)];
     let lost = stores.one.store(&report, &verdict, &late).await;
-    assert!(
-        matches!(&lost, Err(StoreError::LeaseLost(whose)) if *whose == digest),
-        "{lost:?}"
-    );
-    assert_eq!(
-        known(&*stores.one, &digest, "default").await,
-        Lookup::Pending(marker)
-    );
+    assert!(matches!(&lost, Err(StoreError::LeaseLost(whose)) if *whose == digest), "{lost:?}");
+    assert_eq!(known(&*stores.one, &digest, "default").await, Lookup::Pending(marker));
     assert_eq!(stores.one.report(&digest).await.unwrap(), None);
     let lost = stores.one.renew(&late, LONG).await;
     assert!(matches!(lost, Err(StoreError::LeaseLost(_))), "{lost:?}");
     stores.one.release(late).await.unwrap();
 
-    stores
-        .other
-        .renew(&next, LONG)
-        .await
-        .expect("the late holder took nothing away");
+    stores.other.renew(&next, LONG).await.expect("the late holder took nothing away");
     stores.other.store(&report, &verdict, &next).await.unwrap();
     assert_eq!(verdict_of(&*stores.one, &digest, "default").await, verdict[0]);
 }
@@ -121,8 +106,5 @@ pub(in crate::store) async fn a_holder_that_nobody_replaced_may_still_store(stor
         .expect_err("time passes");
     stores.one.store(&report, &verdict, &lease).await.unwrap();
     stores.one.renew(&lease, LONG).await.unwrap();
-    assert!(matches!(
-        stores.other.acquire(&digest, LONG).await,
-        Ok(Acquired::Busy { .. })
-    ));
+    assert!(matches!(stores.other.acquire(&digest, LONG).await, Ok(Acquired::Busy { .. })));
 }

@@ -14,13 +14,7 @@ pub(in crate::store) async fn lookups_answer_in_the_order_asked(stores: &Stores)
     let marker = pending_for(60_000);
     stores.one.mark_pending(&waiting, marker).await.unwrap();
 
-    let asked = [
-        judged.clone(),
-        unknown.clone(),
-        waiting.clone(),
-        judged.clone(),
-        unknown,
-    ];
+    let asked = [judged.clone(), unknown.clone(), waiting.clone(), judged.clone(), unknown];
     let policy = sample::policy("default");
     let expected = [
         Lookup::Known(Box::new(verdicts[0].clone())),
@@ -31,10 +25,7 @@ pub(in crate::store) async fn lookups_answer_in_the_order_asked(stores: &Stores)
     ];
     assert_eq!(stores.other.lookup(&asked, &policy).await.unwrap(), expected);
 
-    assert_eq!(
-        known(&*stores.other, &judged, "another-policy").await,
-        Lookup::Unknown
-    );
+    assert_eq!(known(&*stores.other, &judged, "another-policy").await, Lookup::Unknown);
     assert_eq!(stores.other.lookup(&[], &policy).await.unwrap(), []);
 }
 
@@ -44,11 +35,7 @@ pub(in crate::store) async fn five_hundred_digests_are_looked_up_at_once(stores:
     for &position in &known_at {
         know(&*stores.one, &digests[position], &["default"]).await;
     }
-    let lookups = stores
-        .one
-        .lookup(&digests, &sample::policy("default"))
-        .await
-        .unwrap();
+    let lookups = stores.one.lookup(&digests, &sample::policy("default")).await.unwrap();
     assert_eq!(lookups.len(), 500);
     for (position, (digest, lookup)) in digests.iter().zip(lookups).enumerate() {
         match lookup {
@@ -62,21 +49,13 @@ pub(in crate::store) async fn five_hundred_digests_are_looked_up_at_once(stores:
 pub(in crate::store) async fn storing_replaces_everything_that_was_known(stores: &Stores) {
     let digest = fresh_digest();
     know(&*stores.one, &digest, &["default", "given-up"]).await;
-    stores
-        .one
-        .mark_pending(&digest, pending_for(60_000))
-        .await
-        .unwrap();
+    stores.one.mark_pending(&digest, pending_for(60_000)).await.unwrap();
 
     let mut report = sample::report(&digest);
     report.revisions = sample::revisions("db-2");
     let verdict = sample::verdict(&report, "default", Outcome::Pass);
     let lease = hold(&*stores.other, &digest).await;
-    stores
-        .other
-        .store(&report, std::slice::from_ref(&verdict), &lease)
-        .await
-        .unwrap();
+    stores.other.store(&report, std::slice::from_ref(&verdict), &lease).await.unwrap();
 
     assert_eq!(verdict_of(&*stores.one, &digest, "default").await, verdict);
     assert_eq!(
@@ -92,11 +71,7 @@ pub(in crate::store) async fn a_report_is_read_back_as_it_was_stored(stores: &St
     assert_eq!(stores.one.report(&digest).await.unwrap(), None);
     let (report, _) = know(&*stores.one, &digest, &["default"]).await;
     assert_eq!(stores.other.report(&digest).await.unwrap(), Some(report.clone()));
-    assert_eq!(
-        stores.one.report(&digest).await.unwrap(),
-        Some(report),
-        "reading takes nothing away"
-    );
+    assert_eq!(stores.one.report(&digest).await.unwrap(), Some(report), "reading takes nothing away");
 }
 
 pub(in crate::store) async fn i6_only_verdicts_of_the_stored_report_are_restated(stores: &Stores) {
@@ -112,29 +87,18 @@ pub(in crate::store) async fn i6_only_verdicts_of_the_stored_report_are_restated
 
     assert_eq!(verdict_of(&*stores.one, &digest, "default").await, fresh);
     assert_eq!(verdict_of(&*stores.one, &digest, "added").await, added);
-    assert_eq!(
-        verdict_of(&*stores.one, &digest, "strict").await.outcome,
-        Outcome::Fail,
-        "older news"
-    );
+    assert_eq!(verdict_of(&*stores.one, &digest, "strict").await.outcome, Outcome::Fail, "older news");
 
     let never_stored = fresh_digest();
     let verdict = sample::verdict(&sample::report(&never_stored), "default", Outcome::Pass);
     stores.one.restate(&never_stored, &[verdict]).await.unwrap();
-    assert_eq!(
-        known(&*stores.one, &never_stored, "default").await,
-        Lookup::Unknown
-    );
+    assert_eq!(known(&*stores.one, &never_stored, "default").await, Lookup::Unknown);
 }
 
 pub(in crate::store) async fn i10_a_known_digest_stays_known_while_it_is_queued(stores: &Stores) {
     let digest = fresh_digest();
     let (_, verdicts) = know(&*stores.one, &digest, &["default"]).await;
-    stores
-        .other
-        .mark_pending(&digest, pending_for(60_000))
-        .await
-        .unwrap();
+    stores.other.mark_pending(&digest, pending_for(60_000)).await.unwrap();
     assert_eq!(verdict_of(&*stores.one, &digest, "default").await, verdicts[0]);
     assert!(stores.one.report(&digest).await.unwrap().is_some());
 }
@@ -149,21 +113,11 @@ pub(in crate::store) async fn a_pending_marker_keeps_its_beginning_and_its_lates
         until: first.until + std::time::Duration::from_secs(10),
     };
     stores.other.mark_pending(&digest, later).await.unwrap();
-    let extended = Pending {
-        since: first.since,
-        until: later.until,
-    };
-    assert_eq!(
-        known(&*stores.one, &digest, "default").await,
-        Lookup::Pending(extended)
-    );
+    let extended = Pending { since: first.since, until: later.until };
+    assert_eq!(known(&*stores.one, &digest, "default").await, Lookup::Pending(extended));
 
     stores.one.mark_pending(&digest, first).await.unwrap();
-    assert_eq!(
-        known(&*stores.one, &digest, "default").await,
-        Lookup::Pending(extended),
-        "never shortened"
-    );
+    assert_eq!(known(&*stores.one, &digest, "default").await, Lookup::Pending(extended), "never shortened");
 }
 
 pub(in crate::store) async fn i3_a_pending_marker_ends_by_itself(stores: &Stores) {
@@ -175,20 +129,14 @@ pub(in crate::store) async fn i3_a_pending_marker_ends_by_itself(stores: &Stores
     .await;
     let again = pending_for(60_000);
     stores.one.mark_pending(&digest, again).await.unwrap();
-    assert_eq!(
-        known(&*stores.one, &digest, "default").await,
-        Lookup::Pending(again),
-        "begins anew"
-    );
+    assert_eq!(known(&*stores.one, &digest, "default").await, Lookup::Pending(again), "begins anew");
 }
 
 pub(in crate::store) async fn sightings_are_bounded_and_newest_first(stores: &Stores) {
     let digest = fresh_digest();
     assert_eq!(stores.one.sightings(&digest).await.unwrap(), []);
     let sighting = |number: i64, tag: Option<&str>| Sighting {
-        image: format!("registry.example:5000/team/app-{number}")
-            .parse()
-            .unwrap(),
+        image: format!("registry.example:5000/team/app-{number}").parse().unwrap(),
         tag: tag.map(|tag| tag.parse().unwrap()),
         seen_at: Timestamp::from_microsecond(1_790_000_000_000_001 + number).unwrap(),
     };
@@ -200,21 +148,12 @@ pub(in crate::store) async fn sightings_are_bounded_and_newest_first(stores: &St
     let mut again = sighting(40, Some("1.0"));
     again.seen_at = sighting(100, None).seen_at;
     stores.other.record_sighting(&digest, &again).await.unwrap();
-    stores
-        .other
-        .record_sighting(&digest, &sighting(40, Some("1.0")))
-        .await
-        .unwrap();
+    stores.other.record_sighting(&digest, &sighting(40, Some("1.0"))).await.unwrap();
     let untagged = sighting(101, None);
     stores.other.record_sighting(&digest, &untagged).await.unwrap();
 
     let mut expected = vec![untagged, again];
-    expected.extend(
-        (0..70)
-            .rev()
-            .filter(|number| *number != 40)
-            .map(|number| sighting(number, Some("1.0"))),
-    );
+    expected.extend((0..70).rev().filter(|number| *number != 40).map(|number| sighting(number, Some("1.0"))));
     expected.truncate(64);
     assert_eq!(stores.one.sightings(&digest).await.unwrap(), expected);
 }

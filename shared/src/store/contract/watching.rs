@@ -28,10 +28,7 @@ pub(in crate::store) async fn news_from_another_handle_completes_a_watch(stores:
     let mut second = stores.one.watch(&digest).await.unwrap();
     let is_known = async |stores: &Stores| known(&*stores.one, &digest, "default").await != Lookup::Unknown;
     let waiting = async {
-        tokio::join!(
-            wait_for(stores, &mut first, is_known),
-            wait_for(stores, &mut second, is_known)
-        )
+        tokio::join!(wait_for(stores, &mut first, is_known), wait_for(stores, &mut second, is_known))
     };
     let ((), (report, _)) = tokio::join!(
         async {
@@ -44,10 +41,8 @@ pub(in crate::store) async fn news_from_another_handle_completes_a_watch(stores:
     let mut third = stores.one.watch(&digest).await.unwrap();
     let is_restated =
         async |stores: &Stores| verdict_of(&*stores.one, &digest, "default").await.outcome == Outcome::Warn;
-    let ((), stored) = tokio::join!(
-        wait_for(stores, &mut third, is_restated),
-        stores.other.restate(&digest, &restated)
-    );
+    let ((), stored) =
+        tokio::join!(wait_for(stores, &mut third, is_restated), stores.other.restate(&digest, &restated));
     stored.unwrap();
 }
 
@@ -55,16 +50,12 @@ pub(in crate::store) async fn a_watch_begun_before_the_news_completes_after_it(s
     let digest = fresh_digest();
     let mut watch = stores.one.watch(&digest).await.unwrap();
     know(&*stores.one, &digest, &["default"]).await;
-    timeout(LONG, watch.changed(WITHOUT_END))
-        .await
-        .expect("the news came since the watch began");
+    timeout(LONG, watch.changed(WITHOUT_END)).await.expect("the news came since the watch began");
 }
 
 pub(in crate::store) async fn a_watch_without_news_ends_at_its_limit(stores: &Stores) {
     let mut watch = stores.one.watch(&fresh_digest()).await.unwrap();
     let began = Instant::now();
-    timeout(LONG, watch.changed(Duration::from_millis(30)))
-        .await
-        .expect("the limit is far shorter");
+    timeout(LONG, watch.changed(Duration::from_millis(30))).await.expect("the limit is far shorter");
     assert!(began.elapsed() < LONG);
 }

@@ -52,11 +52,7 @@ impl File {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let place = path.display().to_string();
         let database = database_at(path).map_err(|error| unusable(&place, &error))?;
-        let file = Self {
-            database: RwLock::new(Some(database)),
-            path: path.to_owned(),
-            place,
-        };
+        let file = Self { database: RwLock::new(Some(database)), path: path.to_owned(), place };
         let format = file.write(|transaction| {
             let mut about = transaction.open_table(ABOUT)?;
             let found = about.get(&b"format"[..])?.map(|format| format.value());
@@ -133,10 +129,7 @@ impl File {
             table.retain_in::<&[u8], _>(first.as_slice()..end.as_slice(), |_, _| false)?;
             table.insert(verdict_key(digest, REVISIONS).as_slice(), revisions.as_bytes())?;
             for (verdict, bytes) in verdicts.iter().zip(&encoded) {
-                table.insert(
-                    verdict_key(digest, verdict.policy.as_str()).as_slice(),
-                    bytes.as_slice(),
-                )?;
+                table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
             }
             pending::clear(transaction, digest)
         })
@@ -152,10 +145,8 @@ impl File {
             for (verdict, bytes) in verdicts.iter().zip(&encoded) {
                 let theirs = record::revisions_text(&verdict.revisions).into_bytes();
                 if stored.as_ref() == Some(&theirs) {
-                    table.insert(
-                        verdict_key(digest, verdict.policy.as_str()).as_slice(),
-                        bytes.as_slice(),
-                    )?;
+                    table
+                        .insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
                     replaced += 1;
                 }
             }
@@ -284,10 +275,7 @@ impl File {
                 place: self.place.clone(),
                 reason: format!("no room on the disk: {error}"),
             },
-            error => StoreError::Unavailable {
-                place: self.place.clone(),
-                source: Box::new(error),
-            },
+            error => StoreError::Unavailable { place: self.place.clone(), source: Box::new(error) },
         }
     }
 }
@@ -298,10 +286,7 @@ fn database_at(path: &Path) -> Result<Database, DatabaseError> {
 
 /// After these redb refuses every further transaction, whether or not the disk has recovered.
 fn is_disk_failure(error: &redb::Error) -> bool {
-    matches!(
-        error,
-        redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed
-    )
+    matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed)
 }
 
 fn is_no_room(error: &io::Error) -> bool {

@@ -66,9 +66,8 @@ fn remove_expired(transaction: &WriteTransaction, now: Timestamp) -> Result<(), 
     let mut markers = transaction.open_table(PENDING)?;
     let mut expiries = transaction.open_table(EXPIRIES)?;
     for _ in 0..TAKEN_ALONG {
-        let Some((key, digest)) = expiries
-            .first()?
-            .map(|(key, digest)| (key.value().to_vec(), digest.value().to_vec()))
+        let Some((key, digest)) =
+            expiries.first()?.map(|(key, digest)| (key.value().to_vec(), digest.value().to_vec()))
         else {
             break;
         };

@@ -20,11 +20,7 @@ fn store_in(directory: &TempDir) -> Arc<EmbeddedStore> {
 async fn open() -> Stores {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(&directory);
-    Stores {
-        one: store.clone(),
-        other: store,
-        _directory: Some(directory),
-    }
+    Stores { one: store.clone(), other: store, _directory: Some(directory) }
 }
 
 every_promise!(as_tests, open);
@@ -42,10 +38,7 @@ async fn everything_but_leases_survives_a_restart() {
 
     let store = store_in(&directory);
     assert_eq!(store.report(&judged).await.unwrap(), Some(report.clone()));
-    assert_eq!(
-        contract::verdict_of(&*store, &judged, "default").await,
-        verdicts[0]
-    );
+    assert_eq!(contract::verdict_of(&*store, &judged, "default").await, verdicts[0]);
     assert_eq!(known(&*store, &waiting, "default").await, Lookup::Pending(marker));
     let lost = store.store(&report, &verdicts, &held).await;
     assert!(matches!(lost, Err(StoreError::LeaseLost(_))), "{lost:?}");
@@ -61,10 +54,7 @@ async fn a_second_opener_is_told_what_to_do() {
         panic!("{second:?}");
     };
     assert!(place.ends_with("store.redb"));
-    assert!(
-        reason.contains("another process has it open") && reason.contains("Redis"),
-        "{reason}"
-    );
+    assert!(reason.contains("another process has it open") && reason.contains("Redis"), "{reason}");
 }
 
 #[test]
@@ -72,10 +62,9 @@ fn what_is_no_store_is_refused_with_a_way_out() {
     let directory = tempfile::tempdir().unwrap();
     let text = directory.path().join("notes.txt");
     std::fs::write(&text, "not a store ".repeat(1000)).unwrap();
-    for (path, expected) in [
-        (text, "move it away"),
-        (directory.path().join("missing/store.redb"), "create it"),
-    ] {
+    for (path, expected) in
+        [(text, "move it away"), (directory.path().join("missing/store.redb"), "create it")]
+    {
         match EmbeddedStore::open(&path).map(drop) {
             Err(StoreError::Unusable { reason, .. }) => assert!(reason.contains(expected), "{reason}"),
             other => panic!("{path:?}: {other:?}"),
@@ -88,10 +77,7 @@ async fn expired_markers_do_not_pile_up() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(&directory);
     for _ in 0..20 {
-        store
-            .mark_pending(&fresh_digest(), pending_for(-1000))
-            .await
-            .unwrap();
+        store.mark_pending(&fresh_digest(), pending_for(-1000)).await.unwrap();
     }
     let (kept, last) = (fresh_digest(), fresh_digest());
     let marker = pending_for(60_000);
@@ -124,29 +110,20 @@ async fn stores_in_another_process() {
 async fn works_again_with_room(store: &EmbeddedStore, stored: u32, error: &StoreError) {
     assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
     let pid = std::process::id().to_string();
-    let lifted = Command::new("prlimit")
-        .args(["--fsize=unlimited", "--pid", &pid])
-        .status();
+    let lifted = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status();
     assert!(lifted.unwrap().success());
     let again = fresh_digest();
-    eventually("a store that goes on", async || {
-        store.mark_pending(&again, pending_for(60_000)).await.ok()
-    })
-    .await;
+    eventually("a store that goes on", async || store.mark_pending(&again, pending_for(60_000)).await.ok())
+        .await;
     assert_stored(store, stored).await;
     know(store, &again, &["default"]).await;
     println!("went on after {stored}");
 }
 
 async fn assert_stored(store: &EmbeddedStore, count: u32) {
-    let digests: Vec<Digest> = (0..count)
-        .map(|number| Digest::of(&number.to_be_bytes()))
-        .collect();
+    let digests: Vec<Digest> = (0..count).map(|number| Digest::of(&number.to_be_bytes())).collect();
     let lookups = store.lookup(&digests, &sample::policy("default")).await.unwrap();
-    let known = lookups
-        .iter()
-        .filter(|lookup| matches!(lookup, Lookup::Known(_)))
-        .count();
+    let known = lookups.iter().filter(|lookup| matches!(lookup, Lookup::Known(_))).count();
     assert_eq!(known, digests.len());
 }
 
@@ -156,11 +133,7 @@ fn storing_process(path: &Path, preparation: &str) -> std::process::Child {
     Command::new("sh")
         .args(["-c", &format!("{preparation} exec \"$0\" \"$@\"")])
         .arg(this)
-        .args([
-            "--exact",
-            "store::embedded::tests::stores_in_another_process",
-            "--nocapture",
-        ])
+        .args(["--exact", "store::embedded::tests::stores_in_another_process", "--nocapture"])
         .env("TIDEWAITER_TEST_STORE_IN", path)
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -196,8 +169,5 @@ async fn a_full_disk_refuses_and_the_store_goes_on_once_there_is_room() {
     let writer = storing_process(&path, "trap '' XFSZ; ulimit -S -f 4000;");
     let output = writer.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("went on after"),
-        "{said}"
-    );
+    assert!(output.status.success() && said.contains("went on after"), "{said}");
 }

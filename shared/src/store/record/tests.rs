@@ -47,10 +47,7 @@ fn a_recorded_marker_is_read_and_would_be_written_the_same_way() {
         until: sample::time("2026-11-21T10:30:00.5Z"),
     };
     assert_eq!(decode_pending(PENDING_V1).unwrap(), marker);
-    assert_eq!(
-        String::from_utf8(encode_pending(marker)).unwrap(),
-        String::from_utf8_lossy(PENDING_V1)
-    );
+    assert_eq!(String::from_utf8(encode_pending(marker)).unwrap(), String::from_utf8_lossy(PENDING_V1));
 }
 
 #[test]
@@ -64,10 +61,7 @@ fn places_and_revisions_have_one_text() {
     assert_eq!(encode_place(&sighting), place);
     let seen_us = sighting.seen_at.as_microsecond();
     assert_eq!(decode_place(place, seen_us), Some(sighting));
-    assert_eq!(
-        decode_place(r#"{"registry":"a b","repository":"x","tag":null}"#, seen_us),
-        None
-    );
+    assert_eq!(decode_place(r#"{"registry":"a b","repository":"x","tag":null}"#, seen_us), None);
     assert_eq!(
         revisions_text(&sample::revisions("db-1")),
         r#"["analyzers-7","db-1","2026-11-20T04:05:06.789Z"]"#
@@ -83,10 +77,7 @@ fn what_this_build_does_not_know_is_an_error() {
         (decode_report(&image(), &[]).map(drop), "empty"),
         (decode_report(&image(), &[9, 1, 2]).map(drop), "version 9"),
         (decode_report(&image(), &[1, 1, 2]).map(drop), "decompressed"),
-        (
-            decode_report(&image(), &REPORT_V1[..200]).map(drop),
-            "decompressed",
-        ),
+        (decode_report(&image(), &REPORT_V1[..200]).map(drop), "decompressed"),
         (decode_report(&other, REPORT_V1).map(drop), "it is about"),
         (decode_verdict(&image(), newer.as_bytes()).map(drop), "version 2"),
         (decode_verdict(&image(), b"{}").map(drop), "JSON"),
@@ -103,16 +94,9 @@ fn a_value_that_inflates_without_end_is_refused() {
     let bomb = zstd::encode_all(&vec![b' '; 3 << 20][..], 3).unwrap();
     assert!(bomb.len() < 4096);
     assert!(matches!(inflate(&bomb, 1 << 20), Err(RecordError::TooLarge(_))));
-    assert_eq!(
-        inflate(&bomb, 3 << 20).unwrap().len(),
-        3 << 20,
-        "the limit itself is allowed"
-    );
+    assert_eq!(inflate(&bomb, 3 << 20).unwrap().len(), 3 << 20, "the limit itself is allowed");
 
-    let mut room = Bounded {
-        inner: Vec::new(),
-        room: 4,
-    };
+    let mut room = Bounded { inner: Vec::new(), room: 4 };
     assert!(room.write_all(b"1234").is_ok());
     assert!(room.write_all(b"5").is_err());
 }

@@ -68,12 +68,8 @@ impl RedisConfig {
 
     /// The servers by host and port, without credentials: fit for messages.
     pub(super) fn place(&self) -> String {
-        let joined = |urls: &[SecretString]| {
-            urls.iter()
-                .map(Shown)
-                .map(|url| url.to_string())
-                .collect::<Vec<_>>()
-        };
+        let joined =
+            |urls: &[SecretString]| urls.iter().map(Shown).map(|url| url.to_string()).collect::<Vec<_>>();
         match &self.topology {
             Topology::Single => Shown(&self.url).to_string(),
             Topology::Cluster { urls } => {

@@ -21,13 +21,8 @@ impl Leases for RedisStore {
     async fn acquire(&self, digest: &Digest, ttl: Duration) -> Result<Acquired, StoreError> {
         let owner = Uuid::now_v7();
         let mut acquire = call(&self.scripts.acquire, &[self.keys.lease(digest)]);
-        acquire
-            .arg(owner.to_string())
-            .arg(millis(ttl))
-            .arg(millis(FENCE_MEMORY));
-        let asked = self
-            .quick
-            .run(|connection| invoke::<(bool, u64)>(connection, &acquire));
+        acquire.arg(owner.to_string()).arg(millis(ttl)).arg(millis(FENCE_MEMORY));
+        let asked = self.quick.run(|connection| invoke::<(bool, u64)>(connection, &acquire));
         Ok(match Backend::Redis.measured("acquire", asked).await? {
             (true, fence) => Acquired::Held(Lease { digest: digest.clone(), fence, owner }),
             (false, remaining_ms) => Acquired::Busy { remaining: Duration::from_millis(remaining_ms) },

@@ -41,14 +41,8 @@ impl RedisStore {
             pipeline
         };
         let whole = ask(digests);
-        let parts: Vec<Pipeline> = digests
-            .iter()
-            .map(|digest| ask(std::slice::from_ref(digest)))
-            .collect();
-        let answered = self
-            .quick
-            .run(|connection| ask_all(connection, &whole, &parts))
-            .await?;
+        let parts: Vec<Pipeline> = digests.iter().map(|digest| ask(std::slice::from_ref(digest))).collect();
+        let answered = self.quick.run(|connection| ask_all(connection, &whole, &parts)).await?;
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let mut answers = answered.into_iter();
         let mut lookups = Vec::with_capacity(digests.len());
@@ -96,8 +90,7 @@ impl RedisStore {
 
     async fn keep(&self, digest: &Digest, now_ms: i64) -> Result<(), StoreError> {
         let mut keep = call(&self.scripts.keep, &[self.keys.verdict(digest)]);
-        keep.arg(millis(self.config.verdict_ttl))
-            .arg(self.verdicts_until(now_ms));
+        keep.arg(millis(self.config.verdict_ttl)).arg(self.verdicts_until(now_ms));
         self.quick.run(|connection| invoke(connection, &keep)).await
     }
 

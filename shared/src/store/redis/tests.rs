@@ -41,11 +41,7 @@ async fn connect(config: &RedisConfig) -> Arc<RedisStore> {
 
 /// Two handles, as two processes have them, on the same keys.
 async fn two(config: &RedisConfig) -> Stores {
-    Stores {
-        one: connect(config).await,
-        other: connect(config).await,
-        _directory: None,
-    }
+    Stores { one: connect(config).await, other: connect(config).await, _directory: None }
 }
 
 async fn open() -> Stores {
@@ -81,30 +77,18 @@ async fn i13_a_restarted_server_is_used_again_and_watchers_look_again() {
     let away = one.report(&digest).await;
     assert!(matches!(away, Err(StoreError::Unavailable { .. })), "{away:?}");
     assert!(one.ping().await.is_err());
-    assert!(
-        began.elapsed() < 2 * config.timeout + Duration::from_secs(1),
-        "a deadline holds"
-    );
+    assert!(began.elapsed() < 2 * config.timeout + Duration::from_secs(1), "a deadline holds");
 
     server.restart().await;
-    timeout(LONG, waiting)
-        .await
-        .expect("whoever waits is woken")
-        .unwrap();
-    assert_eq!(
-        known(&*one, &digest, "default").await,
-        Lookup::Unknown,
-        "it kept nothing, and says so"
-    );
+    timeout(LONG, waiting).await.expect("whoever waits is woken").unwrap();
+    assert_eq!(known(&*one, &digest, "default").await, Lookup::Unknown, "it kept nothing, and says so");
     know(&*other, &digest, &["default"]).await;
     assert!(matches!(known(&*one, &digest, "default").await, Lookup::Known(_)));
 
     let fresh = fresh_digest();
     let mut watch = one.watch(&fresh).await.unwrap();
     know(&*other, &fresh, &["default"]).await;
-    timeout(LONG, watch.changed(Duration::from_secs(3600)))
-        .await
-        .expect("news arrives again");
+    timeout(LONG, watch.changed(Duration::from_secs(3600))).await.expect("news arrives again");
 }
 
 #[tokio::test]
@@ -129,10 +113,7 @@ async fn a_frozen_server_costs_no_more_than_the_timeout() {
     server.freeze();
     let began = Instant::now();
     let frozen = store.sightings(&fresh_digest()).await;
-    assert!(
-        matches!(frozen, Err(StoreError::Unavailable { .. })),
-        "{frozen:?}"
-    );
+    assert!(matches!(frozen, Err(StoreError::Unavailable { .. })), "{frozen:?}");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     server.thaw();
     eventually("an answer", async || store.ping().await.ok()).await;
@@ -179,10 +160,7 @@ async fn a_read_only_server_answers_and_refuses() {
         matches!(&refused, Err(StoreError::Refused { reason, .. }) if reason.contains("ReadOnly")),
         "{refused:?}"
     );
-    assert!(matches!(
-        known(&*store, &digest, "default").await,
-        Lookup::Known(_)
-    ));
+    assert!(matches!(known(&*store, &digest, "default").await, Lookup::Known(_)));
 }
 
 #[tokio::test]
@@ -193,10 +171,7 @@ async fn a_wrong_password_or_url_is_told_at_once() {
     let refused = at(format!("redis://:wrong@127.0.0.1:{port}")).await.map(drop);
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     let unusable = at("amqp://nowhere".to_owned()).await.map(drop);
-    assert!(
-        matches!(unusable, Err(StoreError::Unusable { .. })),
-        "{unusable:?}"
-    );
+    assert!(matches!(unusable, Err(StoreError::Unusable { .. })), "{unusable:?}");
     at(format!("redis://:right@127.0.0.1:{port}")).await.unwrap();
 }
 
@@ -217,21 +192,12 @@ async fn what_is_used_lives_on_and_what_is_not_expires() {
         answer(&url, &["PEXPIRE", &key, "60000"]).await;
     }
     store.report(&digest).await.unwrap();
-    assert!(
-        number(&url, &["PTTL", &keys.report(&digest)]).await > 500_000,
-        "reading keeps it"
-    );
+    assert!(number(&url, &["PTTL", &keys.report(&digest)]).await > 500_000, "reading keeps it");
     known(&*store, &digest, "default").await;
-    assert!(
-        number(&url, &["PTTL", &verdicts]).await <= 60_000,
-        "not at each look-up"
-    );
+    assert!(number(&url, &["PTTL", &verdicts]).await <= 60_000, "not at each look-up");
     answer(&url, &["HSET", &verdicts, keys::UNTIL, "60000"]).await;
     known(&*store, &digest, "default").await;
-    assert!(
-        number(&url, &["PTTL", &verdicts]).await > 500_000,
-        "half of its time is over"
-    );
+    assert!(number(&url, &["PTTL", &verdicts]).await > 500_000, "half of its time is over");
 }
 
 #[tokio::test]
@@ -242,23 +208,11 @@ async fn what_cannot_be_read_is_unknown_and_will_be_scanned_again() {
     let digest = fresh_digest();
     know(&*store, &digest, &["default"]).await;
     let keys = Keys::new(&config.prefix);
-    answer(
-        &url,
-        &[
-            "HSET",
-            &keys.verdict(&digest),
-            "default",
-            r#"{"v":77,"verdict":{}}"#,
-        ],
-    )
-    .await;
+    answer(&url, &["HSET", &keys.verdict(&digest), "default", r#"{"v":77,"verdict":{}}"#]).await;
     answer(&url, &["SET", &keys.report(&digest), "garbage"]).await;
     assert_eq!(known(&*store, &digest, "default").await, Lookup::Unknown);
     let unreadable = store.report(&digest).await;
-    assert!(
-        matches!(unreadable, Err(StoreError::Unreadable { what: "report", .. })),
-        "{unreadable:?}"
-    );
+    assert!(matches!(unreadable, Err(StoreError::Unreadable { what: "report", .. })), "{unreadable:?}");
     let marker = pending_for(60_000);
     answer(&url, &["SET", &keys.pending(&digest), "garbage"]).await;
     store.mark_pending(&digest, marker).await.unwrap();
@@ -277,8 +231,5 @@ async fn fences_grow_even_if_the_server_forgot_them() {
     assert!(second.fence > first.fence);
     let lost = store.renew(&first, LONG).await;
     assert!(matches!(lost, Err(StoreError::LeaseLost(_))), "{lost:?}");
-    assert!(matches!(
-        store.acquire(&digest, LONG).await,
-        Ok(Acquired::Busy { .. })
-    ));
+    assert!(matches!(store.acquire(&digest, LONG).await, Ok(Acquired::Busy { .. })));
 }

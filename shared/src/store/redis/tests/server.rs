@@ -33,12 +33,7 @@ impl Server {
     pub(super) async fn start_in(directory: TempDir, port: u16, options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         let child = spawn(&directory, port, &options);
-        let server = Self {
-            child,
-            port,
-            options,
-            directory,
-        };
+        let server = Self { child, port, options, directory };
         server.answers().await;
         server
     }
@@ -73,9 +68,7 @@ impl Server {
     }
 
     fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 
@@ -111,15 +104,7 @@ fn spawn(directory: &TempDir, port: u16, options: &[String]) -> Child {
     };
     Command::new("redis-server")
         .args(file)
-        .args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-        ])
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
         .arg(directory.path())
         .args(options)
         .stdout(Stdio::null())

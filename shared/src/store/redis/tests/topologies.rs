@@ -32,9 +32,7 @@ impl Cluster {
 
     fn config(&self) -> RedisConfig {
         RedisConfig {
-            topology: Topology::Cluster {
-                urls: vec![SecretString::from(self.nodes[1].url())],
-            },
+            topology: Topology::Cluster { urls: vec![SecretString::from(self.nodes[1].url())] },
             timeout: Duration::from_secs(5),
             ..config(&self.nodes[0].url())
         }
@@ -93,10 +91,7 @@ async fn i13_a_failover_is_followed_and_watchers_hear_the_new_master() {
     master.kill();
     let digest = fresh_digest();
     let mut watch = one.watch(&digest).await.unwrap();
-    eventually("a new master", async || {
-        other.mark_pending(&digest, pending_for(60_000)).await.ok()
-    })
-    .await;
+    eventually("a new master", async || other.mark_pending(&digest, pending_for(60_000)).await.ok()).await;
     know(&*other, &digest, &["default"]).await;
     let heard = timeout(LONG, async {
         while !matches!(known(&*one, &digest, "default").await, Lookup::Known(_)) {
