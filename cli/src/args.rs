@@ -138,6 +138,9 @@ pub(crate) struct CheckArguments {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
     pub(crate) format: CheckFormat,
+    /// Speaks plain HTTP to resolve a tag at a registry that the configuration does not name.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
     #[command(flatten)]
     pub(crate) server: ServerArguments,
 }

@@ -20,7 +20,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Api => serve::api(&overrides).await,
         Command::Worker => serve::worker(&overrides).await,
         Command::Scan(scan) => scan::scan(&overrides, scan).await,
-        Command::Check(check) => check::check(check).await,
+        Command::Check(check) => check::check(&overrides, check).await,
         Command::Db(command) => db::run(&overrides, command),
         Command::Queue(command) => queue::run(command).await,
         Command::Policy(command) => policy::run(&command),

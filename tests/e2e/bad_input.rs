@@ -19,8 +19,11 @@ async fn announce(site: &Site, repository: &str, digest: &Digest) -> Result<()> 
 }
 
 fn problems(verdict: &Value) -> Vec<String> {
-    let problems = verdict["problems"].as_array().unwrap();
-    problems.iter().map(|problem| problem["kind"].as_str().unwrap().to_owned()).collect()
+    let problems = verdict["problems"].as_array().expect("a verdict lists problems");
+    problems
+        .iter()
+        .map(|problem| problem["kind"].as_str().expect("a problem has a kind").to_owned())
+        .collect()
 }
 
 async fn next_is_served(site: &Site) -> Result<()> {

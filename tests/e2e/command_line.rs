@@ -30,6 +30,13 @@ async fn check_ends_with_the_exit_code_of_the_verdict() -> Result<()> {
         let done = site.run(&["check", "--server", &site.url, "--wait", wait, &image])?;
         assert_eq!(done.status.code(), Some(expected), "{image}: {done:?}");
     }
+    let tag = format!("{}/team/bad:1.0", site.registry.host());
+    let resolved = site.run(&["check", "--server", &site.url, &tag])?;
+    assert_eq!(resolved.status.code(), Some(1), "{resolved:?}");
+    assert!(
+        String::from_utf8_lossy(&resolved.stderr).contains(bad.as_str()),
+        "the digest is handed back: {resolved:?}"
+    );
     let nobody = site.run(&["check", "--server", "http://127.0.0.1:1", &bad.to_string()])?;
     assert_eq!(nobody.status.code(), Some(3), "no server is no verdict: {nobody:?}");
     Ok(())

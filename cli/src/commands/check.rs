@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use shared::config::Overrides;
 use shared::model::digest::Digest;
 use shared::model::image::{Reference, Target};
 use shared::model::verdict::{Mode, Outcome, Verdict};
+use shared::registry::Transport;
+use shared::telemetry::chain;
 
 use crate::args::{CheckArguments, CheckFormat};
 use crate::client::{Client, refused};
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, site};
 
 /// What the server said about one image.
 enum Answer {
@@ -20,11 +23,11 @@ enum Answer {
     Unknown,
 }
 
-pub(crate) async fn check(arguments: CheckArguments) -> Result<Exit, Failure> {
+pub(crate) async fn check(overrides: &Overrides, arguments: CheckArguments) -> Result<Exit, Failure> {
     let client = Client::new(&arguments.server)?;
     let mut worst = Exit::Pass;
     for image in &arguments.images {
-        let digest = digest_of(&client, image, &arguments).await?;
+        let digest = digest_of(overrides, image, &arguments).await?;
         let answer = ask(&client, &digest, &arguments).await.map_err(Failure::no_verdict)?;
         print(image, &digest, &answer, arguments.format);
         worst = worse(worst, exit_of(&answer));
@@ -54,22 +57,28 @@ fn exit_of(answer: &Answer) -> Exit {
     }
 }
 
-/// A digest as it is written; a tag is resolved by the server, once, by the scan that it asks for.
-async fn digest_of(client: &Client, image: &str, arguments: &CheckArguments) -> Result<Digest, Failure> {
+/// A digest as it is written; a tag is resolved here and now, once, and the digest is said (I12).
+async fn digest_of(
+    overrides: &Overrides,
+    image: &str,
+    arguments: &CheckArguments,
+) -> Result<Digest, Failure> {
     if let Ok(digest) = image.parse() {
         return Ok(digest);
     }
-    let reference: Reference = image.parse().with_context(|| format!("{image:?}")).map_err(Failure::usage)?;
-    match reference.target {
-        Target::Digest(digest) => Ok(digest),
-        Target::Tag(tag) => {
-            let _ = (client, arguments);
-            Err(Failure::usage(anyhow!(
-                "{image}: name the digest that is to run; a tag such as {tag:?} may point elsewhere by then",
-                tag = tag.as_str()
-            )))
-        }
-    }
+    let reference: Reference = image.parse().map_err(|error| Failure::usage(anyhow!("{image}: {error}")))?;
+    let tag = match reference.target {
+        Target::Digest(digest) => return Ok(digest),
+        Target::Tag(tag) => tag,
+    };
+    let config = site::configuration(overrides)?;
+    let transport = if arguments.plain_http { Transport::PlainHttp } else { Transport::Https };
+    let (client, name) = site::registry_for(&config, &reference.name, transport)?;
+    let digest = client.resolve(&name, &tag).await.map_err(|error| {
+        Failure::no_verdict(anyhow!("{image}: the tag cannot be resolved: {}", chain(&error)))
+    })?;
+    eprintln!("{image} is {}", name.at(&digest));
+    Ok(digest)
 }
 
 /// One request waits at most so long; longer waits are several requests.
