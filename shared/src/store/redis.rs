@@ -54,7 +54,7 @@ const PING_LIMIT: Duration = Duration::from_secs(1);
 pub struct RedisStore {
     config: RedisConfig,
     keys: Keys,
-    scripts: Scripts,
+    scripts: Arc<Scripts>,
     /// For what gates and workers wait for.
     quick: Line,
     /// For reports.
@@ -85,7 +85,7 @@ impl RedisStore {
         Ok(Self {
             config,
             keys,
-            scripts: Scripts::new(),
+            scripts: Arc::new(Scripts::new()),
             quick,
             bulk,
             watchers,
