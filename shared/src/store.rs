@@ -38,6 +38,7 @@ pub trait VerdictStore: Send + Sync {
     /// who watches the digest: all of it or nothing.
     ///
     /// `lease` fences: a holder whose lease was taken over gets [`StoreError::LeaseLost`] and changes nothing.
+    /// One that ran out but was taken over by nobody is still good for it.
     async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError>;
 
     /// Stores verdicts derived again from the stored report: a policy changed, an exception expired.
@@ -52,14 +53,15 @@ pub trait VerdictStore: Send + Sync {
     /// `until`; changes nothing that [`VerdictStore::lookup`] says about a digest that has a verdict (I10).
     async fn mark_pending(&self, digest: &Digest, pending: Pending) -> Result<(), StoreError>;
 
-    /// Notes where an image was seen. Bounded: the oldest sightings of a digest make room.
+    /// Notes where an image was seen. Bounded: the oldest sightings of a digest make room. A place (image
+    /// and tag) is kept once, with its newest time to the microsecond.
     async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError>;
 
     /// Where an image was seen, newest first.
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError>;
 
-    /// Completes when something is stored about the digest after the call returned, however it was
-    /// stored: by this process or another. May complete for nothing; look again. Never blocks a store.
+    /// Completes when verdicts are stored or restated about the digest after the call returned, by this
+    /// process or another. May complete for nothing; look again. Never blocks a store.
     async fn watch(&self, digest: &Digest) -> Result<Watch, StoreError>;
 
     /// Whether the store answers now, within a second or two; for readiness.
@@ -72,8 +74,8 @@ pub trait Leases: Send + Sync {
     /// Takes the lease of a digest for `ttl`, or says that somebody else holds it.
     async fn acquire(&self, digest: &Digest, ttl: Duration) -> Result<Acquired, StoreError>;
 
-    /// Holds it for another `ttl` from now. [`StoreError::LeaseLost`] if it ran out and was taken over,
-    /// or ran out and vanished.
+    /// Holds it for another `ttl` from now, also if it ran out and nobody has asked for it since.
+    /// [`StoreError::LeaseLost`] if it was taken over or has vanished.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), StoreError>;
 
     /// Gives it back; nothing happens if it was lost already.

@@ -54,7 +54,7 @@ const PING_LIMIT: Duration = Duration::from_secs(1);
 pub struct RedisStore {
     config: RedisConfig,
     keys: Keys,
-    scripts: Scripts,
+    scripts: Arc<Scripts>,
     /// For what gates and workers wait for.
     quick: Line,
     /// For reports.
@@ -80,7 +80,15 @@ impl RedisStore {
         let keys = Keys::new(&config.prefix);
         let watchers = Arc::new(Watchers::new());
         let listener = news::listen(dialer()?, keys.news(), Arc::clone(&watchers), config.timeout);
-        Ok(Self { config, keys, scripts: Scripts::new(), quick, bulk, watchers, _listener: listener })
+        Ok(Self {
+            config,
+            keys,
+            scripts: Arc::new(Scripts::new()),
+            quick,
+            bulk,
+            watchers,
+            _listener: listener,
+        })
     }
 
     async fn put(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {

@@ -25,7 +25,8 @@ pub struct RedisConfig {
     pub verdict_ttl: Duration,
     /// How long sightings are kept after the last one. Default 90 days.
     pub sighting_ttl: Duration,
-    /// PEM certificates of the authorities to trust with `rediss://`, instead of the system's own.
+    /// PEM certificates of the authorities to trust with `rediss://`, instead of the system's own. Refused
+    /// with `redis://`.
     pub ca_certificates: Option<Vec<u8>>,
 }
 
@@ -42,7 +43,7 @@ pub enum Topology {
     },
     /// Servers guarded by sentinels.
     Sentinel {
-        /// The sentinels, each with its own credentials: `redis://[user:password@]host[:port]`.
+        /// The sentinels: `redis://[user:password@]host[:port]`, all with the same user and password.
         urls: Vec<SecretString>,
         /// The name under which the sentinels know the master.
         master: String,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, Pipeline,
-    RedisFuture, RedisResult, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
+    Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates, TlsMode, Value,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -41,46 +41,33 @@ pub(super) enum Dialer {
 impl Dialer {
     /// Checks the configuration; contacts nobody.
     pub(super) fn new(config: &RedisConfig) -> RedisResult<Self> {
-        let certificates = config
-            .ca_certificates
-            .as_ref()
-            .map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) });
-        let client = |url: &SecretString| {
-            let info = url.expose_secret().into_connection_info()?;
-            match (&certificates, is_tls(&info)) {
-                (Some(certificates), true) => Client::build_with_tls(info, certificates.clone()),
-                (Some(_), false) | (None, true | false) => Client::open(info),
-            }
-        };
+        let authorities = config.ca_certificates.as_ref().map(|pem| TlsCertificates {
+            client_tls: None,
+            root_cert: Some(pem.clone()),
+        });
+        if authorities.is_some() && !is_tls(&info(&config.url)?) {
+            return Err(refused("certificate authorities need a rediss:// URL"));
+        }
         match &config.topology {
-            Topology::Single => Ok(Self::Single(client(&config.url)?)),
+            Topology::Single => client(&config.url, authorities).map(Self::Single),
             Topology::Cluster { urls } => {
                 let urls = || std::iter::once(&config.url).chain(urls);
+                let nodes = urls().map(|url| client(url, authorities.clone()));
+                let nodes = nodes.collect::<RedisResult<_>>()?;
                 let mut builder = ClusterClient::builder(urls().map(SecretString::expose_secret))
                     .connection_timeout(config.timeout)
                     .response_timeout(config.timeout);
-                if let Some(certificates) = certificates.clone() {
-                    builder = builder.certs(certificates);
+                if let Some(authorities) = authorities {
+                    builder = builder.certs(authorities);
                 }
                 Ok(Self::Cluster {
                     client: Box::new(builder.build()?),
-                    nodes: urls().map(client).collect::<RedisResult<_>>()?,
+                    nodes,
                     turn: 0,
                 })
             }
             Topology::Sentinel { urls, master } => {
-                let info = config.url.expose_secret().into_connection_info()?;
-                let mut servers = SentinelNodeConnectionInfo::default()
-                    .set_redis_connection_info(info.redis_settings().clone());
-                if is_tls(&info) {
-                    servers = servers.set_tls_mode(TlsMode::Secure);
-                }
-                let sentinels = urls
-                    .iter()
-                    .map(|url| url.expose_secret().into_connection_info())
-                    .collect::<RedisResult<Vec<_>>>()?;
-                let kind = SentinelServerType::Master;
-                let client = SentinelClient::build(sentinels, master, Some(servers), kind)?;
+                let client = sentinel(&info(&config.url)?, urls, master, authorities)?;
                 Ok(Self::Sentinel(Box::new(client)))
             }
         }
@@ -117,6 +104,67 @@ impl Dialer {
             }
         }
     }
+}
+
+fn client(url: &SecretString, authorities: Option<TlsCertificates>) -> RedisResult<Client> {
+    match authorities {
+        Some(authorities) => Client::build_with_tls(info(url)?, authorities),
+        None => Client::open(info(url)?),
+    }
+}
+
+fn sentinel(
+    servers: &ConnectionInfo,
+    sentinels: &[SecretString],
+    master: &str,
+    authorities: Option<TlsCertificates>,
+) -> RedisResult<SentinelClient> {
+    let sentinels = sentinels.iter().map(info).collect::<RedisResult<Vec<_>>>()?;
+    let Some(first) = sentinels.first().map(ConnectionInfo::redis_settings) else {
+        return Err(refused("no sentinel is named"));
+    };
+    let credentials = |settings: &RedisConnectionInfo| {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        (owned(settings.username()), owned(settings.password()))
+    };
+    let differs = |other: &ConnectionInfo| credentials(other.redis_settings()) != credentials(first);
+    if sentinels.iter().any(differs) {
+        return Err(refused("all sentinels must share one user and password"));
+    }
+    let addresses = sentinels.iter().map(|sentinel| sentinel.addr().clone());
+    let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
+        .set_client_to_redis_db(servers.redis_settings().db())
+        .set_client_to_redis_protocol(servers.redis_settings().protocol());
+    if let (Some(user), _) = credentials(first) {
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let (_, Some(password)) = credentials(first) {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    if let (Some(user), _) = credentials(servers.redis_settings()) {
+        builder = builder.set_client_to_redis_username(user);
+    }
+    if let (_, Some(password)) = credentials(servers.redis_settings()) {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    if is_tls(servers) {
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+    }
+    if let Some(authorities) = authorities {
+        if sentinels.iter().all(is_tls) {
+            builder = builder.set_client_to_sentinel_certificates(authorities.clone());
+        }
+        builder = builder.set_client_to_redis_certificates(authorities);
+    }
+    builder.build()
+}
+
+fn info(url: &SecretString) -> RedisResult<ConnectionInfo> {
+    url.expose_secret().into_connection_info()
+}
+
+fn refused(reason: &'static str) -> RedisError {
+    (ErrorKind::InvalidClientConfig, reason).into()
 }
 
 fn is_tls(info: &ConnectionInfo) -> bool {

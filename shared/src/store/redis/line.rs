@@ -21,7 +21,8 @@ use crate::store::measure::Backend;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// See the module.
+/// See the module. Its clones are the same line.
+#[derive(Clone)]
 pub(super) struct Line {
     shared: Arc<Shared>,
 }

@@ -1,7 +1,9 @@
 //! Many digests in one round trip.
 //!
 //! For each: the verdict with the time when it expires, and the marker. Verdicts that have spent half of
-//! their time are kept for another while, which costs a second round trip once in many weeks.
+//! their time are kept for another while, in the background.
+
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use redis::{Pipeline, RedisResult, Value, from_redis_value};
@@ -55,7 +57,9 @@ impl RedisStore {
             }
             lookups.push(looked.lookup);
         }
-        try_join_all(kept.into_iter().map(|digest| self.keep(digest, now_ms))).await?;
+        if !kept.is_empty() {
+            self.keep(&kept, now_ms);
+        }
         Ok(lookups)
     }
 
@@ -88,10 +92,25 @@ impl RedisStore {
         Looked { lookup, keep: false }
     }
 
-    async fn keep(&self, digest: &Digest, now_ms: i64) -> Result<(), StoreError> {
-        let mut keep = call(&self.scripts.keep, &[self.keys.verdict(digest)]);
-        keep.arg(millis(self.config.verdict_ttl)).arg(self.verdicts_until(now_ms));
-        self.quick.run(|connection| invoke(connection, &keep)).await
+    /// Lets verdicts live on. Nobody waits for it, and if it fails, the next look-up tries again.
+    fn keep(&self, digests: &[&Digest], now_ms: i64) {
+        let (line, scripts) = (self.quick.clone(), Arc::clone(&self.scripts));
+        let ttl = millis(self.config.verdict_ttl);
+        let until = self.verdicts_until(now_ms);
+        let keys: Vec<String> = digests.iter().map(|digest| self.keys.verdict(digest)).collect();
+        tokio::spawn(async move {
+            let kept = keys.into_iter().map(|key| {
+                let (line, scripts) = (&line, &scripts);
+                async move {
+                    let mut keep = call(&scripts.keep, &[key]);
+                    keep.arg(ttl).arg(until);
+                    line.run(|connection| invoke::<()>(connection, &keep)).await
+                }
+            });
+            if let Err(error) = try_join_all(kept).await {
+                tracing::debug!(%error, "verdicts in use were not kept for longer");
+            }
+        });
     }
 
     /// When verdicts stored or asked for now will expire.

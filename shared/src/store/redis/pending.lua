@@ -5,7 +5,7 @@ local text = ARGV[1]
 local earlier = redis.call('GET', KEYS[1])
 if earlier then
   local readable, old = pcall(cjson.decode, earlier)
-  if readable and type(old) == 'table' and old.v == marker.v then
+  if readable and type(old) == 'table' and old.v == marker.v and type(old.until_ms) == 'number' then
     marker.since = old.since
     if old.until_ms > marker.until_ms then
       marker['until'] = old['until']
