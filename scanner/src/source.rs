@@ -1,4 +1,15 @@
 //! Where an image's bytes come from: a registry, or files on disk. One trait, several real sources.
+//!
+//! Reading order: [`ImageSource`], [`argument`] (what a person types), then one file a source.
+
+pub mod argument;
+mod container;
+pub mod docker_archive;
+mod files;
+pub mod layout;
+pub mod registry;
+#[cfg(test)]
+mod tests;
 
 use std::io::Read;
 

@@ -12,6 +12,7 @@ mod address;
 mod auth;
 mod blob;
 mod body;
+mod breaker;
 mod challenge;
 mod config;
 mod connection;

@@ -1,47 +1,39 @@
-//! An image in a registry.
+//! An image in a registry: the client's answers as an [`ImageSource`].
 
+use std::error::Error;
 use std::io::Read;
 
 use async_trait::async_trait;
 use shared::model::digest::Digest;
 use shared::model::document::{Descriptor, Document};
-use shared::model::image::ImageName;
+use shared::model::image::{ImageName, Reference, Target};
 use shared::registry::{RegistryClient, RegistryError};
 use tokio_util::io::SyncIoBridge;
 
 use super::{ImageSource, SourceError};
 
-/// One repository of a registry, read through its client.
+/// The images of one repository.
+///
+/// Where it gives [`SourceError::Unavailable`], the source of that error is a [`RegistryError`]; so is the
+/// inner error of an [`std::io::Error`] that a layer's reader gives.
 pub struct RegistryImage {
     client: RegistryClient,
     name: ImageName,
 }
 
 impl RegistryImage {
-    /// The repository `name`, read with `client`.
+    /// Reads from the repository `name` through `client`.
     pub fn new(client: RegistryClient, name: ImageName) -> Self {
         Self { client, name }
     }
 
-    fn failed(&self, what: String, error: RegistryError) -> SourceError {
-        let place = self.name.registry.to_string();
-        match error {
-            RegistryError::NotFound { .. } => SourceError::NotFound { what, place },
-            RegistryError::DigestMismatch { .. } => SourceError::DigestMismatch { what, place },
-            RegistryError::TooLarge { limit, .. } => SourceError::TooLarge { what, limit },
-            RegistryError::Malformed { source, .. } => {
-                SourceError::Malformed { what, source: Box::new(source) }
-            }
-            error @ (RegistryError::Unavailable { .. } | RegistryError::RateLimited { .. }) => {
-                SourceError::Unavailable { what, place, source: Box::new(error) }
-            }
-            error @ (RegistryError::NotConfigured(_)
-            | RegistryError::Configuration { .. }
-            | RegistryError::Credentials { .. }
-            | RegistryError::Unauthorized { .. }
-            | RegistryError::Denied { .. }
-            | RegistryError::Refused { .. }) => {
-                SourceError::Refused { what, place, reason: shared::telemetry::chain(&error) }
+    /// The digest that a reference means now: its own, or the one that its tag points to (I12).
+    pub async fn resolve(client: &RegistryClient, reference: &Reference) -> Result<Digest, SourceError> {
+        match &reference.target {
+            Target::Digest(digest) => Ok(digest.clone()),
+            Target::Tag(tag) => {
+                let resolved = client.resolve(&reference.name, tag).await;
+                resolved.map_err(|error| failed(&reference.name, format!("tag {tag}"), error))
             }
         }
     }
@@ -50,18 +42,61 @@ impl RegistryImage {
 #[async_trait]
 impl ImageSource for RegistryImage {
     async fn document(&self, digest: &Digest) -> Result<Document, SourceError> {
-        let document = self.client.document(&self.name, digest).await;
-        document.map_err(|error| self.failed(format!("manifest {digest}"), error))
+        let what = || format!("manifest {digest}");
+        let raw = self.client.raw_document(&self.name, digest).await;
+        let raw = raw.map_err(|error| failed(&self.name, what(), error))?;
+        Document::parse(&raw.bytes, raw.content_type.as_deref()).map_err(|source| SourceError::Malformed {
+            what: what(),
+            source: Box::new(source),
+        })
     }
 
     async fn small_blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, SourceError> {
-        let blob = self.client.small_blob(&self.name, descriptor, limit).await;
-        blob.map_err(|error| self.failed(format!("blob {}", descriptor.digest), error))
+        let read = self.client.small_blob(&self.name, descriptor, limit).await;
+        read.map_err(|error| failed(&self.name, format!("blob {}", descriptor.digest), error))
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, SourceError> {
         let blob = self.client.blob(&self.name, descriptor).await;
-        let blob = blob.map_err(|error| self.failed(format!("layer {}", descriptor.digest), error))?;
+        let blob = blob.map_err(|error| failed(&self.name, format!("layer {}", descriptor.digest), error))?;
         Ok(Box::new(SyncIoBridge::new(blob)))
+    }
+}
+
+/// What a registry's refusal to give `what` means for a scan.
+fn failed(name: &ImageName, what: String, error: RegistryError) -> SourceError {
+    let place = name.to_string();
+    match error {
+        RegistryError::NotFound { .. } => SourceError::NotFound { what, place },
+        RegistryError::DigestMismatch { .. } => SourceError::DigestMismatch { what, place },
+        RegistryError::TooLarge { limit, .. } => SourceError::TooLarge { what, limit },
+        RegistryError::Malformed { .. } => SourceError::Malformed {
+            what,
+            source: Box::new(error),
+        },
+        RegistryError::Unavailable { .. }
+        | RegistryError::RateLimited { .. }
+        | RegistryError::Credentials { .. } => SourceError::Unavailable {
+            what,
+            place,
+            source: Box::new(error),
+        },
+        RegistryError::NotConfigured(_)
+        | RegistryError::Configuration { .. }
+        | RegistryError::Unauthorized { .. }
+        | RegistryError::Denied { .. }
+        | RegistryError::Refused { .. } => SourceError::Refused {
+            what,
+            place,
+            reason: told(&error),
+        },
+    }
+}
+
+/// An error with its causes, for a variant that keeps only words.
+fn told(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", told(cause)),
+        None => error.to_string(),
     }
 }

@@ -25,7 +25,7 @@ use super::connection::Connection;
 use super::error::{RegistryError, TransportError};
 use super::http::Question;
 use super::refusal;
-use super::retry::{pause, retrying};
+use super::retry::pause;
 
 /// After so many new bytes a broken connection counts as the first again.
 const FORGIVEN_AFTER: u64 = 8 << 20;
@@ -49,8 +49,11 @@ impl BlobReader {
         let what = format!("blob {} of {repository}", descriptor.digest);
         let question = connection.question(Method::GET, &path, &what);
         let scope = Scope::Pull(repository.clone());
-        let begun =
-            retrying(connection.config(), || begin(&connection, &question, &scope, descriptor.size)).await?;
+        let begun = connection
+            .repeated(&question.what, || {
+                begin(&connection, &question, &scope, descriptor.size)
+            })
+            .await?;
         let transfer = Transfer {
             connection,
             question,

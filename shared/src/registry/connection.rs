@@ -1,6 +1,7 @@
 //! One registry as the client uses it: ask, prove who we are if asked to, try again, and take turns.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use reqwest::{Method, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -9,9 +10,10 @@ use crate::model::image::RegistryHost;
 
 use super::auth::{Authorization, Authorizer, Scope};
 use super::body::Answer;
+use super::breaker::{Breaker, Outcome};
 use super::challenge;
 use super::config::RegistryConfig;
-use super::error::{ConfigurationError, RegistryError};
+use super::error::{ConfigurationError, RegistryError, TransportError};
 use super::http::{Http, Question};
 use super::refusal;
 use super::retry::retrying;
@@ -24,6 +26,7 @@ pub(super) struct Connection {
     /// Documents have their own lane: a gate that resolves a tag must not wait behind layers.
     documents: Arc<Semaphore>,
     blobs: Arc<Semaphore>,
+    breaker: Breaker,
 }
 
 /// How a registry received us.
@@ -45,6 +48,7 @@ impl Connection {
             authorizer: Authorizer::new(&config),
             documents: lane(),
             blobs: lane(),
+            breaker: Breaker::default(),
             config,
         })
     }
@@ -74,7 +78,7 @@ impl Connection {
         Read: Future<Output = Result<T, RegistryError>>,
     {
         let _turn = turn(&self.documents).await;
-        retrying(&self.config, || async {
+        self.repeated(&question.what, || async {
             let answer = self.ask(question, scope).await?;
             if answer.status() == StatusCode::OK {
                 read(answer).await
@@ -83,6 +87,31 @@ impl Connection {
             }
         })
         .await
+    }
+
+    /// Calls, again and again while that may help, unless the registry is being left alone.
+    pub(super) async fn repeated<T, F, Attempt>(&self, what: &str, call: F) -> Result<T, RegistryError>
+    where
+        F: FnMut() -> Attempt,
+        Attempt: Future<Output = Result<T, RegistryError>>,
+    {
+        self.breaker
+            .admit(Instant::now())
+            .map_err(|rest| RegistryError::Unavailable {
+                host: self.host().clone(),
+                what: what.to_owned(),
+                source: TransportError::new(format!(
+                    "it failed several times and is left alone for {} s more",
+                    rest.as_secs() + 1
+                )),
+            })?;
+        let outcome = retrying(&self.config, call).await;
+        let ended = match &outcome {
+            Err(RegistryError::Unavailable { .. }) => Outcome::Failed,
+            Ok(_) | Err(_) => Outcome::Answered,
+        };
+        self.breaker.record(ended, Instant::now());
+        outcome
     }
 
     /// Waits until fewer than the configured number of blobs are being pulled.

@@ -187,17 +187,25 @@ async fn login_from_helper(name: &str, host: &RegistryHost) -> Result<Login, Cre
     if name.is_empty() || !name.bytes().all(legal) {
         return Err(CredentialsError::HelperName(name.to_owned()));
     }
-    let failed = |reason| CredentialsError::HelperAnswer { name: name.to_owned(), reason };
-    let (succeeded, answer) = tokio::time::timeout(HELPER_TIME, run_helper(name, helper_server(host)))
+    let failed = |reason| CredentialsError::HelperAnswer {
+        name: name.to_owned(),
+        reason,
+    };
+    let program = format!("docker-credential-{name}");
+    let (succeeded, answer) = tokio::time::timeout(HELPER_TIME, run_helper(&program, helper_server(host)))
         .await
         .map_err(|_| failed("did not answer within 30 s"))?
         .map_err(|source| CredentialsError::HelperRun { name: name.to_owned(), source: Arc::new(source) })?;
     if !succeeded {
         return Err(failed("has no credentials for this registry, or failed"));
     }
-    let answer: HelperAnswer =
-        serde_json::from_slice(&answer).map_err(|_| failed("answered in an unknown format"))?;
-    Ok(if answer.username == "<token>" {
+    parse_answer(&answer).ok_or_else(|| failed("answered in an unknown format"))
+}
+
+/// What a helper printed; a user name of `<token>` means that the secret is an identity token.
+fn parse_answer(answer: &[u8]) -> Option<Login> {
+    let answer: HelperAnswer = serde_json::from_slice(answer).ok()?;
+    Some(if answer.username == "<token>" {
         Login::IdentityToken(answer.secret)
     } else {
         Login::Basic { username: answer.username, password: answer.secret }
@@ -212,9 +220,9 @@ fn helper_server(host: &RegistryHost) -> &str {
     }
 }
 
-/// Runs `docker-credential-<name> get`; says whether it succeeded, and what it printed.
-async fn run_helper(name: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
-    let mut child = tokio::process::Command::new(format!("docker-credential-{name}"))
+/// Runs a helper's `get`; says whether it succeeded, and what it printed.
+async fn run_helper(program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
+    let mut child = tokio::process::Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -223,8 +231,11 @@ async fn run_helper(name: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
         .spawn()?;
     let mut stdin = child.stdin.take().expect("stdin was asked to be a pipe");
     let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
-    stdin.write_all(server.as_bytes()).await?;
-    drop(stdin);
+    match stdin.write_all(server.as_bytes()).await {
+        // It ended without listening; its exit status says what that means.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+        Ok(()) | Err(_) => drop(stdin),
+    }
     let mut answer = Vec::new();
     stdout.take(LARGEST_ANSWER).read_to_end(&mut answer).await?;
     Ok((child.wait().await?.success(), answer))
@@ -241,14 +252,18 @@ pub(super) fn basic(username: &str, password: &SecretString) -> String {
 mod tests {
     use super::*;
 
+    fn shown(login: &Login) -> String {
+        match login {
+            Login::Anonymous => "anonymous".to_owned(),
+            Login::Basic { username, password } => format!("{username}:{}", password.expose_secret()),
+            Login::Token(token) => format!("token {}", token.expose_secret()),
+            Login::IdentityToken(token) => format!("identity {}", token.expose_secret()),
+        }
+    }
+
     fn check(config: &str, host: &str, expected: &str) {
-        let said = match parse_config(config.as_bytes(), Path::new("c.json"), &host.parse().unwrap()) {
-            Ok(Login::Anonymous) => "anonymous".to_owned(),
-            Ok(Login::Basic { username, password }) => format!("{username}:{}", password.expose_secret()),
-            Ok(Login::Token(token)) => format!("token {}", token.expose_secret()),
-            Ok(Login::IdentityToken(token)) => format!("identity {}", token.expose_secret()),
-            Err(error) => error.to_string(),
-        };
+        let login = parse_config(config.as_bytes(), Path::new("c.json"), &host.parse().unwrap());
+        let said = login.map_or_else(|error| error.to_string(), |login| shown(&login));
         assert_eq!(said, expected, "{config}");
     }
 
@@ -280,6 +295,34 @@ mod tests {
             let credentials = Credentials::Helper { name: name.to_owned() };
             let login = credentials.login(&"r.io".parse().unwrap()).await;
             assert!(matches!(login, Err(CredentialsError::HelperName(_))), "{name:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn helpers_are_run_and_their_answers_read() {
+        assert_eq!(
+            run_helper("echo", "r.io").await.unwrap(),
+            (true, b"get\n".to_vec())
+        );
+        assert!(!run_helper("false", "r.io").await.unwrap().0);
+        let missing = Credentials::Helper {
+            name: "none-such-tidewaiter".to_owned(),
+        };
+        let login = missing.login(&"r.io".parse().unwrap()).await;
+        assert!(matches!(login, Err(CredentialsError::HelperRun { .. })));
+        for (answer, expected) in [
+            (
+                r#"{"ServerURL":"r.io","Username":"bob","Secret":"s"}"#,
+                Some("bob:s"),
+            ),
+            (
+                r#"{"ServerURL":"r.io","Username":"<token>","Secret":"s"}"#,
+                Some("identity s"),
+            ),
+            ("credentials not found", None),
+        ] {
+            let login = parse_answer(answer.as_bytes()).map(|login| shown(&login));
+            assert_eq!(login.as_deref(), expected);
         }
     }
 

@@ -199,6 +199,21 @@ async fn a_server_that_is_not_there_is_told_with_its_cause() {
 }
 
 #[tokio::test]
+async fn a_dead_registry_does_not_hold_its_callers_for_ever() {
+    let server = Server::start(|_, _| say(500, &[], b"")).await;
+    let mut config = config(server.host().as_str());
+    config.retries = 0;
+    let client = client(config);
+    for _ in 0..7 {
+        let outcome = client
+            .raw_document(&image(&server.host()), &Digest::of(b""))
+            .await;
+        assert!(matches!(outcome, Err(RegistryError::Unavailable { .. })));
+    }
+    assert_eq!(server.heard().len(), 5);
+}
+
+#[tokio::test]
 async fn tags_resolve_even_where_head_does_not_work() {
     for head_answer in ["400", "405", "200", "sha256:short"] {
         let server = Server::start(move |heard, _| match (heard.head.starts_with("HEAD"), head_answer) {
