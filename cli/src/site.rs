@@ -80,15 +80,19 @@ fn docker_config() -> Option<std::path::PathBuf> {
     Some(folder.join("config.json")).filter(|file| file.exists())
 }
 
-/// What reads images, within the configured limits.
-pub(crate) fn engine(config: &WorkerConfig) -> Engine {
-    let limits = Limits {
+/// The configured limits.
+pub(crate) fn limits(config: &WorkerConfig) -> Limits {
+    Limits {
         capture_bytes: config.capture_bytes,
         layer_bytes: config.layer_bytes,
         image_time: config.image_time,
         ..Limits::default()
-    };
-    Engine::new(limits, config.layers)
+    }
+}
+
+/// What reads images, within the configured limits.
+pub(crate) fn engine(config: &WorkerConfig) -> Engine {
+    Engine::new(limits(config), config.layers)
 }
 
 /// A worker's parts.

@@ -17,9 +17,6 @@ use async_trait::async_trait;
 use shared::model::digest::Digest;
 use shared::model::document::{Descriptor, Document};
 
-pub mod argument;
-pub mod registry;
-
 /// A place that holds one image and everything that it refers to.
 #[async_trait]
 pub trait ImageSource: Send + Sync {

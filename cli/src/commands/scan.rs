@@ -7,16 +7,15 @@ use anyhow::Context;
 use scanner::scan::Scanned;
 use scanner::source::ImageSource;
 use scanner::source::argument::ImageArgument;
-use scanner::source::registry::RegistryImage;
 use serde_json::Value;
 use shared::config::{Config, Overrides};
 use shared::model::digest::Digest;
-use shared::model::image::{Reference, Target};
+use shared::model::image::Reference;
 use shared::model::report::Report;
 use shared::model::verdict::{Outcome, PolicyName, Verdict};
 use shared::output;
 use shared::policy::{Policy, PolicySet};
-use shared::registry::Transport;
+use shared::registry::{RegistryClient, Transport};
 
 use crate::args::{ScanArguments, ScanFormat};
 use crate::{Exit, Failure, progress, site};
@@ -61,18 +60,17 @@ async fn open(
     config: &Config,
     arguments: &ScanArguments,
 ) -> Result<(Arc<dyn ImageSource>, Digest), Failure> {
-    let reference = match argument {
-        ImageArgument::Registry(reference) => reference,
-        local => return local.open().await.map_err(Failure::usage),
+    let limits = site::limits(&config.worker);
+    let ImageArgument::Registry(reference) = argument else {
+        // Files need no registry, so none may be contacted.
+        let nobody = RegistryClient::new(Vec::new()).map_err(Failure::usage)?;
+        return argument.open(&nobody, &limits).await.map_err(Failure::usage);
     };
-    let Reference { name, target } = reference;
     let transport = if arguments.plain_http { Transport::PlainHttp } else { Transport::Https };
+    let Reference { name, target } = reference;
     let (client, name) = site::registry_for(config, &name, transport)?;
-    let digest = match target {
-        Target::Digest(digest) => digest,
-        Target::Tag(tag) => client.resolve(&name, &tag).await.map_err(Failure::no_verdict)?,
-    };
-    Ok((Arc::new(RegistryImage::new(client, name)), digest))
+    let named = ImageArgument::Registry(Reference { name, target });
+    named.open(&client, &limits).await.map_err(Failure::no_verdict)
 }
 
 fn judge(policy: &Policy, scanned: &Scanned) -> Verdict {

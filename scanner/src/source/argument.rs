@@ -94,10 +94,7 @@ impl FromStr for ImageArgument {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let located = |rest: &str| match rest.split_once(':').unwrap_or((rest, "")) {
             ("", _) => Err(ArgumentError::NoPath(text.chars().take(160).collect())),
-            (path, name) => Ok((
-                PathBuf::from(path),
-                Some(name.to_owned()).filter(|name| !name.is_empty()),
-            )),
+            (path, name) => Ok((PathBuf::from(path), Some(name.to_owned()).filter(|name| !name.is_empty()))),
         };
         if let Some(rest) = text.strip_prefix("oci:") {
             let (dir, tag) = located(rest)?;
@@ -149,27 +146,12 @@ mod tests {
         check("oci:dir", Some("oci:dir"));
         check("oci:/a/b:v1", Some("oci:/a/b:v1"));
         check("oci:dir:", Some("oci:dir"));
-        check(
-            "oci:dir:docker.io/library/nginx:1",
-            Some("oci:dir:docker.io/library/nginx:1"),
-        );
+        check("oci:dir:docker.io/library/nginx:1", Some("oci:dir:docker.io/library/nginx:1"));
         check("oci-archive:./x.tar:v1", Some("oci-archive:./x.tar:v1"));
         check("docker-archive:x.tar", Some("docker-archive:x.tar"));
-        check(
-            "docker-archive:x.tar:nginx",
-            Some("docker-archive:x.tar:docker.io/library/nginx:latest"),
-        );
-        check(
-            "docker-archive:x.tar:r.io:5000/a:1",
-            Some("docker-archive:x.tar:r.io:5000/a:1"),
-        );
-        for text in [
-            "",
-            "oci:",
-            "oci-archive::v1",
-            "docker-archive:x.tar:NGINX",
-            "Nginx",
-        ] {
+        check("docker-archive:x.tar:nginx", Some("docker-archive:x.tar:docker.io/library/nginx:latest"));
+        check("docker-archive:x.tar:r.io:5000/a:1", Some("docker-archive:x.tar:r.io:5000/a:1"));
+        for text in ["", "oci:", "oci-archive::v1", "docker-archive:x.tar:NGINX", "Nginx"] {
             check(text, None);
         }
     }

@@ -32,11 +32,7 @@ enum Encoding {
 
 enum Member {
     /// Where a file's bytes are in the (inflated) tar, and their SHA-256 if it was free to compute.
-    File {
-        offset: u64,
-        size: u64,
-        digest: Option<Digest>,
-    },
+    File { offset: u64, size: u64, digest: Option<Digest> },
     /// Another name inside the tar.
     Link(String),
 }
@@ -66,16 +62,8 @@ impl Container {
         } else {
             (Encoding::Plain, Stream::Plain { file, length })
         };
-        let walk = Walk {
-            stream,
-            position: 0,
-            limits,
-        };
-        Ok(Self {
-            path: path.to_owned(),
-            encoding,
-            members: walk.index()?,
-        })
+        let walk = Walk { stream, position: 0, limits };
+        Ok(Self { path: path.to_owned(), encoding, members: walk.index()? })
     }
 
     /// The file of this name, links followed: its size, and a reader that blocks and yields exactly that.
@@ -91,10 +79,7 @@ impl Container {
             }
             Encoding::Gzip => {
                 let inflated = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file));
-                let late = Late {
-                    inner: inflated,
-                    before: offset,
-                };
+                let late = Late { inner: inflated, before: offset };
                 Box::new(late.take(size))
             }
         };
@@ -231,9 +216,7 @@ impl Walk<'_> {
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        Header::parse(&block)
-            .map(Some)
-            .map_err(|reason| malformed(offset, reason))
+        Header::parse(&block).map(Some).map_err(|reason| malformed(offset, reason))
     }
 
     /// The content of a header entry, whole.
@@ -294,11 +277,7 @@ impl Walk<'_> {
             Stream::Gzip(inflated) => {
                 within(self.position, self.limits.layer_bytes, "bytes after inflating")?;
                 let (digest, passed) = hash(&mut inflated.take(count))?;
-                if passed == count {
-                    Ok(Some(digest))
-                } else {
-                    Err(ends_early())
-                }
+                if passed == count { Ok(Some(digest)) } else { Err(ends_early()) }
             }
         }
     }
@@ -394,11 +373,7 @@ impl<'a> PaxRecord<'a> {
         let length: usize = std::str::from_utf8(&content[..space]).ok()?.parse().ok()?;
         let record = content.get(space + 1..length)?.strip_suffix(b"\n")?;
         let equals = record.iter().position(|byte| *byte == b'=')?;
-        Some(Self {
-            key: &record[..equals],
-            value: &record[equals + 1..],
-            rest: &content[length..],
-        })
+        Some(Self { key: &record[..equals], value: &record[equals + 1..], rest: &content[length..] })
     }
 }
 

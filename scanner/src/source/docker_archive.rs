@@ -76,13 +76,9 @@ impl DockerArchive {
     ) -> Result<Self, SourceError> {
         let place = format!("docker-archive:{}", file.display());
         let files = Files::archive(file, place, limits).await?;
-        let unusable = |error| SourceError::Malformed {
-            what: files.place().to_owned(),
-            source: Box::new(error),
-        };
-        let list = files
-            .whole("manifest.json", "manifest.json".to_owned(), limits.manifest_bytes)
-            .await?;
+        let unusable =
+            |error| SourceError::Malformed { what: files.place().to_owned(), source: Box::new(error) };
+        let list = files.whole("manifest.json", "manifest.json".to_owned(), limits.manifest_bytes).await?;
         let images: Vec<SavedImage> =
             serde_json::from_slice(&list).map_err(|error| unusable(ArchiveError::Manifest(error)))?;
         let image = choose(images, wanted.as_ref()).map_err(unusable)?;
@@ -91,9 +87,7 @@ impl DockerArchive {
             return Err(unusable(ArchiveError::TooManyLayers(layers.len())));
         }
         let mut names = HashMap::new();
-        let config = files
-            .described(&image.config, format!("config {}", shown(&image.config)))
-            .await?;
+        let config = files.described(&image.config, format!("config {}", shown(&image.config))).await?;
         names.insert(config.digest.clone(), image.config);
         let mut descriptors = Vec::new();
         for name in layers {
@@ -103,12 +97,7 @@ impl DockerArchive {
         }
         let manifest = manifest(descriptor(IMAGE_CONFIG_TYPES[0], config), descriptors);
         let digest = Digest::of(&serde_json::to_vec(&manifest).expect("a manifest is written as JSON"));
-        Ok(Self {
-            files,
-            manifest,
-            digest,
-            names,
-        })
+        Ok(Self { files, manifest, digest, names })
     }
 
     /// The digest of the manifest that was made for the image.
@@ -138,10 +127,9 @@ fn choose(images: Vec<SavedImage>, wanted: Option<&Reference>) -> Result<SavedIm
     match (meant.next(), meant.next(), wanted) {
         (Some(image), None, _) => Ok(image),
         (Some(_), Some(_), _) => Err(ArchiveError::Ambiguous(present)),
-        (None, _, Some(wanted)) if any => Err(ArchiveError::NoSuchImage {
-            wanted: wanted.to_string(),
-            present,
-        }),
+        (None, _, Some(wanted)) if any => {
+            Err(ArchiveError::NoSuchImage { wanted: wanted.to_string(), present })
+        }
         (None, _, _) => Err(ArchiveError::Empty),
     }
 }
@@ -197,10 +185,7 @@ impl ImageSource for DockerArchive {
 
     async fn small_blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, SourceError> {
         let what = format!("blob {}", descriptor.digest);
-        let bytes = self
-            .files
-            .whole(self.name(descriptor, &what)?, what.clone(), limit)
-            .await?;
+        let bytes = self.files.whole(self.name(descriptor, &what)?, what.clone(), limit).await?;
         if bytes.len() as u64 == descriptor.size && descriptor.digest.matches(&bytes) {
             return Ok(bytes);
         }

@@ -27,10 +27,7 @@ enum Kept {
 impl Files {
     /// The files of a directory.
     pub(super) fn directory(path: PathBuf, place: String) -> Self {
-        Self {
-            kept: Arc::new(Kept::Directory(path)),
-            place,
-        }
+        Self { kept: Arc::new(Kept::Directory(path)), place }
     }
 
     /// The files inside a tar file, which is read once for its index.
@@ -38,10 +35,7 @@ impl Files {
         let limits = limits.clone();
         let opened = on_thread(&place, move || Container::open(&path, &limits)).await?;
         let container = opened.map_err(|error| unusable(&place, error))?;
-        Ok(Self {
-            kept: Arc::new(Kept::Container(container)),
-            place,
-        })
+        Ok(Self { kept: Arc::new(Kept::Container(container)), place })
     }
 
     pub(super) fn place(&self) -> &str {
@@ -95,9 +89,7 @@ impl Files {
             };
             Ok(Described { magic, digest, size })
         });
-        described
-            .await?
-            .map_err(|error: io::Error| self.unavailable(&what, error))
+        described.await?.map_err(|error: io::Error| self.unavailable(&what, error))
     }
 
     async fn open(&self, name: &str, what: String) -> Result<(u64, Box<dyn Read + Send>), SourceError> {
@@ -107,18 +99,11 @@ impl Files {
             Kept::Container(container) => container.read(&name),
         });
         let opened = opened.await?.map_err(|error| self.unavailable(&what, error))?;
-        opened.ok_or_else(|| SourceError::NotFound {
-            what,
-            place: self.place.clone(),
-        })
+        opened.ok_or_else(|| SourceError::NotFound { what, place: self.place.clone() })
     }
 
     fn unavailable(&self, what: &str, error: io::Error) -> SourceError {
-        SourceError::Unavailable {
-            what: what.to_owned(),
-            place: self.place.clone(),
-            source: Box::new(error),
-        }
+        SourceError::Unavailable { what: what.to_owned(), place: self.place.clone(), source: Box::new(error) }
     }
 }
 
@@ -150,19 +135,15 @@ fn open_file(path: &Path) -> io::Result<Option<(u64, Box<dyn Read + Send>)>> {
 fn unusable(place: &str, error: ContainerError) -> SourceError {
     let what = "the archive".to_owned();
     match error {
-        ContainerError::Read(error) if error.kind() == io::ErrorKind::NotFound => SourceError::NotFound {
-            what,
-            place: place.to_owned(),
-        },
-        ContainerError::Read(error) => SourceError::Unavailable {
-            what,
-            place: place.to_owned(),
-            source: Box::new(error),
-        },
-        ContainerError::Malformed { .. } | ContainerError::TooLarge { .. } => SourceError::Malformed {
-            what: place.to_owned(),
-            source: Box::new(error),
-        },
+        ContainerError::Read(error) if error.kind() == io::ErrorKind::NotFound => {
+            SourceError::NotFound { what, place: place.to_owned() }
+        }
+        ContainerError::Read(error) => {
+            SourceError::Unavailable { what, place: place.to_owned(), source: Box::new(error) }
+        }
+        ContainerError::Malformed { .. } | ContainerError::TooLarge { .. } => {
+            SourceError::Malformed { what: place.to_owned(), source: Box::new(error) }
+        }
     }
 }
 

@@ -112,10 +112,7 @@ impl OciLayout {
         let error = match (meant.as_slice(), tag) {
             ([digest], _) => return Ok((*digest).clone()),
             ([], None) => LayoutError::Empty,
-            ([], Some(tag)) => LayoutError::NoSuchTag {
-                wanted: tag.to_owned(),
-                present: present(),
-            },
+            ([], Some(tag)) => LayoutError::NoSuchTag { wanted: tag.to_owned(), present: present() },
             (_, _) => LayoutError::Ambiguous(present()),
         };
         Err(unusable(&self.files, error))
@@ -136,29 +133,21 @@ impl OciLayout {
 
 fn name(descriptor: &Descriptor) -> Option<&str> {
     let annotations = &descriptor.annotations;
-    let name = annotations
-        .get(REF_NAME)
-        .or_else(|| annotations.get(CONTAINERD_NAME));
+    let name = annotations.get(REF_NAME).or_else(|| annotations.get(CONTAINERD_NAME));
     name.map(String::as_str)
 }
 
 /// Whether an entry is called `tag`: exactly, or as the tag of a full name.
 fn is_named(descriptor: &Descriptor, tag: &str) -> bool {
     let names = [REF_NAME, CONTAINERD_NAME];
-    names
-        .iter()
-        .filter_map(|key| descriptor.annotations.get(*key))
-        .any(|name| {
-            let as_tag = name.rsplit_once(':').map(|(_, tag)| tag);
-            name == tag || as_tag == Some(tag)
-        })
+    names.iter().filter_map(|key| descriptor.annotations.get(*key)).any(|name| {
+        let as_tag = name.rsplit_once(':').map(|(_, tag)| tag);
+        name == tag || as_tag == Some(tag)
+    })
 }
 
 fn unusable(files: &Files, error: LayoutError) -> SourceError {
-    SourceError::Malformed {
-        what: files.place().to_owned(),
-        source: Box::new(error),
-    }
+    SourceError::Malformed { what: files.place().to_owned(), source: Box::new(error) }
 }
 
 /// Where the layout keeps a blob.
@@ -170,19 +159,13 @@ fn path(digest: &Digest) -> String {
 impl ImageSource for OciLayout {
     async fn document(&self, digest: &Digest) -> Result<Document, SourceError> {
         let what = format!("manifest {digest}");
-        let bytes = self
-            .files
-            .whole(&path(digest), what.clone(), self.manifest_bytes)
-            .await?;
+        let bytes = self.files.whole(&path(digest), what.clone(), self.manifest_bytes).await?;
         if !digest.matches(&bytes) {
             let place = self.files.place().to_owned();
             return Err(SourceError::DigestMismatch { what, place });
         }
         let parsed = Document::parse(&bytes, self.media_type(digest).as_deref());
-        let document = parsed.map_err(|source| SourceError::Malformed {
-            what,
-            source: Box::new(source),
-        })?;
+        let document = parsed.map_err(|source| SourceError::Malformed { what, source: Box::new(source) })?;
         match &document {
             Document::Index(index) => self.remember(&index.manifests),
             Document::Manifest(_) => {}
@@ -192,10 +175,7 @@ impl ImageSource for OciLayout {
 
     async fn small_blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, SourceError> {
         let what = format!("blob {}", descriptor.digest);
-        let bytes = self
-            .files
-            .whole(&path(&descriptor.digest), what.clone(), limit)
-            .await?;
+        let bytes = self.files.whole(&path(&descriptor.digest), what.clone(), limit).await?;
         if bytes.len() as u64 == descriptor.size && descriptor.digest.matches(&bytes) {
             return Ok(bytes);
         }

@@ -45,10 +45,8 @@ impl ImageSource for RegistryImage {
         let what = || format!("manifest {digest}");
         let raw = self.client.raw_document(&self.name, digest).await;
         let raw = raw.map_err(|error| failed(&self.name, what(), error))?;
-        Document::parse(&raw.bytes, raw.content_type.as_deref()).map_err(|source| SourceError::Malformed {
-            what: what(),
-            source: Box::new(source),
-        })
+        Document::parse(&raw.bytes, raw.content_type.as_deref())
+            .map_err(|source| SourceError::Malformed { what: what(), source: Box::new(source) })
     }
 
     async fn small_blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, SourceError> {
@@ -70,26 +68,17 @@ fn failed(name: &ImageName, what: String, error: RegistryError) -> SourceError {
         RegistryError::NotFound { .. } => SourceError::NotFound { what, place },
         RegistryError::DigestMismatch { .. } => SourceError::DigestMismatch { what, place },
         RegistryError::TooLarge { limit, .. } => SourceError::TooLarge { what, limit },
-        RegistryError::Malformed { .. } => SourceError::Malformed {
-            what,
-            source: Box::new(error),
-        },
+        RegistryError::Malformed { .. } => SourceError::Malformed { what, source: Box::new(error) },
         RegistryError::Unavailable { .. }
         | RegistryError::RateLimited { .. }
-        | RegistryError::Credentials { .. } => SourceError::Unavailable {
-            what,
-            place,
-            source: Box::new(error),
-        },
+        | RegistryError::Credentials { .. } => {
+            SourceError::Unavailable { what, place, source: Box::new(error) }
+        }
         RegistryError::NotConfigured(_)
         | RegistryError::Configuration { .. }
         | RegistryError::Unauthorized { .. }
         | RegistryError::Denied { .. }
-        | RegistryError::Refused { .. } => SourceError::Refused {
-            what,
-            place,
-            reason: told(&error),
-        },
+        | RegistryError::Refused { .. } => SourceError::Refused { what, place, reason: told(&error) },
     }
 }
 

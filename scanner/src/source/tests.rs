@@ -48,10 +48,7 @@ fn write_layout(directory: &Path, layers: &[Vec<u8>]) -> Digest {
     let config = serde_json::json!({
         "architecture": "amd64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });
-    let stored: Vec<_> = layers
-        .iter()
-        .map(|layer| store(&gzip(layer), &format!("{TAR}+gzip")))
-        .collect();
+    let stored: Vec<_> = layers.iter().map(|layer| store(&gzip(layer), &format!("{TAR}+gzip"))).collect();
     let manifest = serde_json::json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPES[0],

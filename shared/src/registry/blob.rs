@@ -50,9 +50,7 @@ impl BlobReader {
         let question = connection.question(Method::GET, &path, &what);
         let scope = Scope::Pull(repository.clone());
         let begun = connection
-            .repeated(&question.what, || {
-                begin(&connection, &question, &scope, descriptor.size)
-            })
+            .repeated(&question.what, || begin(&connection, &question, &scope, descriptor.size))
             .await?;
         let transfer = Transfer {
             connection,

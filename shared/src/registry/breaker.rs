@@ -34,10 +34,7 @@ impl Breaker {
     /// `Err` with the rest of the pause, while there is one.
     pub(super) fn admit(&self, now: Instant) -> Result<(), Duration> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state
-            .alone_until
-            .map(|until| until.saturating_duration_since(now))
-        {
+        match state.alone_until.map(|until| until.saturating_duration_since(now)) {
             Some(rest) if !rest.is_zero() => Err(rest),
             Some(_) | None => Ok(()),
         }

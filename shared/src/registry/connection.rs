@@ -95,16 +95,14 @@ impl Connection {
         F: FnMut() -> Attempt,
         Attempt: Future<Output = Result<T, RegistryError>>,
     {
-        self.breaker
-            .admit(Instant::now())
-            .map_err(|rest| RegistryError::Unavailable {
-                host: self.host().clone(),
-                what: what.to_owned(),
-                source: TransportError::new(format!(
-                    "it failed several times and is left alone for {} s more",
-                    rest.as_secs() + 1
-                )),
-            })?;
+        self.breaker.admit(Instant::now()).map_err(|rest| RegistryError::Unavailable {
+            host: self.host().clone(),
+            what: what.to_owned(),
+            source: TransportError::new(format!(
+                "it failed several times and is left alone for {} s more",
+                rest.as_secs() + 1
+            )),
+        })?;
         let outcome = retrying(&self.config, call).await;
         let ended = match &outcome {
             Err(RegistryError::Unavailable { .. }) => Outcome::Failed,

@@ -187,10 +187,7 @@ async fn login_from_helper(name: &str, host: &RegistryHost) -> Result<Login, Cre
     if name.is_empty() || !name.bytes().all(legal) {
         return Err(CredentialsError::HelperName(name.to_owned()));
     }
-    let failed = |reason| CredentialsError::HelperAnswer {
-        name: name.to_owned(),
-        reason,
-    };
+    let failed = |reason| CredentialsError::HelperAnswer { name: name.to_owned(), reason };
     let program = format!("docker-credential-{name}");
     let (succeeded, answer) = tokio::time::timeout(HELPER_TIME, run_helper(&program, helper_server(host)))
         .await
@@ -300,25 +297,14 @@ mod tests {
 
     #[tokio::test]
     async fn helpers_are_run_and_their_answers_read() {
-        assert_eq!(
-            run_helper("echo", "r.io").await.unwrap(),
-            (true, b"get\n".to_vec())
-        );
+        assert_eq!(run_helper("echo", "r.io").await.unwrap(), (true, b"get\n".to_vec()));
         assert!(!run_helper("false", "r.io").await.unwrap().0);
-        let missing = Credentials::Helper {
-            name: "none-such-tidewaiter".to_owned(),
-        };
+        let missing = Credentials::Helper { name: "none-such-tidewaiter".to_owned() };
         let login = missing.login(&"r.io".parse().unwrap()).await;
         assert!(matches!(login, Err(CredentialsError::HelperRun { .. })));
         for (answer, expected) in [
-            (
-                r#"{"ServerURL":"r.io","Username":"bob","Secret":"s"}"#,
-                Some("bob:s"),
-            ),
-            (
-                r#"{"ServerURL":"r.io","Username":"<token>","Secret":"s"}"#,
-                Some("identity s"),
-            ),
+            (r#"{"ServerURL":"r.io","Username":"bob","Secret":"s"}"#, Some("bob:s")),
+            (r#"{"ServerURL":"r.io","Username":"<token>","Secret":"s"}"#, Some("identity s")),
             ("credentials not found", None),
         ] {
             let login = parse_answer(answer.as_bytes()).map(|login| shown(&login));

@@ -75,8 +75,7 @@ fn files_are_found_however_their_names_are_written() {
         add(tar, "a", b"first");
         add(tar, "./b/./c", &[b'x'; 600]);
         add(tar, &long, b"long");
-        tar.append_pax_extensions([("path", b"pax/name".as_slice()), ("mtime", b"1.5")])
-            .unwrap();
+        tar.append_pax_extensions([("path", b"pax/name".as_slice()), ("mtime", b"1.5")]).unwrap();
         add(tar, "short", b"pax");
         add(tar, "empty", b"");
         add(tar, "a", b"second");
@@ -142,12 +141,7 @@ fn links_are_followed_inside_and_nowhere_else() {
 #[test]
 fn i7_what_is_no_tar_or_too_much_is_refused() {
     let whole = tar_of(|tar| add(tar, "a", &[b'x'; 2000]));
-    let few = Limits {
-        archive_entries: 2,
-        header_bytes: 100,
-        layer_bytes: 5000,
-        ..Limits::default()
-    };
+    let few = Limits { archive_entries: 2, header_bytes: 100, layer_bytes: 5000, ..Limits::default() };
     let refused = |bytes: &[u8], limits: &Limits| opened(bytes, limits).err().unwrap_or_default();
     assert!(refused(&whole[..1500], &few).contains("ends inside an entry"));
     assert!(refused(&whole[..300], &few).contains("ends inside a header"));

@@ -32,17 +32,10 @@ async fn a_layout_says_which_image_is_meant() {
     let digest = write_layout(&layout, &[layer("a", b"1")]);
     let at = format!("oci:{}", layout.display());
     for tag in ["", ":v1"] {
-        assert_eq!(
-            pull(&format!("{at}{tag}"), &nowhere()).await.unwrap().digest,
-            digest
-        );
+        assert_eq!(pull(&format!("{at}{tag}"), &nowhere()).await.unwrap().digest, digest);
     }
     let error = pull(&format!("{at}:v2"), &nowhere()).await.err().unwrap();
-    assert!(
-        told(&error).contains(r#"no image "v2"; it has: v1"#),
-        "{}",
-        told(&error)
-    );
+    assert!(told(&error).contains(r#"no image "v2"; it has: v1"#), "{}", told(&error));
 
     let entry = |digest: &Digest, name: &str| {
         serde_json::json!({
@@ -50,20 +43,10 @@ async fn a_layout_says_which_image_is_meant() {
             "annotations": { "org.opencontainers.image.ref.name": name },
         })
     };
-    write_index(
-        &layout,
-        &[entry(&Digest::of(b""), "v2"), entry(&digest, "r.io/a:v1")],
-    );
-    assert_eq!(
-        pull(&format!("{at}:v1"), &nowhere()).await.unwrap().digest,
-        digest
-    );
+    write_index(&layout, &[entry(&Digest::of(b""), "v2"), entry(&digest, "r.io/a:v1")]);
+    assert_eq!(pull(&format!("{at}:v1"), &nowhere()).await.unwrap().digest, digest);
     let error = pull(&at, &nowhere()).await.err().unwrap();
-    assert!(
-        told(&error).contains("name one of: v2, r.io/a:v1"),
-        "{}",
-        told(&error)
-    );
+    assert!(told(&error).contains("name one of: v2, r.io/a:v1"), "{}", told(&error));
     write_index(&layout, &[]);
     let error = pull(&at, &nowhere()).await.err().unwrap();
     assert!(told(&error).contains("holds no image"), "{}", told(&error));
@@ -82,18 +65,10 @@ async fn a_document_without_a_media_type_is_what_its_parent_calls_it() {
     let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] }).to_string();
     let child = store(&manifest, "application/vnd.oci.image.manifest.v1+json");
     let parent = serde_json::json!({ "schemaVersion": 2, "manifests": [child] }).to_string();
-    write_index(
-        directory.path(),
-        &[store(&parent, "application/vnd.oci.image.index.v1+json")],
-    );
-    let layout = OciLayout::directory(directory.path().to_owned(), &Limits::default())
-        .await
-        .unwrap();
+    write_index(directory.path(), &[store(&parent, "application/vnd.oci.image.index.v1+json")]);
+    let layout = OciLayout::directory(directory.path().to_owned(), &Limits::default()).await.unwrap();
     let child = Digest::of(manifest.as_bytes());
-    assert!(matches!(
-        layout.document(&child).await,
-        Err(SourceError::Malformed { .. })
-    ));
+    assert!(matches!(layout.document(&child).await, Err(SourceError::Malformed { .. })));
     let root = layout.image(None).unwrap();
     assert!(matches!(layout.document(&root).await, Ok(Document::Index(_))));
     assert!(matches!(layout.document(&child).await, Ok(Document::Manifest(_))));
@@ -119,10 +94,7 @@ async fn i5_a_damaged_layout_is_refused() {
     std::fs::write(layout.join("oci-layout"), "{}").unwrap();
     let error = pull(&at, &nowhere()).await.err().unwrap();
     assert!(told(&error).contains("imageLayoutVersion"), "{}", told(&error));
-    let error = pull("oci-archive:/nonexistent.tar", &nowhere())
-        .await
-        .err()
-        .unwrap();
+    let error = pull("oci-archive:/nonexistent.tar", &nowhere()).await.err().unwrap();
     assert!(matches!(error, SourceError::NotFound { .. }), "{error:?}");
 }
 
@@ -156,18 +128,11 @@ async fn a_docker_archive_says_which_image_is_meant() {
     let file = archive(directory.path(), &files);
     let pulled = async |name: &str| pull(&format!("docker-archive:{file}{name}"), &nowhere()).await;
     assert_eq!(pulled(":nginx:1").await.unwrap().layers, [one.as_slice()]);
-    assert_eq!(
-        pulled(":docker.io/library/nginx:1").await.unwrap().layers,
-        [one.as_slice()]
-    );
+    assert_eq!(pulled(":docker.io/library/nginx:1").await.unwrap().layers, [one.as_slice()]);
     assert_eq!(pulled(":r.io:5000/a:2").await.unwrap().layers, [two.as_slice()]);
     for name in ["", ":nginx:2"] {
         let error = pulled(name).await.err().unwrap();
-        assert!(
-            told(&error).contains(": nginx:1, r.io:5000/a:2"),
-            "{}",
-            told(&error)
-        );
+        assert!(told(&error).contains(": nginx:1, r.io:5000/a:2"), "{}", told(&error));
     }
 }
 
@@ -179,11 +144,8 @@ async fn i5_a_blob_that_is_not_what_its_name_says_is_refused() {
     let config = format!("blobs/sha256/{}", Digest::of(b"{}").encoded());
     let list = serde_json::json!([{ "Config": config, "RepoTags": ["a:1"], "Layers": [name] }]).to_string();
     for (content, is_good) in [(&one, true), (&two, false)] {
-        let files: [(&str, &[u8]); 3] = [
-            ("manifest.json", list.as_bytes()),
-            (&config, b"{}"),
-            (&name, content.as_slice()),
-        ];
+        let files: [(&str, &[u8]); 3] =
+            [("manifest.json", list.as_bytes()), (&config, b"{}"), (&name, content.as_slice())];
         let file = archive(directory.path(), &files);
         let pulled = pull(&format!("docker-archive:{file}"), &nowhere()).await;
         match pulled {
@@ -200,16 +162,10 @@ async fn a_damaged_docker_archive_is_refused() {
         ("{}", "manifest.json cannot be read"),
         ("[]", "holds no image"),
         (r#"[{"Config":"c.json"}]"#, "config c.json does not exist"),
-        (
-            r#"[{"Config":"manifest.json","Layers":["../x"]}]"#,
-            "layer ../x does not exist",
-        ),
+        (r#"[{"Config":"manifest.json","Layers":["../x"]}]"#, "layer ../x does not exist"),
     ] {
         let file = archive(directory.path(), &[("manifest.json", list.as_bytes())]);
-        let error = pull(&format!("docker-archive:{file}"), &nowhere())
-            .await
-            .err()
-            .unwrap();
+        let error = pull(&format!("docker-archive:{file}"), &nowhere()).await.err().unwrap();
         assert!(told(&error).contains(expected), "{list}: {}", told(&error));
     }
 }

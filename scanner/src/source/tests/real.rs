@@ -13,14 +13,7 @@ use super::{gzip, layer, pull, write_layout};
 
 fn skopeo_copy(from: &str, to: &str) {
     let done = Command::new("skopeo")
-        .args([
-            "--insecure-policy",
-            "copy",
-            "--quiet",
-            "--dest-tls-verify=false",
-            from,
-            to,
-        ])
+        .args(["--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", from, to])
         .output()
         .expect("skopeo must be installed");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -41,9 +34,7 @@ impl Drop for Registry {
 
 impl Registry {
     fn start(directory: &Path) -> Self {
-        (0..5)
-            .find_map(|_| Self::try_start(directory))
-            .expect("docker-registry must start")
+        (0..5).find_map(|_| Self::try_start(directory)).expect("docker-registry must start")
     }
 
     /// Somebody else may take the port before the registry does; then there is none.
@@ -65,10 +56,7 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .expect("docker-registry must be installed");
-        let mut registry = Self {
-            process,
-            address: address.to_string(),
-        };
+        let mut registry = Self { process, address: address.to_string() };
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline && registry.process.try_wait().unwrap().is_none() {
             if std::net::TcpStream::connect(address).is_ok() {
@@ -104,40 +92,19 @@ async fn one_image_is_the_same_from_every_source() {
     skopeo_copy(&layout, &format!("docker://{reference}"));
     skopeo_copy(&layout, &oci_archive);
     skopeo_copy(&layout, &docker_archive);
-    std::fs::write(
-        at("docker.tar.gz"),
-        gzip(&std::fs::read(at("docker.tar")).unwrap()),
-    )
-    .unwrap();
+    std::fs::write(at("docker.tar.gz"), gzip(&std::fs::read(at("docker.tar")).unwrap())).unwrap();
     let gzipped = format!("docker-archive:{}", at("docker.tar.gz"));
 
-    for argument in [
-        &layout,
-        &reference,
-        &by_digest,
-        &oci_archive,
-        &docker_archive,
-        &gzipped,
-    ] {
+    for argument in [&layout, &reference, &by_digest, &oci_archive, &docker_archive, &gzipped] {
         let pulled = pull(argument, &client).await;
         let pulled = pulled.unwrap_or_else(|error| panic!("{argument}: {}", super::told(&error)));
         assert!(pulled.layers == layers, "{argument}");
         // A docker archive holds no manifest, so the one that is made for it has a digest of its own.
-        assert_eq!(
-            pulled.digest == digest,
-            !argument.starts_with("docker-archive"),
-            "{argument}"
-        );
+        assert_eq!(pulled.digest == digest, !argument.starts_with("docker-archive"), "{argument}");
     }
-    let made = [
-        pull(&docker_archive, &client).await,
-        pull(&gzipped, &client).await,
-    ];
+    let made = [pull(&docker_archive, &client).await, pull(&gzipped, &client).await];
     let made = made.map(|pulled| pulled.unwrap().digest);
-    assert_eq!(
-        made[0], made[1],
-        "the digest of an archive depends on its content alone"
-    );
+    assert_eq!(made[0], made[1], "the digest of an archive depends on its content alone");
 }
 
 #[tokio::test]
@@ -145,10 +112,7 @@ async fn what_a_registry_refuses_keeps_its_meaning() {
     let directory = tempfile::tempdir().unwrap();
     let registry = Registry::start(directory.path());
     let client = registry.client();
-    let missing = pull(&format!("{}/team/app:v1", registry.address), &client)
-        .await
-        .err()
-        .unwrap();
+    let missing = pull(&format!("{}/team/app:v1", registry.address), &client).await.err().unwrap();
     assert!(matches!(missing, SourceError::NotFound { .. }), "{missing:?}");
     let by_digest = format!("{}/team/app@{}", registry.address, Digest::of(b""));
     let missing = pull(&by_digest, &client).await.err().unwrap();

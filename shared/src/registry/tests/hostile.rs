@@ -205,9 +205,7 @@ async fn a_dead_registry_does_not_hold_its_callers_for_ever() {
     config.retries = 0;
     let client = client(config);
     for _ in 0..7 {
-        let outcome = client
-            .raw_document(&image(&server.host()), &Digest::of(b""))
-            .await;
+        let outcome = client.raw_document(&image(&server.host()), &Digest::of(b"")).await;
         assert!(matches!(outcome, Err(RegistryError::Unavailable { .. })));
     }
     assert_eq!(server.heard().len(), 5);

@@ -41,10 +41,10 @@ pub(super) enum Dialer {
 impl Dialer {
     /// Checks the configuration; contacts nobody.
     pub(super) fn new(config: &RedisConfig) -> RedisResult<Self> {
-        let authorities = config.ca_certificates.as_ref().map(|pem| TlsCertificates {
-            client_tls: None,
-            root_cert: Some(pem.clone()),
-        });
+        let authorities = config
+            .ca_certificates
+            .as_ref()
+            .map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) });
         if authorities.is_some() && !is_tls(&info(&config.url)?) {
             return Err(refused("certificate authorities need a rediss:// URL"));
         }
@@ -60,11 +60,7 @@ impl Dialer {
                 if let Some(authorities) = authorities {
                     builder = builder.certs(authorities);
                 }
-                Ok(Self::Cluster {
-                    client: Box::new(builder.build()?),
-                    nodes,
-                    turn: 0,
-                })
+                Ok(Self::Cluster { client: Box::new(builder.build()?), nodes, turn: 0 })
             }
             Topology::Sentinel { urls, master } => {
                 let client = sentinel(&info(&config.url)?, urls, master, authorities)?;

@@ -164,10 +164,7 @@ async fn a_read_only_server_answers_and_refuses() {
         "{refused:?}"
     );
     // It cannot even let the verdict live on; the answer does not depend on that.
-    assert!(matches!(
-        known(&*store, &digest, "default").await,
-        Lookup::Known(_)
-    ));
+    assert!(matches!(known(&*store, &digest, "default").await, Lookup::Known(_)));
 }
 
 #[tokio::test]

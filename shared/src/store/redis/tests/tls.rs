@@ -48,10 +48,7 @@ async fn a_private_authority_is_trusted_when_it_is_named_and_only_then() {
     let mut config = config(&format!("rediss://127.0.0.1:{port}"));
     config.timeout = Duration::from_millis(1500);
     let distrusted = RedisStore::connect(config.clone()).await.map(drop);
-    assert!(
-        matches!(distrusted, Err(StoreError::Unavailable { .. })),
-        "{distrusted:?}"
-    );
+    assert!(matches!(distrusted, Err(StoreError::Unavailable { .. })), "{distrusted:?}");
 
     config.ca_certificates = Some(authority);
     let (one, other) = (connect(&config).await, connect(&config).await);
@@ -67,8 +64,5 @@ async fn a_private_authority_is_trusted_when_it_is_named_and_only_then() {
 
     config.url = SecretString::from(server.url());
     let contradiction = RedisStore::connect(config).await.map(drop);
-    assert!(
-        matches!(contradiction, Err(StoreError::Unusable { .. })),
-        "{contradiction:?}"
-    );
+    assert!(matches!(contradiction, Err(StoreError::Unusable { .. })), "{contradiction:?}");
 }
