@@ -49,9 +49,7 @@ pub(in crate::queue) async fn jobs_of_one_lane_come_in_their_order(ground: &impl
     }
 }
 
-pub(in crate::queue) async fn urgent_jobs_overtake_and_background_work_is_not_starved(
-    ground: &impl Ground,
-) {
+pub(in crate::queue) async fn urgent_jobs_overtake_and_background_work_is_not_starved(ground: &impl Ground) {
     let queue = ground.open(quick(3)).await;
     for lane in [Lane::Background, Lane::Push, Lane::Urgent] {
         publish(&queue, lane, 20).await;
@@ -118,7 +116,10 @@ pub(in crate::queue) async fn consumers_share_the_jobs(ground: &impl Ground) {
     let taken = BTreeSet::from([first.job.id, second.job.id]);
     assert_eq!(taken, published.into_iter().collect());
     let status = status(&queue, |status| ready(status) == [0; 3]).await;
-    assert!(status.lanes.iter().all(|lane| lane.consumers == Some(2)), "{status:?}");
+    assert!(
+        status.lanes.iter().all(|lane| lane.consumers == Some(2)),
+        "{status:?}"
+    );
 }
 
 pub(in crate::queue) async fn stopping_hands_back_what_was_not_handed_out(ground: &impl Ground) {
@@ -180,8 +181,7 @@ pub(in crate::queue) async fn status_counts_lanes_retries_and_dead_letters(groun
     consumer.stop().await;
     drop(consumer);
     status(&queue, |status| {
-        ready(status).iter().sum::<u64>() == 4
-            && status.lanes.iter().all(|lane| lane.consumers == Some(0))
+        ready(status).iter().sum::<u64>() == 4 && status.lanes.iter().all(|lane| lane.consumers == Some(0))
     })
     .await;
 }
