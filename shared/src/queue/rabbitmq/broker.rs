@@ -45,6 +45,8 @@ pub(super) struct Broker {
     suspect: Arc<Notify>,
     /// Whether something that should exist was found missing.
     doubted: AtomicBool,
+    /// Counts how often the topology was declared.
+    declared: watch::Sender<u64>,
 }
 
 /// The connection, or why there is none.
@@ -68,7 +70,10 @@ impl Broker {
         let names = Names::new(&config.prefix).map_err(|error| unusable(error.to_string()))?;
         let tls = trust(config).await.map_err(unusable)?;
         let address = Address { uri, tls };
-        let connection = address.dial().await.map_err(|source| unavailable(&place, source))?;
+        let connection = address
+            .dial()
+            .await
+            .map_err(|source| unavailable(&place, source))?;
         let suspect = Arc::new(Notify::new());
         let connection = Arc::new(connection);
         let (sender, link) = watch::channel(Link::Up(connection.clone()));
@@ -81,6 +86,7 @@ impl Broker {
             link,
             suspect,
             doubted: AtomicBool::new(true),
+            declared: watch::Sender::new(0),
         };
         broker.channel().await?;
         Ok(broker)
@@ -123,7 +129,14 @@ impl Broker {
         declared.await.map_err(|source| {
             self.doubt();
             self.failed(source)
-        })
+        })?;
+        self.declared.send_modify(|times| *times = times.wrapping_add(1));
+        Ok(())
+    }
+
+    /// Changes whenever the topology was declared again, so that a queue may be another one of its name.
+    pub(super) fn declarations(&self) -> watch::Receiver<u64> {
+        self.declared.subscribe()
     }
 
     /// Something that should exist on the broker was missing: the next channel declares it again.
@@ -145,7 +158,7 @@ impl Broker {
         }
     }
 
-    /// Why the broker would not take a publish now, although it is connected.
+    /// Whether the broker would not take a publish now, although it is connected.
     pub(super) fn blocked(&self) -> bool {
         match &*self.link.borrow() {
             Link::Up(connection) => connection.status().blocked(),
@@ -266,7 +279,11 @@ fn parse_url(text: &str) -> Result<(String, AMQPUri), QueueError> {
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     let host = url.host_str().unwrap_or_default();
-    let place = format!("{host}:{}/{}", uri.authority.port, uri.vhost.trim_start_matches('/'));
+    let place = format!(
+        "{host}:{}/{}",
+        uri.authority.port,
+        uri.vhost.trim_start_matches('/')
+    );
     Ok((place, uri))
 }
 

@@ -59,9 +59,11 @@ pub(super) struct Line {
 
 /// What became of one message of a round.
 enum Fate {
-    /// The broker answered.
-    Confirmed(Confirmation),
-    /// Unknown: the channel failed, or the answer did not come in time.
+    /// On disk, and in a queue unless it was returned.
+    Stored,
+    /// The broker said that it could not take it.
+    NotStored,
+    /// The channel failed, or the answer did not come in time.
     Unknown,
 }
 
@@ -120,10 +122,11 @@ async fn run(broker: Arc<Broker>, mut incoming: mpsc::Receiver<Order>, patience:
                 }
             },
         };
-        let fates = send(&channel, &round, patience).await;
-        let failed = fates.iter().any(|fate| matches!(fate, Fate::Unknown));
-        let unroutable = answer(&mut round, fates);
-        match (failed, unroutable) {
+        let (fates, returned): (Vec<_>, Vec<_>) = send(&channel, &round, patience).await.into_iter().unzip();
+        let returned: Vec<_> = returned.into_iter().flatten().collect();
+        answer(&mut round, fates, &returned);
+        let failed = !round.is_empty();
+        match (failed, !returned.is_empty()) {
             (false, false) => open = Some(channel),
             // A new channel declares again what went missing, and knows nothing of late confirms.
             (false, true) => broker.doubt(),
@@ -142,70 +145,64 @@ async fn confirming(broker: &Broker) -> Result<Channel, QueueError> {
     Ok(channel)
 }
 
-/// Sends the round and waits until the broker has answered for every message of it.
-async fn send(channel: &Channel, round: &[Order], patience: Duration) -> Vec<Fate> {
+/// Sends the round and waits until the broker has answered for every message of it. A returned message
+/// stands beside the fate of any message of the round, not necessarily its own.
+async fn send(
+    channel: &Channel,
+    round: &[Order],
+    patience: Duration,
+) -> Vec<(Fate, Option<BasicReturnMessage>)> {
     let sent = round.iter().map(async |Order { message, .. }| {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let published = async {
-            channel
-                .basic_publish(
-                    message.exchange.clone(),
-                    message.routing_key.clone(),
-                    options,
-                    &message.body,
-                    message.properties.clone(),
-                )
-                .await?
-                .await
+            let sent = channel.basic_publish(
+                message.exchange.clone(),
+                message.routing_key.clone(),
+                options,
+                &message.body,
+                message.properties.clone(),
+            );
+            sent.await?.await
         };
         match timeout(patience, published).await {
-            Ok(Ok(confirmation)) => Fate::Confirmed(confirmation),
+            Ok(Ok(Confirmation::Ack(returned))) => (Fate::Stored, returned),
+            Ok(Ok(Confirmation::Nack(returned))) => (Fate::NotStored, returned),
+            Ok(Ok(Confirmation::NotRequested)) | Err(_) => (Fate::Unknown, None),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "publish failed");
-                Fate::Unknown
+                (Fate::Unknown, None)
             }
-            Err(_) => Fate::Unknown,
         }
     });
     join_all(sent).await
 }
 
-/// Answers for every message whose fate is known and leaves the others in the round. Returns whether any
-/// was unroutable.
-fn answer(round: &mut Vec<Order>, fates: Vec<Fate>) -> bool {
-    let mut returned = Vec::new();
-    let mut stored = Vec::with_capacity(fates.len());
-    for fate in fates {
-        stored.push(match fate {
-            Fate::Unknown => None,
-            Fate::Confirmed(confirmation) => {
-                let is_stored = confirmation.is_ack();
-                returned.extend(confirmation.take_message());
-                Some(is_stored)
-            }
-        });
-    }
-    for (order, stored) in std::mem::take(round).into_iter().zip(stored) {
-        let refusal = returned.iter().find(|message| is_return_of(message, &order.message));
-        let outcome = match (stored, refusal) {
-            (None, None) => {
+/// Answers for every message whose fate is known and leaves the others in the round.
+fn answer(round: &mut Vec<Order>, fates: Vec<Fate>, returned: &[BasicReturnMessage]) {
+    for (order, fate) in std::mem::take(round).into_iter().zip(fates) {
+        let refusal = returned
+            .iter()
+            .find(|returned| is_return_of(returned, &order.message));
+        let outcome = match (fate, refusal) {
+            (Fate::Unknown, None) => {
                 round.push(order);
                 continue;
             }
-            (_, Some(message)) => Err(QueueError::Refused(format!(
-                "no queue takes {:?} of exchange {:?} ({} {})",
-                message.delivery.routing_key.as_str(),
-                message.delivery.exchange.as_str(),
-                message.reply_code,
-                message.reply_text
-            ))),
-            (Some(false), None) => Err(QueueError::Refused("the broker could not store it".to_owned())),
-            (Some(true), None) => Ok(()),
+            (Fate::Unknown | Fate::Stored | Fate::NotStored, Some(returned)) => {
+                Err(QueueError::Refused(format!(
+                    "no queue takes {:?} of exchange {:?} ({} {})",
+                    returned.delivery.routing_key.as_str(),
+                    returned.delivery.exchange.as_str(),
+                    returned.reply_code,
+                    returned.reply_text
+                )))
+            }
+            (Fate::NotStored, None) => Err(QueueError::Refused("the broker could not store it".to_owned())),
+            (Fate::Stored, None) => Ok(()),
         };
         // Nobody may be waiting any longer; the publish stands all the same.
         let _ = order.answer.send(outcome);
     }
-    !returned.is_empty()
 }
 
 fn is_return_of(returned: &BasicReturnMessage, sent: &Outgoing) -> bool {

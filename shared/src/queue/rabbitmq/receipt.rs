@@ -108,7 +108,10 @@ async fn settle(
     match settlement {
         Settlement::Done => {}
         Settlement::Retry { error } => match post.broker.rules.after(attempt) {
-            Some(delay) => post.delay(message.after_failure(attempt, error), lane, delay).await?,
+            Some(delay) => {
+                post.delay(message.after_failure(attempt, error), lane, delay)
+                    .await?;
+            }
             None => post.bury(message, lane, attempt, error).await?,
         },
         Settlement::Bury { error } => post.bury(message, lane, attempt, error).await?,

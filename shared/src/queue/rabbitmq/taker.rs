@@ -15,7 +15,7 @@ use futures_util::stream::{self, select_all};
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer as Subscription};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,10 @@ use crate::model::job::{Job, JobDecodeError, Lane};
 
 /// Waits after a failure: doubled from the first to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How often the lanes are looked into although no bell rang: a broker does not always say that a queue
+/// was deleted, and somebody else may have declared it again.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The consuming end of a taker.
 pub(super) struct RabbitmqConsumer {
@@ -101,11 +105,16 @@ struct Session {
     channel: Channel,
     /// Counts us among the takers.
     _presence: Subscription,
+    /// Changes when lanes may have been deleted and made again.
+    declarations: watch::Receiver<u64>,
 }
 
 /// What came of waiting for a message.
 enum Wait {
-    Rang,
+    /// Look into the lanes.
+    Look,
+    /// The lanes may not be those that were waited on.
+    Renew,
     Stopped,
 }
 
@@ -120,8 +129,12 @@ impl Taker {
         let (stop, out) = (self.stop.clone(), self.out.clone());
         loop {
             // Nothing is taken before there is room for it and the last one was fetched.
-            let wanted =
-                async { Some((self.room.clone().acquire_owned().await.ok()?, out.reserve().await.ok()?)) };
+            let wanted = async {
+                Some((
+                    self.room.clone().acquire_owned().await.ok()?,
+                    out.reserve().await.ok()?,
+                ))
+            };
             let Some(Some((permit, slot))) = stop.run_until_cancelled(wanted).await else {
                 break;
             };
@@ -184,7 +197,9 @@ impl Taker {
             }
             None => {
                 let attempt = message.attempt;
-                self.post.bury(message, lane, attempt, &undecodable(error)).await?;
+                self.post
+                    .bury(message, lane, attempt, &undecodable(error))
+                    .await?;
             }
         }
         held.ack().await;
@@ -223,7 +238,7 @@ impl Taker {
                 }
             }
             let session = self.session.as_ref().expect("it was just opened");
-            let channel = session.channel.clone();
+            let (channel, declarations) = (session.channel.clone(), session.declarations.clone());
             let post = self.post.clone();
             let failed = |source| post.broker.failed(source);
             for lane in self.turns.order() {
@@ -238,8 +253,9 @@ impl Taker {
                     return Ok(Some(taken(lane, message.delivery, &channel)));
                 }
             }
-            match self.wait_for_bell(&channel).await.map_err(failed)? {
-                Wait::Rang => {}
+            match self.wait_for_bell(&channel, declarations).await.map_err(failed)? {
+                Wait::Look => {}
+                Wait::Renew => self.session = None,
                 Wait::Stopped => return Ok(None),
             }
         }
@@ -253,13 +269,22 @@ impl Taker {
             subscribe(&channel, broker.names.consumers.clone()).await
         };
         match prepared.await {
-            Ok(presence) => Ok(Session { channel, _presence: presence }),
+            Ok(presence) => Ok(Session {
+                channel,
+                _presence: presence,
+                declarations: broker.declarations(),
+            }),
             Err(source) => Err(broker.failed(source)),
         }
     }
 
-    /// Returns when some lane had a message, which is then among the spare ones.
-    async fn wait_for_bell(&mut self, channel: &Channel) -> lapin::Result<Wait> {
+    /// Returns when some lane had a message, which is then among the spare ones, or when something else
+    /// is to be done.
+    async fn wait_for_bell(
+        &mut self,
+        channel: &Channel,
+        mut declarations: watch::Receiver<u64>,
+    ) -> lapin::Result<Wait> {
         let mut bells = Vec::with_capacity(Lane::ALL.len());
         let mut tags = Vec::with_capacity(Lane::ALL.len());
         for lane in Lane::ALL {
@@ -269,18 +294,20 @@ impl Taker {
             bells.push(bell.map(move |rung| Bell::Rang(lane, Box::new(rung))).chain(end));
         }
         let mut bells = select_all(bells);
-        let first = tokio::select! {
-            () = self.stop.cancelled() => None,
-            first = bells.next() => first,
-        };
-        let outcome = match first {
-            None => Wait::Stopped,
-            Some(Bell::Rang(lane, rung)) => {
-                self.spare.push_back(taken(lane, (*rung)?, channel));
-                Wait::Rang
-            }
-            // The queue was deleted, silently: a doubt that the next session settles.
-            Some(Bell::Gone) => return Err(lapin::ErrorKind::InvalidChannel(channel.id()).into()),
+        let outcome = tokio::select! {
+            () = self.stop.cancelled() => Wait::Stopped,
+            _ = declarations.changed() => Wait::Renew,
+            () = sleep(LOOK_INTERVAL) => Wait::Look,
+            first = bells.next() => match first {
+                Some(Bell::Rang(lane, rung)) => {
+                    self.spare.push_back(taken(lane, (*rung)?, channel));
+                    Wait::Look
+                }
+                Some(Bell::Gone) | None => {
+                    self.post.broker.doubt();
+                    Wait::Renew
+                }
+            },
         };
         for tag in tags {
             channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
