@@ -239,8 +239,7 @@ pub async fn open(config: &QueueConfig) -> Result<SharedQueue, QueueError> {
         QueueConfig::Rabbitmq(config) => Arc::new(rabbitmq::RabbitmqQueue::connect(config.clone()).await?),
         QueueConfig::Embedded { file, retry } => {
             make_folder(file)?;
-            let _ = retry;
-            unimplemented!()
+            Arc::new(embedded::EmbeddedQueue::open(file, retry.clone())?)
         }
     })
 }

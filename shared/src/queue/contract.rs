@@ -121,8 +121,7 @@ async fn publish(queue: &SharedQueue, lane: Lane, count: usize) -> Vec<JobId> {
 /// The next delivery, which must come.
 pub(super) async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
     let next = timeout(SOON, consumer.next()).await;
-    next.expect("a delivery should have come")
-        .expect("the queue is open")
+    next.expect("a delivery should have come").expect("the queue is open")
 }
 
 /// No delivery may come now.

@@ -34,10 +34,7 @@ impl DeadJob {
         let subject = job.as_ref().map_or_else(
             || {
                 let start = &body[..body.len().min(SUBJECT_CHARS * 4)];
-                String::from_utf8_lossy(start)
-                    .chars()
-                    .take(SUBJECT_CHARS)
-                    .collect()
+                String::from_utf8_lossy(start).chars().take(SUBJECT_CHARS).collect()
             },
             Job::subject,
         );
@@ -67,9 +64,7 @@ pub(crate) fn undecodable(error: &JobDecodeError) -> String {
 
 /// `error`, cut to what is kept of it.
 pub(crate) fn kept_error(error: &str) -> String {
-    let end = (0..=error.len().min(ERROR_BYTES))
-        .rev()
-        .find(|end| error.is_char_boundary(*end));
+    let end = (0..=error.len().min(ERROR_BYTES)).rev().find(|end| error.is_char_boundary(*end));
     error[..end.unwrap_or_default()].to_owned()
 }
 

@@ -69,12 +69,7 @@ impl EmbeddedQueue {
             .spawn(move || clerk.run(&incoming))
             .map_err(unavailable)?;
         Ok(Self {
-            desk: Arc::new(Desk {
-                orders,
-                path: path.to_owned(),
-                trouble,
-                takers: AtomicU64::new(1),
-            }),
+            desk: Arc::new(Desk { orders, path: path.to_owned(), trouble, takers: AtomicU64::new(1) }),
             clerk: Some(clerk),
         })
     }
@@ -115,10 +110,7 @@ impl Desk {
     fn no_answer(&self) -> QueueError {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = trouble.clone().unwrap_or_else(|| "it was closed".to_owned());
-        QueueError::Unavailable {
-            place: self.path.display().to_string(),
-            source: reason.into(),
-        }
+        QueueError::Unavailable { place: self.path.display().to_string(), source: reason.into() }
     }
 }
 
@@ -136,12 +128,7 @@ impl JobQueue for EmbeddedQueue {
         let taker = self.desk.takers.fetch_add(1, Ordering::Relaxed);
         let (out, jobs) = mpsc::unbounded_channel();
         self.desk.order(Order::Join(taker, prefetch, out));
-        Ok(Box::new(EmbeddedConsumer {
-            desk: self.desk.clone(),
-            taker,
-            jobs,
-            wait: Wait::Idle,
-        }))
+        Ok(Box::new(EmbeddedConsumer { desk: self.desk.clone(), taker, jobs, wait: Wait::Idle }))
     }
 
     async fn status(&self) -> Result<QueueStatus, QueueError> {
@@ -184,10 +171,7 @@ enum Wait {
 
 impl EmbeddedConsumer {
     fn delivery(&self, taken: Taken) -> Delivery {
-        let receipt = FileReceipt {
-            desk: self.desk.clone(),
-            number: Some(taken.number),
-        };
+        let receipt = FileReceipt { desk: self.desk.clone(), number: Some(taken.number) };
         Delivery::new(taken.job, taken.attempt, Box::new(receipt))
     }
 }
@@ -248,10 +232,7 @@ impl Receipt for FileReceipt {
     ) -> Result<(), QueueError> {
         let number = self.number.take().expect("a receipt is settled once");
         let said = settlement.clone();
-        let outcome = self
-            .desk
-            .ask(|answer| Order::Settle(number, job.id, said, answer))
-            .await;
+        let outcome = self.desk.ask(|answer| Order::Settle(number, job.id, said, answer)).await;
         match &outcome {
             Ok(()) => meters::settled(&settlement),
             Err(QueueError::Stale(_)) => meters::stale(),

@@ -99,9 +99,7 @@ pub(in crate::queue) async fn discarded_dead_letters_are_forgotten(ground: &impl
 }
 
 pub(in crate::queue) async fn i3_a_message_that_is_no_job_is_visible_as_dead(ground: &impl Ground) {
-    ground
-        .inject(Lane::Background, b"hello, I am no job".to_vec())
-        .await;
+    ground.inject(Lane::Background, b"hello, I am no job".to_vec()).await;
     let queue = ground.open(quick(3)).await;
     let published = publish(&queue, Lane::Background, 1).await;
     let mut consumer = queue.consume(1).await.unwrap();

@@ -116,10 +116,7 @@ pub(in crate::queue) async fn consumers_share_the_jobs(ground: &impl Ground) {
     let taken = BTreeSet::from([first.job.id, second.job.id]);
     assert_eq!(taken, published.into_iter().collect());
     let status = status(&queue, |status| ready(status) == [0; 3]).await;
-    assert!(
-        status.lanes.iter().all(|lane| lane.consumers == Some(2)),
-        "{status:?}"
-    );
+    assert!(status.lanes.iter().all(|lane| lane.consumers == Some(2)), "{status:?}");
 }
 
 pub(in crate::queue) async fn stopping_hands_back_what_was_not_handed_out(ground: &impl Ground) {

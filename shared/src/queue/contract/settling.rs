@@ -64,10 +64,7 @@ pub(in crate::queue) async fn i3_a_failed_job_comes_back_and_dies_after_its_atte
         let delivery = next(&mut consumer).await;
         assert_eq!((delivery.job.id, delivery.attempt), (published[0], attempt));
         assert_eq!(delivery.job.lane, Lane::Background);
-        delivery
-            .settle(failed(&format!("failure {attempt}")))
-            .await
-            .unwrap();
+        delivery.settle(failed(&format!("failure {attempt}"))).await.unwrap();
     }
     none(&mut consumer).await;
     let dead = dead_letters(&queue, 1).await.remove(0);
@@ -90,11 +87,7 @@ pub(in crate::queue) async fn a_failed_job_waits_for_its_tier(ground: &impl Grou
     let third = next(&mut consumer).await;
     assert_eq!(third.attempt, 3);
     // Brokers and clocks round to milliseconds.
-    assert!(
-        begun.elapsed() >= Duration::from_millis(590),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() >= Duration::from_millis(590), "{:?}", begun.elapsed());
 }
 
 pub(in crate::queue) async fn a_job_handed_back_is_not_counted(ground: &impl Ground) {

@@ -210,12 +210,8 @@ impl Clerk {
                 afterwards.answer(answer, Ok(()));
             }
             Order::Join(taker, prefetch, out) => {
-                let taker_of_jobs = Taker {
-                    prefetch: prefetch.max(1).into(),
-                    unsettled: 0,
-                    wants: false,
-                    out,
-                };
+                let taker_of_jobs =
+                    Taker { prefetch: prefetch.max(1).into(), unsettled: 0, wants: false, out };
                 self.takers.insert(taker, taker_of_jobs);
             }
             Order::Want(taker) => {
@@ -229,14 +225,7 @@ impl Clerk {
             }
             Order::Settle(number, job, settlement, answer) => {
                 let settled = ledger.settle(number, &settlement, now)?;
-                afterwards.answer(
-                    answer,
-                    if settled {
-                        Ok(())
-                    } else {
-                        Err(QueueError::Stale(job))
-                    },
-                );
+                afterwards.answer(answer, if settled { Ok(()) } else { Err(QueueError::Stale(job)) });
             }
             Order::TakeBack(number) => ledger.take_back(number, now)?,
             Order::Status(answer) => {
@@ -260,9 +249,7 @@ impl Clerk {
         now: Timestamp,
         afterwards: &mut Afterwards,
     ) -> Stored<()> {
-        let behind = self
-            .takers
-            .range((Bound::Excluded(self.last_served), Bound::Unbounded));
+        let behind = self.takers.range((Bound::Excluded(self.last_served), Bound::Unbounded));
         for (id, taker) in behind.chain(self.takers.range(..=self.last_served)) {
             if !taker.wants || taker.unsettled >= taker.prefetch {
                 continue;
@@ -334,7 +321,5 @@ fn released(order: &Order) -> Option<Number> {
 /// How long to wait for `due`; not much longer than a clock that is set meanwhile may be trusted.
 fn until(due: Timestamp) -> Duration {
     let wait = due.duration_since(Timestamp::now());
-    Duration::try_from(wait)
-        .unwrap_or_default()
-        .min(Duration::from_secs(60))
+    Duration::try_from(wait).unwrap_or_default().min(Duration::from_secs(60))
 }

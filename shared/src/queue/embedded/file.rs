@@ -29,10 +29,7 @@ pub(super) fn open_queue(path: &Path, rules: &RetryRules) -> Result<Database, Qu
     match prepared {
         Prepared::Ready(taken_back) => {
             if taken_back > 0 {
-                tracing::warn!(
-                    jobs = taken_back,
-                    "jobs were under way when the last process ended"
-                );
+                tracing::warn!(jobs = taken_back, "jobs were under way when the last process ended");
             }
             Ok(database)
         }
@@ -66,10 +63,7 @@ fn prepare(database: &Database, rules: &RetryRules) -> Result<Prepared, redb::Er
 
 fn explain(path: &Path, error: DatabaseError) -> QueueError {
     let place = path.display().to_string();
-    let unusable = |reason: &str| QueueError::Unusable {
-        place: place.clone(),
-        reason: reason.to_owned(),
-    };
+    let unusable = |reason: &str| QueueError::Unusable { place: place.clone(), reason: reason.to_owned() };
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => unusable(
             "another process has it open; stop that one or use another data directory, \
@@ -81,9 +75,6 @@ fn explain(path: &Path, error: DatabaseError) -> QueueError {
         DatabaseError::Storage(redb::StorageError::Corrupted(what)) => unusable(&format!(
             "it is damaged or no queue at all ({what}); restore it, or move it away to begin with an empty queue"
         )),
-        other => QueueError::Unavailable {
-            place,
-            source: other.into(),
-        },
+        other => QueueError::Unavailable { place, source: other.into() },
     }
 }

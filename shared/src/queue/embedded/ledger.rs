@@ -23,11 +23,8 @@ use crate::model::job::{Job, JobDecodeError, Lane};
 
 type Bytes = &'static [u8];
 
-const LANES: [TableDefinition<Bytes, Bytes>; 3] = [
-    TableDefinition::new("urgent"),
-    TableDefinition::new("push"),
-    TableDefinition::new("background"),
-];
+const LANES: [TableDefinition<Bytes, Bytes>; 3] =
+    [TableDefinition::new("urgent"), TableDefinition::new("push"), TableDefinition::new("background")];
 const TAKEN: TableDefinition<Bytes, Bytes> = TableDefinition::new("taken");
 const RETRYING: TableDefinition<Bytes, Bytes> = TableDefinition::new("retrying");
 const DEAD: TableDefinition<Bytes, Bytes> = TableDefinition::new("dead");
@@ -214,11 +211,7 @@ impl<'txn> Ledger<'txn> {
                 consumers: Some(consumers),
             });
         }
-        Ok(QueueStatus {
-            lanes,
-            retrying: self.retrying.len()?,
-            dead: self.dead.len()?,
-        })
+        Ok(QueueStatus { lanes, retrying: self.retrying.len()?, dead: self.dead.len()? })
     }
 
     /// The oldest dead letters.
@@ -344,8 +337,7 @@ impl<'txn> Ledger<'txn> {
 
     fn put(&mut self, number: Number, record: &Record) -> Stored<()> {
         let bytes = record.encode();
-        self.lane(record.lane)
-            .insert(number.key().as_slice(), bytes.as_slice())?;
+        self.lane(record.lane).insert(number.key().as_slice(), bytes.as_slice())?;
         Ok(())
     }
 
@@ -359,10 +351,7 @@ impl<'txn> Ledger<'txn> {
     }
 
     fn next_number(&mut self) -> Stored<Number> {
-        let next = self
-            .counts
-            .get(b"next".as_slice())?
-            .map_or(0, |next| next.value());
+        let next = self.counts.get(b"next".as_slice())?.map_or(0, |next| next.value());
         self.counts.insert(b"next".as_slice(), next.saturating_add(1))?;
         self.changed = true;
         Ok(Number(next))

@@ -48,33 +48,17 @@ impl Record {
 
     /// Something in `lane` that was never tried.
     pub(super) fn with_body(lane: Lane, body: Vec<u8>) -> Self {
-        Self {
-            lane,
-            attempt: 1,
-            deferrals: 0,
-            error: None,
-            died_at: None,
-            body,
-        }
+        Self { lane, attempt: 1, deferrals: 0, error: None, died_at: None, body }
     }
 
     /// The record after one more failure.
     pub(super) fn after_failure(self, error: &str) -> Self {
-        Self {
-            attempt: self.attempt.saturating_add(1),
-            error: Some(kept_error(error)),
-            ..self
-        }
+        Self { attempt: self.attempt.saturating_add(1), error: Some(kept_error(error)), ..self }
     }
 
     /// The record of a job that died after `attempts`.
     pub(super) fn dead(self, attempts: u32, error: &str, now: Timestamp) -> Self {
-        Self {
-            attempt: attempts,
-            error: Some(kept_error(error)),
-            died_at: Some(now),
-            ..self
-        }
+        Self { attempt: attempts, error: Some(kept_error(error)), died_at: Some(now), ..self }
     }
 
     /// The bytes to store.
@@ -97,15 +81,11 @@ impl Record {
         };
         let stored: StoredRecord = postcard::from_bytes(rest).ok()?;
         Some(Self {
-            lane: Lane::ALL
-                .into_iter()
-                .find(|lane| lane_number(*lane) == stored.lane)?,
+            lane: Lane::ALL.into_iter().find(|lane| lane_number(*lane) == stored.lane)?,
             attempt: stored.attempt,
             deferrals: stored.deferrals,
             error: stored.error,
-            died_at: stored
-                .died_at_ms
-                .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            died_at: stored.died_at_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
             body: stored.body,
         })
     }

@@ -20,9 +20,7 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        Self {
-            directory: TempDir::new().unwrap(),
-        }
+        Self { directory: TempDir::new().unwrap() }
     }
 
     fn file(&self) -> PathBuf {
@@ -86,11 +84,7 @@ async fn i7_a_job_that_kills_its_process_is_counted_and_ends_dead() {
     let queue = site.open(contract::quick(2)).await;
     let dead = contract::dead_letters(&queue, 1).await.remove(0);
     assert_eq!((dead.id, dead.attempts), (Some(job.id), 2));
-    assert!(
-        dead.error.contains("may have killed its worker"),
-        "{}",
-        dead.error
-    );
+    assert!(dead.error.contains("may have killed its worker"), "{}", dead.error);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,9 +153,7 @@ async fn retries_fall_due_over_a_restart() {
     let queue = site.open(contract::quick(3)).await;
     queue.publish(&contract::job(Lane::Push)).await.unwrap();
     let mut consumer = queue.consume(1).await.unwrap();
-    let retry = Settlement::Retry {
-        error: "later".to_owned(),
-    };
+    let retry = Settlement::Retry { error: "later".to_owned() };
     contract::next(&mut consumer).await.settle(retry).await.unwrap();
     drop((consumer, queue));
     let queue = site.open(contract::quick(3)).await;

@@ -70,10 +70,7 @@ impl Broker {
         let names = Names::new(&config.prefix).map_err(|error| unusable(error.to_string()))?;
         let tls = trust(config).await.map_err(unusable)?;
         let address = Address { uri, tls };
-        let connection = address
-            .dial()
-            .await
-            .map_err(|source| unavailable(&place, source))?;
+        let connection = address.dial().await.map_err(|source| unavailable(&place, source))?;
         let suspect = Arc::new(Notify::new());
         let connection = Arc::new(connection);
         let (sender, link) = watch::channel(Link::Up(connection.clone()));
@@ -279,11 +276,7 @@ fn parse_url(text: &str) -> Result<(String, AMQPUri), QueueError> {
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     let host = url.host_str().unwrap_or_default();
-    let place = format!(
-        "{host}:{}/{}",
-        uri.authority.port,
-        uri.vhost.trim_start_matches('/')
-    );
+    let place = format!("{host}:{}/{}", uri.authority.port, uri.vhost.trim_start_matches('/'));
     Ok((place, uri))
 }
 

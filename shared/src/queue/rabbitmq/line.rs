@@ -180,9 +180,7 @@ async fn send(
 /// Answers for every message whose fate is known and leaves the others in the round.
 fn answer(round: &mut Vec<Order>, fates: Vec<Fate>, returned: &[BasicReturnMessage]) {
     for (order, fate) in std::mem::take(round).into_iter().zip(fates) {
-        let refusal = returned
-            .iter()
-            .find(|returned| is_return_of(returned, &order.message));
+        let refusal = returned.iter().find(|returned| is_return_of(returned, &order.message));
         let outcome = match (fate, refusal) {
             (Fate::Unknown, None) => {
                 round.push(order);

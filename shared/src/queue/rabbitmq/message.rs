@@ -140,9 +140,7 @@ pub(super) fn death(properties: &BasicProperties, names: &Names, delivery_limit:
     if let Some(error) = string(headers, DIED_AT).and_then(|_| string(headers, ERROR)) {
         let lane = string(headers, LANE);
         return Death {
-            lane: Lane::ALL
-                .into_iter()
-                .find(|known| lane.as_deref() == Some(known.name())),
+            lane: Lane::ALL.into_iter().find(|known| lane.as_deref() == Some(known.name())),
             attempts: attempt,
             error,
             died_at: string(headers, DIED_AT).and_then(|at| at.parse().ok()),
@@ -157,11 +155,7 @@ pub(super) fn death(properties: &BasicProperties, names: &Names, delivery_limit:
     let deliveries = attempt.saturating_add(delivery_limit);
     Death {
         lane: string(newest, "queue").and_then(|queue| names.lane_of(&queue)),
-        attempts: if reason == "delivery_limit" {
-            deliveries
-        } else {
-            attempt
-        },
+        attempts: if reason == "delivery_limit" { deliveries } else { attempt },
         error: match reason.as_str() {
             "delivery_limit" => never_settled(deliveries),
             other => format!("the broker moved it here: {other}"),

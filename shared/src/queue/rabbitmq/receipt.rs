@@ -109,8 +109,7 @@ async fn settle(
         Settlement::Done => {}
         Settlement::Retry { error } => match post.broker.rules.after(attempt) {
             Some(delay) => {
-                post.delay(message.after_failure(attempt, error), lane, delay)
-                    .await?;
+                post.delay(message.after_failure(attempt, error), lane, delay).await?;
             }
             None => post.bury(message, lane, attempt, error).await?,
         },

@@ -129,12 +129,8 @@ impl Taker {
         let (stop, out) = (self.stop.clone(), self.out.clone());
         loop {
             // Nothing is taken before there is room for it and the last one was fetched.
-            let wanted = async {
-                Some((
-                    self.room.clone().acquire_owned().await.ok()?,
-                    out.reserve().await.ok()?,
-                ))
-            };
+            let wanted =
+                async { Some((self.room.clone().acquire_owned().await.ok()?, out.reserve().await.ok()?)) };
             let Some(Some((permit, slot))) = stop.run_until_cancelled(wanted).await else {
                 break;
             };
@@ -197,9 +193,7 @@ impl Taker {
             }
             None => {
                 let attempt = message.attempt;
-                self.post
-                    .bury(message, lane, attempt, &undecodable(error))
-                    .await?;
+                self.post.bury(message, lane, attempt, &undecodable(error)).await?;
             }
         }
         held.ack().await;
@@ -269,11 +263,7 @@ impl Taker {
             subscribe(&channel, broker.names.consumers.clone()).await
         };
         match prepared.await {
-            Ok(presence) => Ok(Session {
-                channel,
-                _presence: presence,
-                declarations: broker.declarations(),
-            }),
+            Ok(presence) => Ok(Session { channel, _presence: presence, declarations: broker.declarations() }),
             Err(source) => Err(broker.failed(source)),
         }
     }

@@ -79,9 +79,7 @@ impl Ground for Site {
     async fn clear(&self) {
         let (_connection, channel) = self.channel().await;
         let names = self.names();
-        let tiers = [1, 50, 600, 600_000, 3_600_000]
-            .map(Duration::from_millis)
-            .to_vec();
+        let tiers = [1, 50, 600, 600_000, 3_600_000].map(Duration::from_millis).to_vec();
         let rules = RetryRules { tiers, attempts: 1 };
         topology::delete(&channel, &names, &rules).await.unwrap();
     }
@@ -94,10 +92,7 @@ async fn i1_an_unroutable_job_is_refused_and_the_lane_mended() {
         let queue = site.open(contract::quick(3)).await;
         let (_connection, channel) = site.channel().await;
         let lane = site.names().lane(Lane::Push);
-        channel
-            .queue_delete(lane, QueueDeleteOptions::default())
-            .await
-            .unwrap();
+        channel.queue_delete(lane, QueueDeleteOptions::default()).await.unwrap();
         let job = contract::job(Lane::Push);
         let refused = queue.publish(&job).await;
         assert!(matches!(refused, Err(QueueError::Refused(_))), "{refused:?}");
@@ -112,9 +107,7 @@ async fn i1_an_unroutable_job_is_refused_and_the_lane_mended() {
 async fn i1_among_many_publishes_exactly_the_unroutable_ones_are_refused() {
     let site = Site::new();
     contract::on_ground(&site, async {
-        let queue = RabbitmqQueue::connect(site.config(contract::quick(3)))
-            .await
-            .unwrap();
+        let queue = RabbitmqQueue::connect(site.config(contract::quick(3))).await.unwrap();
         let (_connection, channel) = site.channel().await;
         let unbind = channel.queue_unbind(
             site.names().lane(Lane::Urgent),
@@ -130,19 +123,10 @@ async fn i1_among_many_publishes_exactly_the_unroutable_ones_are_refused() {
             (lane, queue.post.hand_back(message, lane).await)
         });
         let outcomes = futures_util::future::join_all(published).await;
-        let confirmed = |lane| {
-            outcomes
-                .iter()
-                .filter(|(of, outcome)| *of == lane && outcome.is_ok())
-                .count()
-        };
+        let confirmed = |lane| outcomes.iter().filter(|(of, outcome)| *of == lane && outcome.is_ok()).count();
         let refused = |outcome: &Result<(), QueueError>| matches!(outcome, Err(QueueError::Refused(_)));
         assert!(outcomes.iter().any(|(_, outcome)| refused(outcome)));
-        assert!(
-            outcomes
-                .iter()
-                .all(|(_, outcome)| outcome.is_ok() || refused(outcome))
-        );
+        assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok() || refused(outcome)));
         assert_eq!(confirmed(Lane::Push), 180);
         // After the first refusal the binding is declared again, so urgent ones of a later round pass.
         let urgent = confirmed(Lane::Urgent) as u64;
@@ -162,10 +146,7 @@ async fn a_consumer_survives_the_deletion_of_the_lane_that_it_waits_on() {
         let (_connection, channel) = site.channel().await;
         for lane in Lane::ALL {
             let name = site.names().lane(lane);
-            channel
-                .queue_delete(name, QueueDeleteOptions::default())
-                .await
-                .unwrap();
+            channel.queue_delete(name, QueueDeleteOptions::default()).await.unwrap();
             let job = contract::job(lane);
             contract::until(async || queue.publish(&job).await.is_ok()).await;
             // Acks around the deletion may get lost, so that an earlier job comes again.
@@ -173,10 +154,7 @@ async fn a_consumer_survives_the_deletion_of_the_lane_that_it_waits_on() {
                 let delivery = contract::next(&mut consumer).await;
                 let arrived = delivery.job == job;
                 let settled = delivery.settle(Settlement::Done).await;
-                assert!(
-                    matches!(settled, Ok(()) | Err(QueueError::Stale(_))),
-                    "{settled:?}"
-                );
+                assert!(matches!(settled, Ok(()) | Err(QueueError::Stale(_))), "{settled:?}");
                 if arrived {
                     break;
                 }
@@ -199,28 +177,15 @@ async fn i7_what_the_broker_itself_buries_says_why() {
         let mut deliveries = 0;
         contract::until(async || queue.status().await.unwrap().lanes[1].ready == 1).await;
         while deliveries < 4 {
-            let got = channel
-                .basic_get(site.names().lane(Lane::Push), BasicGetOptions::default())
-                .await;
+            let got = channel.basic_get(site.names().lane(Lane::Push), BasicGetOptions::default()).await;
             if let Some(message) = got.unwrap() {
                 deliveries += 1;
-                message
-                    .acker
-                    .reject(BasicRejectOptions { requeue: true })
-                    .await
-                    .unwrap();
+                message.acker.reject(BasicRejectOptions { requeue: true }).await.unwrap();
             }
         }
         let dead = contract::dead_letters(&queue, 1).await.remove(0);
-        assert_eq!(
-            (dead.id, dead.lane, dead.attempts),
-            (Some(job.id), Some(Lane::Push), 4)
-        );
-        assert!(
-            dead.error.contains("may have killed its worker"),
-            "{}",
-            dead.error
-        );
+        assert_eq!((dead.id, dead.lane, dead.attempts), (Some(job.id), Some(Lane::Push), 4));
+        assert!(dead.error.contains("may have killed its worker"), "{}", dead.error);
         assert!(dead.died_at.is_some());
     })
     .await;
@@ -236,10 +201,7 @@ async fn settings_that_contradict_what_is_there_are_named() {
             panic!("other settings must be refused");
         };
         assert!(reason.contains("x-delivery-limit"), "{reason}");
-        assert!(
-            reason.contains(site.names().lane(Lane::Urgent).as_str()),
-            "{reason}"
-        );
+        assert!(reason.contains(site.names().lane(Lane::Urgent).as_str()), "{reason}");
     })
     .await;
 }

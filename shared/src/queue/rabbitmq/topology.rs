@@ -45,9 +45,7 @@ pub(super) struct PrefixError(String);
 impl Names {
     /// The names below `prefix`.
     pub(super) fn new(prefix: &str) -> Result<Self, PrefixError> {
-        let fits = prefix
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let fits = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         if prefix.is_empty() || prefix.len() > 100 || !fits {
             return Err(PrefixError(prefix.chars().take(120).collect()));
         }
@@ -76,9 +74,7 @@ impl Names {
 
     /// The lane whose queue has this name.
     pub(super) fn lane_of(&self, queue: &str) -> Option<Lane> {
-        Lane::ALL
-            .into_iter()
-            .find(|lane| self.lane(*lane).as_str() == queue)
+        Lane::ALL.into_iter().find(|lane| self.lane(*lane).as_str() == queue)
     }
 }
 
@@ -178,10 +174,7 @@ async fn bind(
 pub(super) async fn delete(channel: &Channel, names: &Names, rules: &RetryRules) -> lapin::Result<()> {
     use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 
-    let retries: Vec<_> = delays(rules)
-        .into_iter()
-        .map(|delay| names.retry(delay))
-        .collect();
+    let retries: Vec<_> = delays(rules).into_iter().map(|delay| names.retry(delay)).collect();
     let lanes = Lane::ALL.map(|lane| names.lane(lane));
     let others = [names.dead.clone(), names.consumers.clone()];
     for queue in retries.iter().chain(&lanes).chain(&others) {

@@ -128,10 +128,7 @@ async fn i2_a_delivery_from_before_a_cut_is_stale_and_comes_again() {
         let again = contract::next(&mut sound).await;
         assert_eq!((&again.job, again.attempt), (&job, 2));
         let stale = before.settle(Settlement::Done).await;
-        assert!(
-            matches!(stale, Err(QueueError::Stale(id)) if id == job.id),
-            "{stale:?}"
-        );
+        assert!(matches!(stale, Err(QueueError::Stale(id)) if id == job.id), "{stale:?}");
         again.settle(Settlement::Done).await.unwrap();
         sound.stop().await;
         // The consumer has noticed nothing.
@@ -186,10 +183,7 @@ async fn an_outage_is_reported_in_time_and_passes() {
         let job = contract::job(Lane::Push);
         let begun = std::time::Instant::now();
         let failed = queue.publish(&job).await;
-        assert!(
-            matches!(failed, Err(QueueError::Unavailable { .. })),
-            "{failed:?}"
-        );
+        assert!(matches!(failed, Err(QueueError::Unavailable { .. })), "{failed:?}");
         assert!(begun.elapsed() < 4 * patience, "{:?}", begun.elapsed());
         assert!(queue.ping().await.is_err());
         assert!(queue.status().await.is_err());
