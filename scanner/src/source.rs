@@ -29,7 +29,8 @@ pub trait ImageSource: Send + Sync {
     /// A layer's bytes as they are stored. The reader blocks: read it on a blocking thread.
     ///
     /// The reader does not verify: whoever reads hashes on the way and compares at the end (I5). It never
-    /// yields more than `descriptor.size + 1` bytes.
+    /// yields more than `descriptor.size + 1` bytes. An `io::Error` of it holds a [`SourceError`] where the
+    /// source knows what its failure means.
     async fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, SourceError>;
 }
 

@@ -22,7 +22,9 @@ pub enum TelemetryError {
 /// Sends log lines to standard error from now on. Once a process.
 pub fn start_logging(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.log).map_err(|_| TelemetryError::Filter(config.log.clone()))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let set = match config.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),

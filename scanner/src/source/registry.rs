@@ -1,13 +1,13 @@
 //! An image in a registry: the client's answers as an [`ImageSource`].
 
 use std::error::Error;
-use std::io::Read;
+use std::io::{self, Read};
 
 use async_trait::async_trait;
 use shared::model::digest::Digest;
 use shared::model::document::{Descriptor, Document};
 use shared::model::image::{ImageName, Reference, Target};
-use shared::registry::{RegistryClient, RegistryError};
+use shared::registry::{BlobReader, RegistryClient, RegistryError};
 use tokio_util::io::SyncIoBridge;
 
 use super::{ImageSource, SourceError};
@@ -57,7 +57,27 @@ impl ImageSource for RegistryImage {
     async fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, SourceError> {
         let blob = self.client.blob(&self.name, descriptor).await;
         let blob = blob.map_err(|error| failed(&self.name, format!("layer {}", descriptor.digest), error))?;
-        Ok(Box::new(SyncIoBridge::new(blob)))
+        Ok(Box::new(Layer {
+            reader: SyncIoBridge::new(blob),
+            name: self.name.clone(),
+            digest: descriptor.digest.clone(),
+        }))
+    }
+}
+
+/// A blob whose failures say what they mean for the scan.
+struct Layer {
+    reader: SyncIoBridge<BlobReader>,
+    name: ImageName,
+    digest: Digest,
+}
+
+impl Read for Layer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer).map_err(|error| match error.downcast::<RegistryError>() {
+            Ok(error) => io::Error::other(failed(&self.name, format!("layer {}", self.digest), error)),
+            Err(error) => error,
+        })
     }
 }
 

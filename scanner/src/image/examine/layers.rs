@@ -195,13 +195,17 @@ impl Case<'_> {
         let failed = |kind, detail: String| Problem::new(kind, detail).in_layer(&layer.digest);
         match pass.await {
             Ok(Ok(analysis)) => Ok(Attempt::Read(analysis)),
-            Ok(Err(LayerError::Read { source, .. })) => Err(ExamineError::Retryable {
-                source: SourceError::Unavailable {
-                    what: format!("layer {}", layer.digest),
-                    place: "the source".to_owned(),
-                    source: Box::new(source),
-                },
-            }),
+            Ok(Err(LayerError::Read { source, .. })) => match source.downcast::<SourceError>() {
+                // The source knows what its failure means: wrong bytes stay wrong however often they are asked for.
+                Ok(error) => unavailable(layer, error),
+                Err(error) => Err(ExamineError::Retryable {
+                    source: SourceError::Unavailable {
+                        what: format!("layer {}", layer.digest),
+                        place: "the source".to_owned(),
+                        source: Box::new(error),
+                    },
+                }),
+            },
             Ok(Err(error @ LayerError::DigestMismatch { .. })) => {
                 Ok(Attempt::Mismatch(failed(ProblemKind::DigestMismatch, error.to_string())))
             }
