@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use reqwest::StatusCode;
+use serde_json::json;
+use shared::model::digest::Digest;
 use tests::image::{Encoding, HARMLESS, Image, VULNERABLE};
 use tests::servers::Broker;
-use tests::site::{Site, eventually_here};
+use tests::site::{Site, WEBHOOK_TOKEN, eventually, eventually_here};
 
 /// An image with a layer that takes a while, so that somebody can be killed in the middle of it.
 fn large() -> Image {
@@ -82,4 +85,73 @@ async fn sigterm_finishes_or_hands_back_within_the_grace_period() -> Result<()> 
     site.add_worker()?;
     assert_eq!(site.verdict(&digest).await?["outcome"], "fail");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_a_push_is_not_accepted_while_the_broker_cannot_confirm_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut broker = Broker::start(folder.path())?;
+    let generic = format!("[auth.webhooks.generic]\ntoken = \"{WEBHOOK_TOKEN}\"\n");
+    let site = Site::distributed_on(1, &broker.url(), &generic).await?;
+    let image = Image::debian_with_python(HARMLESS);
+    let digest = site.push(&image, "team/app", "1.0")?;
+    site.verdict(&digest).await?;
+    broker.kill()?;
+
+    let notice = json!({"image": site.name("team/app", &digest)}).to_string();
+    let refused = site.send("/webhooks/generic", "application/json", notice.clone()).await?;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(
+        site.get(&format!("/v1/verdicts/{digest}")).await?.0,
+        StatusCode::OK,
+        "what is known stays known"
+    );
+    assert_eq!(site.get("/readyz").await?.0, StatusCode::SERVICE_UNAVAILABLE);
+
+    broker.run()?;
+    eventually("the push is taken again", || async {
+        Ok(site.send("/webhooks/generic", "application/json", notice.clone()).await?.status()
+            == StatusCode::ACCEPTED)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i3_what_cannot_be_fetched_ends_in_an_error_verdict_and_a_dead_letter_that_can_be_replayed()
+-> Result<()> {
+    let extra = format!(
+        "[auth.webhooks.generic]\ntoken = \"{WEBHOOK_TOKEN}\"\n[queue]\nretry_after = [\"50ms\"]\nattempts = 2\n[registries.down]\nhost = \"127.0.0.1:1\"\nplain_http = true\nretries = 0\n"
+    );
+    let site = Site::embedded_with(&extra).await?;
+    let digest = Digest::of(b"behind a registry that is down");
+    let notice = json!({"image": format!("127.0.0.1:1/team/app@{digest}")}).to_string();
+    let (status, answer) = site.post("/webhooks/generic", "application/json", notice).await?;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer:#}");
+    let verdict = site.verdict(&digest).await?;
+    assert_eq!(
+        (&verdict["outcome"], &verdict["problems"][0]["kind"]),
+        (&json!("error"), &json!("registry-unavailable"))
+    );
+
+    let dead = |wanted: usize| {
+        let site = &site;
+        move || async move {
+            let (_, queue) = site.get("/v1/queue/dead").await?;
+            Ok(queue["dead"].as_array().map(Vec::len) == Some(wanted))
+        }
+    };
+    eventually("it is buried", dead(1)).await?;
+    let listed = site.run(&["queue", "dead", "--server", &site.url])?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains(digest.as_str()) && listed.contains("2 attempts"), "{listed}");
+
+    let id = answer["jobs"][0]["id"].as_str().expect("a job has an id");
+    assert!(site.run(&["queue", "requeue", id, "--server", &site.url])?.status.success());
+    eventually("it is buried again", dead(1)).await?;
+    let unknown =
+        site.run(&["queue", "drop", "01939e2c-0000-7000-8000-000000000001", "--server", &site.url])?;
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    assert!(site.run(&["queue", "drop", "--all", "--server", &site.url])?.status.success());
+    eventually("it is forgotten", dead(0)).await
 }

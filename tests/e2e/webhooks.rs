@@ -123,3 +123,29 @@ async fn harbor_cloudevents_and_generic_lead_to_verdicts_too() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_what_its_scopes_say_and_nothing_else() -> Result<()> {
+    let tokens = "[auth.tokens.gate]\ntoken = \"read-token-of-the-tests\"\nscopes = [\"read\"]\n[auth.tokens.ci]\ntoken = \"push-token-of-the-tests\"\nscopes = [\"push\"]\n";
+    let site = Site::embedded_with(tokens).await?;
+    let notice = json!({"image": format!("{}/team/app:1", site.registry.host())}).to_string();
+    for (authorization, path, expected) in [
+        ("Bearer push-token-of-the-tests", "/v1/scans", StatusCode::ACCEPTED),
+        ("Bearer push-token-of-the-tests", "/webhooks/generic", StatusCode::ACCEPTED),
+        ("Bearer read-token-of-the-tests", "/v1/scans", StatusCode::FORBIDDEN),
+        ("Bearer read-token-of-the-tests", "/webhooks/generic", StatusCode::UNAUTHORIZED),
+        ("Bearer wrong", "/v1/scans", StatusCode::UNAUTHORIZED),
+        ("Basic cmVhZA==", "/v1/scans", StatusCode::UNAUTHORIZED),
+    ] {
+        let (status, answer) = site.post_as(authorization, path, "application/json", notice.clone()).await?;
+        assert_eq!(status, expected, "{authorization} {path}: {answer:#}");
+    }
+    let question = json!({"digests": []}).to_string();
+    let read = site
+        .post_as("Bearer read-token-of-the-tests", "/v1/verdicts/query", "application/json", question)
+        .await?;
+    assert_eq!(read.0, StatusCode::OK);
+    assert_eq!(site.get("/v1/queue").await?.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(site.get("/readyz").await?.0, StatusCode::OK, "probes need no token");
+    Ok(())
+}

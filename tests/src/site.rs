@@ -202,6 +202,16 @@ impl Site {
         self.post_as(&format!("Bearer {WEBHOOK_TOKEN}"), path, media_type, body).await
     }
 
+    /// The same, with the whole answer.
+    pub async fn send(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Result<reqwest::Response> {
+        self.send_as(&format!("Bearer {WEBHOOK_TOKEN}"), path, media_type, body).await
+    }
+
     /// POST with another `Authorization`.
     pub async fn post_as(
         &self,
@@ -210,15 +220,21 @@ impl Site {
         media_type: &str,
         body: impl Into<Vec<u8>>,
     ) -> Result<(StatusCode, Value)> {
-        let request = self
-            .http
-            .post(format!("{}{path}", self.url))
-            .header("content-type", media_type)
-            .header("authorization", authorization)
-            .body(body.into());
-        let answer = request.send().await?;
+        let answer = self.send_as(authorization, path, media_type, body).await?;
         let status = answer.status();
         Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
+    }
+
+    async fn send_as(
+        &self,
+        authorization: &str,
+        path: &str,
+        media_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Result<reqwest::Response> {
+        let request = self.http.post(format!("{}{path}", self.url));
+        let request = request.header("content-type", media_type).header("authorization", authorization);
+        Ok(request.body(body.into()).send().await?)
     }
 
     /// The verdict, waiting for it as a gate would.
