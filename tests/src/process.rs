@@ -28,6 +28,11 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything that it has printed.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

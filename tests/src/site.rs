@@ -160,7 +160,8 @@ impl Site {
         self.push_layout(&layout, &descriptor, repository, tag)
     }
 
-    fn push_layout(
+    /// Pushes what a layout holds with skopeo; returns its digest.
+    pub fn push_layout(
         &self,
         layout: &Layout,
         descriptor: &Value,
