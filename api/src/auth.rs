@@ -141,26 +141,31 @@ pub enum Sender {
     MustSign,
 }
 
+/// What the configuration says about one webhook source.
+#[derive(Clone, Copy)]
+pub enum Listing<'a> {
+    /// This is what it must show.
+    Listed(&'a WebhookProof),
+    /// Other sources are listed, this one is not.
+    Unlisted,
+    /// No source is listed at all.
+    NothingListed,
+}
+
 /// What the headers of a webhook prove, given what the source is configured to prove.
-pub fn identify(
-    headers: &HeaderMap,
-    proof: Option<&WebhookProof>,
-    tokens: &Tokens,
-) -> Result<Sender, ApiError> {
-    let by_token = || tokens.allow(headers, Scope::Push).is_ok();
-    match proof {
-        Some(WebhookProof::Nothing) => Ok(Sender::Anybody),
-        Some(WebhookProof::Token(secret)) if shows_token(headers, secret) => Ok(Sender::Authenticated),
-        Some(WebhookProof::Hmac(_)) => Ok(Sender::MustSign),
-        None if tokens.is_open() => Ok(Sender::Anybody),
-        Some(WebhookProof::Token(_)) | None => {
-            if !tokens.is_open() && by_token() {
-                Ok(Sender::Authenticated)
-            } else {
-                Err(ApiError::WebhookUnauthorized)
-            }
-        }
-    }
+///
+/// An API token with the scope `push` proves enough for every source that does not sign. Only where neither
+/// tokens nor sources are configured may anybody post; beyond loopback such a server does not start.
+pub fn identify(headers: &HeaderMap, listing: Listing<'_>, tokens: &Tokens) -> Result<Sender, ApiError> {
+    let by_token = || !tokens.is_open() && tokens.allow(headers, Scope::Push).is_ok();
+    let proven = match listing {
+        Listing::Listed(WebhookProof::Nothing) => return Ok(Sender::Anybody),
+        Listing::Listed(WebhookProof::Hmac(_)) => return Ok(Sender::MustSign),
+        Listing::NothingListed if tokens.is_open() => return Ok(Sender::Anybody),
+        Listing::Listed(WebhookProof::Token(secret)) => shows_token(headers, secret) || by_token(),
+        Listing::Unlisted | Listing::NothingListed => by_token(),
+    };
+    if proven { Ok(Sender::Authenticated) } else { Err(ApiError::WebhookUnauthorized) }
 }
 
 #[cfg(test)]

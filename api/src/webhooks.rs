@@ -15,7 +15,7 @@ use shared::config::{AuthConfig, ServerConfig, WebhookConfig, WebhookProof};
 use shared::model::job::Lane;
 use shared::model::push::PushEvent;
 
-use crate::auth::{self, Sender, Tokens};
+use crate::auth::{self, Listing, Sender, Tokens};
 use crate::error::{ApiError, ProblemDocument};
 use crate::intake::{AcceptedJob, Admission, Intake};
 
@@ -129,6 +129,14 @@ impl Webhooks {
     fn config(&self, source: &str) -> Option<&WebhookConfig> {
         self.auth.webhooks.get(source)
     }
+
+    fn listing<'a>(&self, config: Option<&'a WebhookConfig>) -> Listing<'a> {
+        match config {
+            Some(config) => Listing::Listed(&config.proof),
+            None if self.auth.webhooks.is_empty() => Listing::NothingListed,
+            None => Listing::Unlisted,
+        }
+    }
 }
 
 /// More events than this in one body are no registry's.
@@ -200,8 +208,8 @@ async fn take(
     intake: &Intake,
 ) -> Result<DeliveryAnswer, ApiError> {
     let config = webhooks.config(source.name());
-    let proof = config.map(|config| &config.proof);
-    let sender = auth::identify(request.headers(), proof, tokens)?;
+    let listing = webhooks.listing(config);
+    let sender = auth::identify(request.headers(), listing, tokens)?;
     let patient = |sender: Sender| match (source.redelivery(), sender) {
         (Redelivery::ForEver, Sender::Authenticated) => true,
         (Redelivery::ForEver | Redelivery::Bounded, _) => false,
@@ -210,8 +218,8 @@ async fn take(
         Err(error @ ApiError::TooLarge(_)) if patient(sender) => return Ok(nothing(error.to_string())),
         other => other?,
     };
-    let sender = match (sender, proof) {
-        (Sender::MustSign, Some(WebhookProof::Hmac(secret))) => {
+    let sender = match (sender, listing) {
+        (Sender::MustSign, Listing::Listed(WebhookProof::Hmac(secret))) => {
             let signature =
                 request.headers().get(source.signature_header()).ok_or(ApiError::WebhookUnauthorized)?;
             if !auth::is_signed(secret, &body, signature.as_bytes()) {

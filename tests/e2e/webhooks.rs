@@ -39,12 +39,19 @@ async fn senders_without_the_secret_are_refused_before_their_body_is_read() -> R
     let (status, problem) = site.post_as("Bearer wrong", "/webhooks/distribution", EVENTS, "{").await?;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(problem["type"], "urn:tidewaiter:problem:webhook-unauthorized");
+    let unlisted = site.post("/webhooks/generic", "application/json", "{}").await?;
+    assert_eq!(
+        unlisted.0,
+        StatusCode::UNAUTHORIZED,
+        "a source that nobody listed beside one that somebody did"
+    );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn i8_a_registry_that_is_not_configured_is_refused_and_counted_never_fetched() -> Result<()> {
-    let site = Site::embedded().await?;
+    let site =
+        Site::embedded_with(&format!("[auth.webhooks.generic]\ntoken = \"{WEBHOOK_TOKEN}\"\n")).await?;
     let batch = json!({"events": [event("169.254.169.254", "push", MANIFEST)]});
     let (status, answer) = site.post("/webhooks/distribution", EVENTS, batch.to_string()).await?;
     // This sender repeats what is refused for ever, so it gets 2xx, and the event is listed.

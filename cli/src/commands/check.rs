@@ -8,7 +8,7 @@ use serde_json::json;
 use shared::config::Overrides;
 use shared::model::digest::Digest;
 use shared::model::image::{Reference, Target};
-use shared::model::verdict::{Mode, Outcome, Verdict};
+use shared::model::verdict::{Effect, Mode, Outcome, Verdict};
 use shared::registry::Transport;
 use shared::telemetry::chain;
 
@@ -148,7 +148,11 @@ fn print_text(image: &str, answer: &Answer) {
     };
     println!("{image}: {}{audit} by policy {}, as of {}", verdict.outcome, verdict.policy, verdict.as_of);
     for reason in &verdict.reasons {
-        println!("  {:?}: {}", reason.effect, reason.message);
+        let effect = match reason.effect {
+            Effect::Deny => "deny",
+            Effect::Warn => "warn",
+        };
+        println!("  {effect}: {}", reason.message);
     }
     if verdict.further_reasons > 0 {
         println!("  and {} more", verdict.further_reasons);

@@ -96,7 +96,6 @@ fn findings(report: &Report) -> String {
         (std::cmp::Reverse(worst), std::cmp::Reverse(findings.len()), package.purl.clone())
     });
     text.push_str(&grid(&rows));
-    text.push('\n');
     text
 }
 
