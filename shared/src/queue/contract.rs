@@ -125,7 +125,7 @@ pub(super) async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
 }
 
 /// No delivery may come now.
-async fn none(consumer: &mut Box<dyn Consumer>) {
+pub(super) async fn nothing(consumer: &mut Box<dyn Consumer>) {
     let next = timeout(QUIET, consumer.next()).await;
     assert!(next.is_err(), "nothing should have been delivered");
 }

@@ -34,6 +34,8 @@ mod tests;
 
 /// Jobs in a file.
 ///
+/// A publish waits for the disk, which has no deadline of its own.
+///
 /// Dropping it closes the file, and waits for that: at most for one commit. Its consumers end; deliveries
 /// that are still in somebody's hands can no longer be settled, and come back when the file is opened
 /// again.

@@ -19,7 +19,9 @@ use super::{
     Consumer, DeadJob, DeadSelection, JobQueue, LaneStatus, QueueError, QueueStatus, RetryRules, meters,
 };
 use crate::model::job::{Job, Lane};
+use answered::answered;
 
+mod answered;
 mod broker;
 mod dead;
 mod line;
@@ -108,7 +110,8 @@ impl RabbitmqQueue {
         let mut counts = Vec::with_capacity(queues.len());
         for queue in queues {
             let passive = QueueDeclareOptions::durable().passive();
-            let declared = channel.queue_declare(queue, passive, FieldTable::default()).await;
+            let declared = channel.queue_declare(queue, passive, FieldTable::default());
+            let declared = answered(&channel, declared).await;
             let queue = declared.map_err(|source| {
                 broker.suspect();
                 broker.failed(source)

@@ -1,6 +1,6 @@
 //! Promises about dead letters.
 
-use super::{Ground, dead_letters, job, next, none, publish, quick, ready, status};
+use super::{Ground, dead_letters, job, next, nothing, publish, quick, ready, status};
 use crate::model::job::{JobId, Lane};
 use crate::queue::{DeadSelection, Settlement, SharedQueue};
 
@@ -32,7 +32,7 @@ pub(in crate::queue) async fn i3_a_buried_job_is_visible_with_its_error(ground: 
     let error = "manifest is a picture of a cat".to_owned();
     let bury = Settlement::Bury { error: error.clone() };
     next(&mut consumer).await.settle(bury).await.unwrap();
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
     let dead = dead_letters(&queue, 1).await.remove(0);
     assert_eq!((dead.id, dead.lane), (Some(job.id), Some(Lane::Urgent)));
     assert_eq!((dead.subject, dead.error), (job.subject(), error));
@@ -123,7 +123,7 @@ pub(in crate::queue) async fn i3_a_job_of_a_newer_build_is_put_off_and_not_lost(
     rules.tiers = [1, 1, 1, 600_000].map(std::time::Duration::from_millis).to_vec();
     let queue = ground.open(rules).await;
     let mut consumer = queue.consume(1).await.unwrap();
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
     let status = status(&queue, |status| status.retrying == 1).await;
     assert_eq!((ready(&status), status.dead), ([0; 3], 0));
 }

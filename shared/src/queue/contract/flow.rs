@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::{Ground, QUIET, job, next, none, publish, quick, ready, status};
+use super::{Ground, QUIET, job, next, nothing, publish, quick, ready, status};
 use crate::model::job::Lane;
 use crate::queue::Settlement;
 
@@ -35,7 +35,7 @@ pub(in crate::queue) async fn i1_five_hundred_concurrent_publishes_all_arrive(gr
         delivery.settle(Settlement::Done).await.unwrap();
     }
     assert_eq!(arrived, jobs.iter().map(|job| job.id).collect());
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
 }
 
 pub(in crate::queue) async fn jobs_of_one_lane_come_in_their_order(ground: &impl Ground) {
@@ -71,7 +71,7 @@ pub(in crate::queue) async fn urgent_jobs_overtake_and_background_work_is_not_st
 pub(in crate::queue) async fn a_waiting_consumer_gets_what_is_published(ground: &impl Ground) {
     let queue = ground.open(quick(3)).await;
     let mut consumer = queue.consume(2).await.unwrap();
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
     for lane in [Lane::Background, Lane::Urgent, Lane::Push] {
         let (published, delivery) = tokio::join!(publish(&queue, lane, 1), next(&mut consumer));
         assert_eq!(vec![delivery.job.id], published);
@@ -87,12 +87,12 @@ pub(in crate::queue) async fn no_more_than_the_prefetch_are_unsettled(ground: &i
     let mut consumer = queue.consume(2).await.unwrap();
     let first = next(&mut consumer).await;
     let _second = next(&mut consumer).await;
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
     let status = queue.status().await.unwrap();
     assert_eq!(ready(&status).iter().sum::<u64>(), 4, "{status:?}");
     first.settle(Settlement::Done).await.unwrap();
     let _third = next(&mut consumer).await;
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
 }
 
 pub(in crate::queue) async fn an_abandoned_wait_loses_nothing(ground: &impl Ground) {
@@ -138,7 +138,7 @@ pub(in crate::queue) async fn stopping_hands_back_what_was_not_handed_out(ground
         delivery.settle(Settlement::Done).await.unwrap();
     }
     assert_eq!(remaining, published[1..].iter().copied().collect());
-    none(&mut after).await;
+    nothing(&mut after).await;
 }
 
 pub(in crate::queue) async fn a_delivery_outlives_its_consumer_s_stop(ground: &impl Ground) {
@@ -149,9 +149,9 @@ pub(in crate::queue) async fn a_delivery_outlives_its_consumer_s_stop(ground: &i
     consumer.stop().await;
     drop(consumer);
     let mut other = queue.consume(1).await.unwrap();
-    none(&mut other).await;
+    nothing(&mut other).await;
     held.settle(Settlement::Done).await.unwrap();
-    none(&mut other).await;
+    nothing(&mut other).await;
 }
 
 pub(in crate::queue) async fn status_counts_lanes_retries_and_dead_letters(ground: &impl Ground) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Ground, dead_letters, next, none, publish, quick, status};
+use super::{Ground, dead_letters, next, nothing, publish, quick, status};
 use crate::model::job::Lane;
 use crate::queue::Settlement;
 
@@ -18,12 +18,12 @@ pub(in crate::queue) async fn a_job_that_is_done_never_comes_again(ground: &impl
     let mut consumer = queue.consume(1).await.unwrap();
     let delivery = next(&mut consumer).await;
     delivery.settle(Settlement::Done).await.unwrap();
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
     consumer.stop().await;
     drop((consumer, queue));
     let queue = ground.open(quick(3)).await;
     let mut consumer = queue.consume(1).await.unwrap();
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
     let status = queue.status().await.unwrap();
     assert_eq!((status.retrying, status.dead), (0, 0));
 }
@@ -49,7 +49,7 @@ pub(in crate::queue) async fn i7_a_job_that_is_never_settled_ends_dead(ground: &
     for attempt in 1..=3 {
         assert_eq!(next(&mut consumer).await.attempt, attempt);
     }
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
     let dead = dead_letters(&queue, 1).await.remove(0);
     assert_eq!(dead.id, published.first().copied());
     assert_eq!((dead.lane, dead.attempts), (Some(Lane::Urgent), 3));
@@ -66,7 +66,7 @@ pub(in crate::queue) async fn i3_a_failed_job_comes_back_and_dies_after_its_atte
         assert_eq!(delivery.job.lane, Lane::Background);
         delivery.settle(failed(&format!("failure {attempt}"))).await.unwrap();
     }
-    none(&mut consumer).await;
+    nothing(&mut consumer).await;
     let dead = dead_letters(&queue, 1).await.remove(0);
     assert_eq!((dead.id, dead.lane), (Some(published[0]), Some(Lane::Background)));
     assert_eq!((dead.attempts, dead.error.as_str()), (3, "failure 3"));

@@ -7,7 +7,7 @@
 //! and goes on for ever after its owner is gone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::{QueueError, RetryRules, meters};
 use super::RabbitmqConfig;
+use super::answered::{answered, limited};
 use super::topology::{self, Names};
 
 /// Heartbeat in seconds unless the URL asks for another: a frozen broker is noticed after two of them.
@@ -43,8 +44,9 @@ pub(super) struct Broker {
     pub(super) place: String,
     link: watch::Receiver<Link>,
     suspect: Arc<Notify>,
-    /// Whether something that should exist was found missing.
-    doubted: AtomicBool,
+    /// How often something that should exist was found missing, and up to which doubt it was declared.
+    doubts: AtomicU64,
+    settled: AtomicU64,
     /// Counts how often the topology was declared.
     declared: watch::Sender<u64>,
 }
@@ -82,11 +84,14 @@ impl Broker {
             place,
             link,
             suspect,
-            doubted: AtomicBool::new(true),
+            doubts: AtomicU64::new(1),
+            settled: AtomicU64::new(0),
             declared: watch::Sender::new(0),
         };
-        broker.channel().await?;
-        Ok(broker)
+        match timeout(2 * DIAL_TIMEOUT, broker.channel()).await {
+            Ok(opened) => opened.map(|_| broker),
+            Err(_) => Err(broker.late(2 * DIAL_TIMEOUT)),
+        }
     }
 
     /// A new channel, as soon as there is a connection. Waits without end: bound it.
@@ -100,35 +105,38 @@ impl Broker {
                 Link::Down(_) => None,
             };
             if let Some(connection) = connection {
-                match connection.create_channel().await {
-                    Ok(channel) => {
-                        self.repair(&connection).await?;
-                        return Ok(channel);
-                    }
-                    Err(_) => self.suspect(),
+                // Whatever the library forgets to fail ends with the connection.
+                let opened = tokio::select! {
+                    opened = self.open(&connection) => Some(opened),
+                    _ = link.changed() => None,
+                };
+                match opened {
+                    Some(Ok(channel)) => return Ok(channel),
+                    Some(Err(source)) => match self.failed(source) {
+                        error @ QueueError::Unusable { .. } => return Err(error),
+                        error => tracing::debug!(%error, "no channel"),
+                    },
+                    None => continue,
                 }
+                self.suspect();
             }
             // The interval covers a connection that refuses channels and yet does not count as broken.
             let _ = timeout(WATCH_INTERVAL, link.changed()).await;
         }
     }
 
-    /// Declares the topology again if somebody doubted it.
-    async fn repair(&self, connection: &Connection) -> Result<(), QueueError> {
-        if !self.doubted.swap(false, Ordering::AcqRel) {
-            return Ok(());
+    /// A channel on `connection`; declares the topology first if somebody doubted it.
+    async fn open(&self, connection: &Connection) -> lapin::Result<Channel> {
+        let doubts = self.doubts.load(Ordering::Acquire);
+        if self.settled.load(Ordering::Acquire) != doubts {
+            let channel = limited(connection.create_channel()).await?;
+            let declared = topology::declare(&channel, &self.names, &self.rules, self.delivery_limit);
+            answered(&channel, declared).await?;
+            limited(channel.close(200, "declared".into())).await?;
+            self.settled.store(doubts, Ordering::Release);
+            self.declared.send_modify(|times| *times = times.wrapping_add(1));
         }
-        let declared = async {
-            let channel = connection.create_channel().await?;
-            topology::declare(&channel, &self.names, &self.rules, self.delivery_limit).await?;
-            channel.close(200, "declared".into()).await
-        };
-        declared.await.map_err(|source| {
-            self.doubt();
-            self.failed(source)
-        })?;
-        self.declared.send_modify(|times| *times = times.wrapping_add(1));
-        Ok(())
+        limited(connection.create_channel()).await
     }
 
     /// Changes whenever the topology was declared again, so that a queue may be another one of its name.
@@ -138,7 +146,7 @@ impl Broker {
 
     /// Something that should exist on the broker was missing: the next channel declares it again.
     pub(super) fn doubt(&self) {
-        self.doubted.store(true, Ordering::Release);
+        self.doubts.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A channel failed: look whether the connection did, and whether everything is there.
@@ -208,7 +216,7 @@ async fn keep(
         link.send_replace(Link::Up(connection.clone()));
     }
     // Whoever still holds a channel keeps the connection open; nobody does who waits for this.
-    let _ = connection.close(200, "done".into()).await;
+    let _ = limited(connection.close(200, "done".into())).await;
 }
 
 /// Returns when `connection` is no longer connected.

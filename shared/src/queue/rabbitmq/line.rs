@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -22,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
+use super::answered::{answered, gone};
 use super::broker::{Broker, unavailable};
 
 /// Most messages of one round.
@@ -140,8 +142,10 @@ async fn run(broker: Arc<Broker>, mut incoming: mpsc::Receiver<Order>, patience:
 
 async fn confirming(broker: &Broker) -> Result<Channel, QueueError> {
     let channel = broker.channel().await?;
-    let confirming = channel.confirm_select(ConfirmSelectOptions::default()).await;
-    confirming.map_err(|source| broker.failed(source))?;
+    let confirming = channel.confirm_select(ConfirmSelectOptions::default());
+    answered(&channel, confirming)
+        .await
+        .map_err(|source| broker.failed(source))?;
     Ok(channel)
 }
 
@@ -152,6 +156,7 @@ async fn send(
     round: &[Order],
     patience: Duration,
 ) -> Vec<(Fate, Option<BasicReturnMessage>)> {
+    let gone = gone(channel).shared();
     let sent = round.iter().map(async |Order { message, .. }| {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let published = async {
@@ -164,7 +169,13 @@ async fn send(
             );
             sent.await?.await
         };
-        match timeout(patience, published).await {
+        let limited = timeout(patience, published);
+        let outcome = tokio::select! {
+            biased;
+            outcome = limited => outcome,
+            () = gone.clone() => return (Fate::Unknown, None),
+        };
+        match outcome {
             Ok(Ok(Confirmation::Ack(returned))) => (Fate::Stored, returned),
             Ok(Ok(Confirmation::Nack(returned))) => (Fate::NotStored, returned),
             Ok(Ok(Confirmation::NotRequested)) | Err(_) => (Fate::Unknown, None),

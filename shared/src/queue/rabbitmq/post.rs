@@ -73,7 +73,13 @@ impl Post {
         error: &str,
     ) -> Result<(), QueueError> {
         let message = message.after_failure(attempts, error);
-        tracing::info!(job.attempt = attempts, error, "job buried");
+        let id = message.id.as_ref().map(ShortString::as_str);
+        tracing::info!(
+            job.id = id,
+            job.attempt = attempts,
+            error = message.error,
+            "job buried"
+        );
         let outgoing = Outgoing {
             exchange: ShortString::default(),
             routing_key: self.broker.names.dead.clone(),

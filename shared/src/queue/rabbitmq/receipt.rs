@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::{QueueError, Receipt, Settlement, meters};
+use super::answered::answered;
 use super::message::Message;
 use super::post::Post;
 use crate::model::job::{Job, JobId, Lane};
@@ -18,14 +19,18 @@ use crate::model::job::{Job, JobId, Lane};
 pub(super) struct Held {
     acker: Acker,
     /// Closing the channel would take the message from us.
-    _channel: Channel,
+    channel: Channel,
     runtime: Handle,
 }
 
 impl Held {
     /// Must be called within the runtime.
     pub(super) fn new(acker: Acker, channel: Channel) -> Self {
-        Self { acker, _channel: channel, runtime: Handle::current() }
+        Self {
+            acker,
+            channel,
+            runtime: Handle::current(),
+        }
     }
 
     /// Whether the broker still considers it ours.
@@ -35,7 +40,8 @@ impl Held {
 
     /// Tells the broker to forget the message. Returns whether it was still ours.
     pub(super) async fn ack(self) -> bool {
-        matches!(self.acker.ack(BasicAckOptions::default()).await, Ok(true))
+        let acked = self.acker.ack(BasicAckOptions::default());
+        matches!(answered(&self.channel, acked).await, Ok(true))
     }
 }
 
@@ -47,11 +53,11 @@ impl Drop for Held {
         meters::dropped();
         // Reject, not nack: since RabbitMQ 4.3 only a rejection counts towards the delivery limit.
         let acker = self.acker.clone();
-        let channel = self._channel.clone();
+        let channel = self.channel.clone();
         self.runtime.spawn(async move {
-            let rejected = acker.reject(BasicRejectOptions { requeue: true }).await;
+            let rejected = acker.reject(BasicRejectOptions { requeue: true });
+            let rejected = answered(&channel, rejected).await;
             tracing::debug!(?rejected, "dropped delivery handed back");
-            drop(channel);
         });
     }
 }

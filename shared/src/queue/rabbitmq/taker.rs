@@ -13,16 +13,17 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, select_all};
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer as Subscription};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::super::dead_letter::{never_settled, undecodable};
 use super::super::turns::Turns;
 use super::super::{Consumer, Delivery, QueueError, Settlement, meters};
+use super::answered::answered;
 use super::message::Message;
 use super::post::Post;
 use super::receipt::{BrokerReceipt, Held, Taken};
@@ -30,6 +31,10 @@ use crate::model::job::{Job, JobDecodeError, Lane};
 
 /// Waits after a failure: doubled from the first to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How long a lane that was empty is not asked again while others have jobs: each question costs the
+/// broker a round of consensus.
+const EMPTY_FOR: Duration = Duration::from_millis(20);
 
 /// How often the lanes are looked into although no bell rang: a broker does not always say that a queue
 /// was deleted, and somebody else may have declared it again.
@@ -55,6 +60,7 @@ impl RabbitmqConsumer {
             turns: Turns::default(),
             session: None,
             spare: VecDeque::new(),
+            found_empty: Vec::new(),
         };
         Self { jobs, stop, taker: Some(tokio::spawn(taker.run())) }
     }
@@ -98,6 +104,8 @@ struct Taker {
     session: Option<Session>,
     /// What more than one doorbell brought.
     spare: VecDeque<Taken>,
+    /// Lanes that had no message, and when that was.
+    found_empty: Vec<(Lane, Instant)>,
 }
 
 /// A channel to take jobs over.
@@ -240,13 +248,24 @@ impl Taker {
                 if let Some(taken) = kept.and_then(|at| self.spare.remove(at)) {
                     return Ok(Some(taken));
                 }
+                if self
+                    .found_empty
+                    .iter()
+                    .any(|(empty, at)| *empty == lane && at.elapsed() < EMPTY_FOR)
+                {
+                    continue;
+                }
                 let queue = self.post.broker.names.lane(lane);
                 // Never cancelled half-way: the library would lose the message and keep its delivery.
-                let got = channel.basic_get(queue, BasicGetOptions::default()).await;
+                let got = channel.basic_get(queue, BasicGetOptions::default());
+                let got = answered(&channel, got).await;
                 if let Some(message) = got.map_err(failed)? {
                     return Ok(Some(taken(lane, message.delivery, &channel)));
                 }
+                self.found_empty.retain(|(empty, _)| *empty != lane);
+                self.found_empty.push((lane, Instant::now()));
             }
+            self.found_empty.clear();
             match self.wait_for_bell(&channel, declarations).await.map_err(failed)? {
                 Wait::Look => {}
                 Wait::Renew => self.session = None,
@@ -259,7 +278,7 @@ impl Taker {
         let broker = &self.post.broker;
         let channel = broker.channel().await?;
         let prepared = async {
-            channel.basic_qos(1, BasicQosOptions::default()).await?;
+            answered(&channel, channel.basic_qos(1, BasicQosOptions::default())).await?;
             subscribe(&channel, broker.names.consumers.clone()).await
         };
         match prepared.await {
@@ -300,7 +319,7 @@ impl Taker {
             },
         };
         for tag in tags {
-            channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+            answered(channel, channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
         }
         // A cancelled bell ends after what it had still brought.
         while let Some(bell) = bells.next().await {
@@ -317,9 +336,10 @@ impl Taker {
     }
 }
 
-async fn subscribe(channel: &Channel, queue: lapin::types::ShortString) -> lapin::Result<Subscription> {
+async fn subscribe(channel: &Channel, queue: ShortString) -> lapin::Result<Subscription> {
     let options = BasicConsumeOptions::default();
-    channel.basic_consume(queue, "".into(), options, FieldTable::default()).await
+    let subscribed = channel.basic_consume(queue, ShortString::default(), options, FieldTable::default());
+    answered(channel, subscribed).await
 }
 
 fn taken(lane: Lane, mut delivery: lapin::message::Delivery, channel: &Channel) -> Taken {

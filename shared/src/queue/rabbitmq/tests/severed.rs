@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ use super::super::{RabbitmqConfig, RabbitmqQueue};
 use super::Site;
 use crate::model::job::Lane;
 use crate::queue::contract::{self, Ground as _, SOON};
-use crate::queue::{QueueError, Settlement, SharedQueue};
+use crate::queue::{JobQueue as _, QueueError, Settlement, SharedQueue};
 
 /// A line to the broker.
 struct Line {
@@ -25,8 +25,14 @@ struct Line {
 /// Connections live as long as the state that they were made in.
 #[derive(Clone, Copy, PartialEq)]
 enum State {
-    Open { since: u32 },
+    Open {
+        since: u32,
+    },
     Shut,
+    /// The broker closed the connections of before, as an operator makes it do.
+    Dismissed,
+    /// On the connections of before nothing travels any more, and nobody is told.
+    Frozen,
 }
 
 impl Line {
@@ -43,7 +49,7 @@ impl Line {
         self.state.send_modify(|state| {
             *state = match *state {
                 State::Open { since } => State::Open { since: since + 1 },
-                State::Shut => State::Open { since: 0 },
+                State::Shut | State::Dismissed | State::Frozen => State::Open { since: 0 },
             };
         });
     }
@@ -51,6 +57,17 @@ impl Line {
     /// Cuts all connections and lets none through until the next [`Line::cut`].
     fn shut(&self) {
         self.state.send_replace(State::Shut);
+    }
+
+    /// Has the broker, as it seems, close all connections; new ones can be made. Only while nothing else
+    /// travels, for a frame must not be cut in two.
+    fn dismiss(&self) {
+        self.state.send_replace(State::Dismissed);
+    }
+
+    /// Lets nothing travel on the connections that there are; new ones can be made.
+    fn freeze(&self) {
+        self.state.send_replace(State::Frozen);
     }
 }
 
@@ -67,12 +84,33 @@ async fn serve(listener: TcpListener, broker: String, seen: watch::Receiver<Stat
                 _ = copy_bidirectional(&mut client, &mut server) => {}
                 _ = seen.wait_for(|state| *state != born) => {}
             }
+            if *seen.borrow() == State::Dismissed && born != State::Dismissed {
+                client.write_all(&connection_close()).await.unwrap();
+                drop(server);
+                // Until the client has said its last word.
+                let _ = tokio::io::copy(&mut client, &mut tokio::io::sink()).await;
+                return;
+            }
+            let _ = seen.wait_for(|state| *state != State::Frozen).await;
         });
     }
 }
 
+/// The frame of AMQP 0-9-1 `connection.close` with code 320, CONNECTION_FORCED.
+fn connection_close() -> Vec<u8> {
+    let text = b"CONNECTION_FORCED - by the test";
+    let mut method = vec![0, 10, 0, 50, 1, 64, u8::try_from(text.len()).unwrap()];
+    method.extend(text);
+    method.extend([0; 4]);
+    let mut frame = vec![1, 0, 0];
+    frame.extend(u32::try_from(method.len()).unwrap().to_be_bytes());
+    frame.extend(method);
+    frame.push(0xce);
+    frame
+}
+
 /// A queue over a line that can be cut, and one that cannot.
-async fn queues(site: &Site, patience: Duration) -> (Line, SharedQueue, SharedQueue) {
+async fn queues(site: &Site, patience: Duration) -> (Line, RabbitmqQueue, SharedQueue) {
     let direct = site.open(contract::quick(5)).await;
     let mut url = url::Url::parse(&site.url).unwrap();
     let broker = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5672));
@@ -85,7 +123,7 @@ async fn queues(site: &Site, patience: Duration) -> (Line, SharedQueue, SharedQu
         ..site.config(contract::quick(5))
     };
     let queue = RabbitmqQueue::connect(config).await.unwrap();
-    (line, Arc::new(queue), direct)
+    (line, queue, direct)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,17 +238,53 @@ async fn an_outage_is_reported_in_time_and_passes() {
 async fn a_queue_dropped_during_an_outage_leaves_nothing_running() {
     let site = Site::new();
     contract::on_ground(&site, async {
-        let (line, queue, direct) = queues(&site, SOON).await;
+        let (line, queue, _direct) = queues(&site, SOON).await;
         let mut consumer = queue.consume(1).await.unwrap();
         line.shut();
         contract::until(async || queue.ping().await.is_err()).await;
         consumer.stop().await;
         assert!(consumer.next().await.is_none());
+        let broker = Arc::downgrade(&queue.post.broker);
         drop((consumer, queue));
-        line.cut();
-        // The only taker left is the one that asks.
-        let _other = direct.consume(1).await.unwrap();
+        contract::until(async || broker.strong_count() == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_closed_by_the_broker_is_made_again() {
+    let site = Site::new();
+    contract::on_ground(&site, async {
+        let (line, queue, direct) = queues(&site, SOON).await;
+        let mut consumer = queue.consume(1).await.unwrap();
         contract::status(&direct, |status| status.lanes[0].consumers == Some(1)).await;
+        contract::nothing(&mut consumer).await;
+        line.dismiss();
+        for lane in Lane::ALL {
+            let job = contract::job(lane);
+            queue.publish(&job).await.unwrap();
+            let delivery = contract::next(&mut consumer).await;
+            assert_eq!((&delivery.job, delivery.attempt), (&job, 1));
+            delivery.settle(Settlement::Done).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_line_is_noticed_by_its_missing_heartbeats() {
+    let mut site = Site::new();
+    site.url.push_str("?heartbeat=1");
+    contract::on_ground(&site, async {
+        let (line, queue, _direct) = queues(&site, Duration::from_millis(200)).await;
+        let mut consumer = queue.consume(1).await.unwrap();
+        let job = contract::job(Lane::Push);
+        line.freeze();
+        let late = queue.publish(&job).await;
+        assert!(matches!(late, Err(QueueError::NotConfirmed(_))), "{late:?}");
+        contract::until(async || queue.publish(&job).await.is_ok()).await;
+        assert_eq!(contract::next(&mut consumer).await.job, job);
+        contract::until(async || queue.ping().await.is_ok()).await;
     })
     .await;
 }
