@@ -143,9 +143,7 @@ async fn run(broker: Arc<Broker>, mut incoming: mpsc::Receiver<Order>, patience:
 async fn confirming(broker: &Broker) -> Result<Channel, QueueError> {
     let channel = broker.channel().await?;
     let confirming = channel.confirm_select(ConfirmSelectOptions::default());
-    answered(&channel, confirming)
-        .await
-        .map_err(|source| broker.failed(source))?;
+    answered(&channel, confirming).await.map_err(|source| broker.failed(source))?;
     Ok(channel)
 }
 

@@ -74,12 +74,7 @@ impl Post {
     ) -> Result<(), QueueError> {
         let message = message.after_failure(attempts, error);
         let id = message.id.as_ref().map(ShortString::as_str);
-        tracing::info!(
-            job.id = id,
-            job.attempt = attempts,
-            error = message.error,
-            "job buried"
-        );
+        tracing::info!(job.id = id, job.attempt = attempts, error = message.error, "job buried");
         let outgoing = Outgoing {
             exchange: ShortString::default(),
             routing_key: self.broker.names.dead.clone(),

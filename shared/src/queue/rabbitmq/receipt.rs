@@ -26,11 +26,7 @@ pub(super) struct Held {
 impl Held {
     /// Must be called within the runtime.
     pub(super) fn new(acker: Acker, channel: Channel) -> Self {
-        Self {
-            acker,
-            channel,
-            runtime: Handle::current(),
-        }
+        Self { acker, channel, runtime: Handle::current() }
     }
 
     /// Whether the broker still considers it ours.

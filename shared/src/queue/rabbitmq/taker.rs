@@ -248,11 +248,7 @@ impl Taker {
                 if let Some(taken) = kept.and_then(|at| self.spare.remove(at)) {
                     return Ok(Some(taken));
                 }
-                if self
-                    .found_empty
-                    .iter()
-                    .any(|(empty, at)| *empty == lane && at.elapsed() < EMPTY_FOR)
-                {
+                if self.found_empty.iter().any(|(empty, at)| *empty == lane && at.elapsed() < EMPTY_FOR) {
                     continue;
                 }
                 let queue = self.post.broker.names.lane(lane);
