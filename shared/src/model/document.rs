@@ -1,7 +1,8 @@
 //! Manifests, indexes and configs as registries serve them: parsed strictly, bounded, nothing guessed.
 //!
 //! OCI image-spec manifest.md, image-index.md, config.md, descriptor.md; Docker image manifest v2.2.
-//! The rules about contradictory and missing media types are those of SCANNING §1.1 of the design.
+//! A media type that contradicts itself is refused, and one that is missing is never guessed from the body alone: a
+//! manifest that passes for an index would be searched as something else than what runs.
 
 use std::collections::BTreeMap;
 
