@@ -97,11 +97,11 @@ impl Intake {
     /// Notes that a digest is pending and where it was seen. The push is safe in the queue already, so
     /// a store that is away costs only that note (I13).
     async fn note(&self, job: &Job) {
-        let Task::Scan { digest, tag } = &job.task else { return };
+        let Task::Scan { image, digest, tag } = &job.task else { return };
         let now = job.enqueued_at;
         let ttl = SignedDuration::try_from(self.pending_ttl).unwrap_or(SignedDuration::MAX);
         let pending = Pending { since: now, until: now.saturating_add(ttl).unwrap_or(Timestamp::MAX) };
-        let sighting = Sighting { image: job.image.clone(), tag: tag.clone(), seen_at: now };
+        let sighting = Sighting { image: image.clone(), tag: tag.clone(), seen_at: now };
         let noted = futures_util::try_join!(
             self.store.mark_pending(digest, pending),
             self.store.record_sighting(digest, &sighting),
@@ -115,11 +115,11 @@ impl Intake {
 
 impl From<Job> for AcceptedJob {
     fn from(job: Job) -> Self {
-        let (digest, tag) = match job.task {
-            Task::Scan { digest, tag } => (Some(digest), tag),
-            Task::Resolve { tag } => (None, Some(tag)),
+        let (image, digest, tag) = match job.task {
+            Task::Scan { image, digest, tag } => (image, Some(digest), tag),
+            Task::Resolve { image, tag } => (image, None, Some(tag)),
         };
-        Self { id: job.id, image: job.image, digest, tag }
+        Self { id: job.id, image, digest, tag }
     }
 }
 

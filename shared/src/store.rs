@@ -82,6 +82,40 @@ pub trait Leases: Send + Sync {
     async fn release(&self, lease: Lease) -> Result<(), StoreError>;
 }
 
+/// Small facts that processes share for a while: what a scan id of Harbor stands for, who sweeps a registry.
+///
+/// Losing them loses no push and no verdict (I13); whoever keeps one says what happens then.
+#[async_trait]
+pub trait Notes: Send + Sync {
+    /// Keeps `value` under `name` for `ttl`, in the place of what was there.
+    async fn keep(&self, name: &NoteName, value: &[u8], ttl: Duration) -> Result<(), StoreError>;
+
+    /// Keeps it only where nothing is kept under that name: `true` for exactly one of many who claim it.
+    async fn claim(&self, name: &NoteName, value: &[u8], ttl: Duration) -> Result<bool, StoreError>;
+
+    /// What is kept under `name`, unless its time is over.
+    async fn read(&self, name: &NoteName) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Forgets it; nothing happens if nothing is kept.
+    async fn forget(&self, name: &NoteName) -> Result<(), StoreError>;
+}
+
+/// Under which name a note is kept: which room keeps it, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NoteName(String);
+
+impl NoteName {
+    /// `room` is a word of ours, so that no two rooms meet; `about` may come from outside: only its digest is kept.
+    pub fn new(room: &'static str, about: &str) -> Self {
+        Self(format!("{room}:{}", Digest::of(about.as_bytes()).encoded()))
+    }
+
+    /// The name as text: letters, digits, dashes and one colon.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The answer to somebody who wants a lease.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Acquired {

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use shared::model::digest::Digest;
-use shared::model::image::Tag;
-use shared::model::job::{Job, Task};
+use shared::model::image::{ImageName, Tag};
+use shared::model::job::{Job, Lane, Task};
 use shared::telemetry::chain;
 
 use crate::Parts;
@@ -52,8 +52,8 @@ impl Carrier {
 
     pub(crate) async fn carry_out(&self, job: &Job, attempt: u32) -> Carried {
         match &job.task {
-            Task::Resolve { tag } => self.resolve(job, tag).await,
-            Task::Scan { digest, .. } => match self.judge(&job.image, digest).await {
+            Task::Resolve { image, tag } => self.resolve(image, tag, job.lane).await,
+            Task::Scan { image, digest, .. } => match self.judge(image, digest).await {
                 Ok(()) => Carried::Done,
                 Err(error) => self.give_up(digest, attempt, &error).await,
             },
@@ -61,14 +61,14 @@ impl Carrier {
     }
 
     /// Asks the registry once what the tag points at, and queues that digest before this job is settled (I12).
-    async fn resolve(&self, job: &Job, tag: &Tag) -> Carried {
-        let digest = match self.parts.registries.resolve(&job.image, tag).await {
+    async fn resolve(&self, image: &ImageName, tag: &Tag, lane: Lane) -> Carried {
+        let digest = match self.parts.registries.resolve(image, tag).await {
             Ok(digest) => digest,
             Err(error) if error.is_retryable() => return Carried::Failed { error: chain(&error) },
             Err(error) => return Carried::Hopeless { error: chain(&error) },
         };
         tracing::info!(image.digest = %digest, "tag resolved");
-        let next = Job::scan(job.image.clone(), digest, Some(tag.clone()), job.lane, Timestamp::now());
+        let next = Job::scan(image.clone(), digest, Some(tag.clone()), lane, Timestamp::now());
         match self.parts.queue.publish(&next).await {
             Ok(()) => Carried::Done,
             Err(error) => Carried::Failed { error: chain(&error) },

@@ -1,6 +1,7 @@
 //! What a configuration file promises: a setting is used or refused by name, never passed over.
 
 use super::*;
+use crate::model::image::ImageName;
 
 fn load(text: &str) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::ConfigError;
 
@@ -68,6 +69,23 @@ pub(super) fn secret(
             Ok(text) => Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n'])))),
             Err(source) => Err(ConfigError::SecretFile { key: format!("{key}_file"), path, source }),
         },
+    }
+}
+
+/// A span, or so many seconds where nothing is said.
+pub(super) fn seconds(span: Option<Span>, default: u64) -> Duration {
+    span.map_or(Duration::from_secs(default), |span| span.0)
+}
+
+/// Refuses a URL of another kind without repeating it: it may hold a password.
+pub(super) fn scheme(key: &str, url: &SecretString, allowed: &[&str]) -> Result<(), ConfigError> {
+    let found = Url::parse(url.expose_secret()).ok().map(|url| url.scheme().to_owned());
+    match found {
+        Some(scheme) if allowed.contains(&scheme.as_str()) => Ok(()),
+        Some(_) | None => Err(ConfigError::invalid(
+            key,
+            format!("expected a URL that begins with {}://", allowed.join(":// or ")),
+        )),
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -41,8 +42,6 @@ pub struct Job {
     pub id: JobId,
     /// Which queue it waits in.
     pub lane: Lane,
-    /// Where the image lives.
-    pub image: ImageName,
     /// What is to be done.
     pub task: Task,
     /// When it was accepted.
@@ -54,6 +53,8 @@ pub struct Job {
 pub enum Task {
     /// Scan one digest. Idempotent: the same digest twice costs one scan (I2).
     Scan {
+        /// Where the image lives.
+        image: ImageName,
         /// The manifest or index.
         digest: Digest,
         /// A tag under which it was seen, if the event named one.
@@ -61,6 +62,8 @@ pub enum Task {
     },
     /// Ask the registry once what a tag points at, then scan that digest (I12).
     Resolve {
+        /// Where the image lives.
+        image: ImageName,
         /// The tag to resolve.
         tag: Tag,
     },
@@ -125,21 +128,33 @@ impl fmt::Display for Lane {
 }
 
 impl Job {
+    /// A new job.
+    pub fn new(task: Task, lane: Lane, now: Timestamp) -> Self {
+        Self { id: JobId::new(), lane, task, enqueued_at: now }
+    }
+
     /// A new job to scan one digest.
     pub fn scan(image: ImageName, digest: Digest, tag: Option<Tag>, lane: Lane, now: Timestamp) -> Self {
-        Self { id: JobId::new(), lane, image, task: Task::Scan { digest, tag }, enqueued_at: now }
+        Self::new(Task::Scan { image, digest, tag }, lane, now)
     }
 
     /// A new job to resolve one tag and scan what it points at.
     pub fn resolve(image: ImageName, tag: Tag, lane: Lane, now: Timestamp) -> Self {
-        Self { id: JobId::new(), lane, image, task: Task::Resolve { tag }, enqueued_at: now }
+        Self::new(Task::Resolve { image, tag }, lane, now)
+    }
+
+    /// The image that it is about.
+    pub fn image(&self) -> Option<&ImageName> {
+        match &self.task {
+            Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
+        }
     }
 
     /// What the job is about, for people: `registry/repo@digest` or `registry/repo:tag`.
     pub fn subject(&self) -> String {
         match &self.task {
-            Task::Scan { digest, .. } => self.image.at(digest),
-            Task::Resolve { tag } => format!("{}:{tag}", self.image),
+            Task::Scan { image, digest, .. } => image.at(digest),
+            Task::Resolve { image, tag } => format!("{image}:{tag}"),
         }
     }
 
@@ -149,10 +164,10 @@ impl Job {
             version: VERSION,
             id: self.id,
             lane: self.lane,
-            image: self.image.clone(),
-            task: match &self.task {
-                Task::Scan { digest, tag } => WireTask::Scan { digest: digest.clone(), tag: tag.clone() },
-                Task::Resolve { tag } => WireTask::Resolve { tag: tag.clone() },
+            image: self.image().cloned(),
+            task: match self.task.clone() {
+                Task::Scan { image: _, digest, tag } => WireTask::Scan { digest, tag },
+                Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -166,13 +181,13 @@ impl Job {
             return Err(JobDecodeError::Version(version));
         }
         let wire: WireJob = serde_json::from_slice(bytes)?;
+        let image = || wire.image.clone().ok_or_else(|| serde_json::Error::missing_field("image"));
         Ok(Self {
             id: wire.id,
             lane: wire.lane,
-            image: wire.image,
             task: match wire.task {
-                WireTask::Scan { digest, tag } => Task::Scan { digest, tag },
-                WireTask::Resolve { tag } => Task::Resolve { tag },
+                WireTask::Scan { digest, tag } => Task::Scan { image: image()?, digest, tag },
+                WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -191,7 +206,8 @@ struct WireJob {
     version: u32,
     id: JobId,
     lane: Lane,
-    image: ImageName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<ImageName>,
     task: WireTask,
     enqueued_at: Timestamp,
 }

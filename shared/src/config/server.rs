@@ -1,0 +1,72 @@
+//! `server`: the HTTP listener.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::ConfigError;
+use super::values::{Bytes, Span, seconds};
+
+/// The HTTP listener.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where to listen; default 127.0.0.1:8480.
+    pub listen: SocketAddr,
+    /// How people reach this server, for links in answers; default `http://<listen>`.
+    pub public_url: Url,
+    /// Whether to listen beyond loopback although nobody has to show a token; default no.
+    pub exposure: Exposure,
+    /// The largest webhook body in bytes; default 1 MiB.
+    pub body_limit: usize,
+    /// How long a request may wait for a verdict at most; default 60 s.
+    pub longest_wait: Duration,
+    /// How long a digest counts as pending before it must be asked for again (I3); default 1 h.
+    pub pending_ttl: Duration,
+}
+
+/// What happens when an api would listen beyond loopback without any authentication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposure {
+    /// It refuses to start.
+    OnlyWithAuthentication,
+    /// The operator has said that something else guards it.
+    AllowUnauthenticated,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawServer {
+    listen: Option<SocketAddr>,
+    public_url: Option<Url>,
+    #[serde(default)]
+    allow_unauthenticated: bool,
+    body_limit: Option<Bytes>,
+    longest_wait: Option<Span>,
+    pending_ttl: Option<Span>,
+}
+
+impl RawServer {
+    pub(super) fn check(self) -> Result<ServerConfig, ConfigError> {
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8480)));
+        let public_url = match self.public_url {
+            Some(url) => url,
+            None => Url::parse(&format!("http://{listen}"))
+                .map_err(|error| ConfigError::invalid("server.listen", error.to_string()))?,
+        };
+        let exposure = match self.allow_unauthenticated {
+            true => Exposure::AllowUnauthenticated,
+            false => Exposure::OnlyWithAuthentication,
+        };
+        let body_limit = self.body_limit.map_or(1 << 20, |bytes| bytes.0);
+        Ok(ServerConfig {
+            listen,
+            public_url,
+            exposure,
+            body_limit: usize::try_from(body_limit).unwrap_or(usize::MAX),
+            longest_wait: seconds(self.longest_wait, 60),
+            pending_ttl: seconds(self.pending_ttl, 3600),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! `worker`: how a worker works.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::ConfigError;
+use super::values::{Bytes, Span, seconds};
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Jobs at the same time; default 2.
+    pub concurrency: NonZeroUsize,
+    /// Layers read at the same time, over all jobs; default 4.
+    pub layers: NonZeroUsize,
+    /// How long a lease lasts between renewals; default 60 s.
+    pub lease: Duration,
+    /// How long running jobs may go on after SIGTERM before they are handed back; default 25 s.
+    pub grace: Duration,
+    /// Where a worker that runs alone answers health probes and Prometheus; default nowhere.
+    pub probes: Option<SocketAddr>,
+    /// Memory for captured files in bytes; default 64 MiB.
+    pub capture_bytes: u64,
+    /// The largest inflated layer in bytes; default 40 GiB.
+    pub layer_bytes: u64,
+    /// The longest that one image may take; default 30 min.
+    pub image_time: Duration,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWorker {
+    concurrency: Option<NonZeroUsize>,
+    layers: Option<NonZeroUsize>,
+    lease: Option<Span>,
+    grace: Option<Span>,
+    probes: Option<SocketAddr>,
+    capture_bytes: Option<Bytes>,
+    layer_bytes: Option<Bytes>,
+    image_time: Option<Span>,
+}
+
+fn count(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("defaults are not zero")
+}
+
+impl RawWorker {
+    pub(super) fn check(self) -> Result<WorkerConfig, ConfigError> {
+        let lease = seconds(self.lease, 60);
+        if lease < Duration::from_secs(3) {
+            return Err(ConfigError::invalid(
+                "worker.lease",
+                "is under 3s; a busy network would lose every lease",
+            ));
+        }
+        Ok(WorkerConfig {
+            concurrency: self.concurrency.unwrap_or_else(|| count(2)),
+            layers: self.layers.unwrap_or_else(|| count(4)),
+            lease,
+            grace: seconds(self.grace, 25),
+            probes: self.probes,
+            capture_bytes: self.capture_bytes.map_or(64 << 20, |bytes| bytes.0),
+            layer_bytes: self.layer_bytes.map_or(40 << 30, |bytes| bytes.0),
+            image_time: seconds(self.image_time, 1800),
+        })
+    }
+}
