@@ -108,6 +108,10 @@ pub(crate) enum ScanFormat {
     Table,
     /// Tidewaiter's own JSON.
     Json,
+    /// CycloneDX 1.6: the inventory and what is wrong with it.
+    Cyclonedx,
+    /// SPDX 2.3: the inventory, with links to advisories.
+    Spdx,
 }
 
 /// Which server, and who asks.

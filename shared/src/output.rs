@@ -1,12 +1,22 @@
 //! Reports as bytes: one file a format, used by the api and the command line alike.
 
+use serde::Serialize;
+
 use crate::model::report::Report;
 
+mod cyclonedx;
 mod json;
+mod spdx;
 mod table;
+mod wording;
+
+#[cfg(test)]
+mod tests;
+
+pub use wording::advisory_url;
 
 /// Every format. Adding one: a file, and a line here.
-pub const ALL: &[&dyn Output] = &[&json::Json, &table::Table];
+pub const ALL: &[&dyn Output] = &[&json::Json, &table::Table, &cyclonedx::CycloneDx, &spdx::Spdx];
 
 /// Writes one format.
 pub trait Output: Send + Sync {
@@ -23,4 +33,9 @@ pub trait Output: Send + Sync {
 /// The format of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Output> {
     ALL.iter().copied().find(|format| format.name() == name)
+}
+
+/// The word by which a value without fields is written in our own JSON.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

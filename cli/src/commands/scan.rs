@@ -35,6 +35,8 @@ pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Res
     let text = match arguments.format {
         ScanFormat::Table => table(&scanned, &verdict)?,
         ScanFormat::Json => json(&scanned)?,
+        ScanFormat::Cyclonedx => document("cyclonedx", &scanned)?,
+        ScanFormat::Spdx => document("spdx", &scanned)?,
     };
     std::io::stdout().write_all(&text).context("cannot write the report")?;
     Ok(match verdict.outcome {
@@ -97,6 +99,22 @@ fn table(scanned: &Scanned, verdict: &Verdict) -> anyhow::Result<Vec<u8>> {
     if verdict.further_reasons > 0 {
         writeln!(text, "  and {} more", verdict.further_reasons)?;
     }
+    Ok(text)
+}
+
+/// One image's document: these formats have no room for several images.
+fn document(format: &str, scanned: &Scanned) -> Result<Vec<u8>, Failure> {
+    let report = match scanned.children.as_slice() {
+        [] => &scanned.report,
+        [only] => only,
+        [_, _, ..] => {
+            let reason = "this is an index of several images; choose one with --platform os/architecture";
+            return Err(Failure::usage(anyhow::anyhow!(reason)));
+        }
+    };
+    let format = output::by_name(format).context("the format is gone")?;
+    let mut text = format.render(report);
+    text.push(b'\n');
     Ok(text)
 }
 
