@@ -19,6 +19,7 @@ mod connection;
 mod credentials;
 mod error;
 mod http;
+mod lent;
 mod refusal;
 mod retry;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use blob::BlobReader;
 pub use config::{RedirectTargets, RegistryConfig, Timeouts, Transport};
 pub use connection::Access;
 pub use credentials::{Credentials, CredentialsError};
+pub use lent::{LendingKey, LentCredentials, LentError};
 pub use error::{ConfigurationError, Refusal, RegistryError, TransportError};
 
 use auth::Scope;
@@ -83,6 +85,18 @@ impl RegistryClient {
             }
         }
         Ok(Self { registries: Arc::new(connections) })
+    }
+
+    /// The same client for a job that brings credentials of its own for one registry; it contacts no other (I8).
+    pub fn with_credentials(&self, host: &RegistryHost, credentials: Credentials) -> Result<Self, RegistryError> {
+        let connection = Arc::new(self.connection(host)?.with(credentials));
+        Ok(Self { registries: Arc::new(HashMap::from([(host.clone(), connection)])) })
+    }
+
+    /// Whether a registry is configured, and nobody has said who we are there.
+    pub fn is_anonymous_at(&self, host: &RegistryHost) -> bool {
+        let connection = self.registries.get(host);
+        connection.is_some_and(|connection| matches!(connection.config().credentials, Credentials::Anonymous))
     }
 
     /// The registries that may be contacted, in no particular order.

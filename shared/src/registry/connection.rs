@@ -13,6 +13,7 @@ use super::body::Answer;
 use super::breaker::{Breaker, Outcome};
 use super::challenge;
 use super::config::RegistryConfig;
+use super::credentials::Credentials;
 use super::error::{ConfigurationError, RegistryError, TransportError};
 use super::http::{Http, Question};
 use super::refusal;
@@ -21,12 +22,12 @@ use super::retry::retrying;
 /// The way to one registry, and everything that is remembered about it.
 pub(super) struct Connection {
     config: RegistryConfig,
-    http: Http,
+    http: Arc<Http>,
     authorizer: Authorizer,
     /// Documents have their own lane: a gate that resolves a tag must not wait behind layers.
     documents: Arc<Semaphore>,
     blobs: Arc<Semaphore>,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
 }
 
 /// How a registry received us.
@@ -44,13 +45,27 @@ impl Connection {
     pub(super) fn new(config: RegistryConfig) -> Result<Self, ConfigurationError> {
         let lane = || Arc::new(Semaphore::new(config.concurrency.get().min(Semaphore::MAX_PERMITS)));
         Ok(Self {
-            http: Http::new(&config)?,
+            http: Arc::new(Http::new(&config)?),
             authorizer: Authorizer::new(&config),
             documents: lane(),
             blobs: lane(),
-            breaker: Breaker::default(),
+            breaker: Arc::default(),
             config,
         })
+    }
+
+    /// The same way to the same registry as somebody else: connections, turns and patience are shared, what
+    /// was obtained by proving who we are is not.
+    pub(super) fn with(&self, credentials: Credentials) -> Self {
+        let config = RegistryConfig { credentials, ..self.config.clone() };
+        Self {
+            http: Arc::clone(&self.http),
+            authorizer: Authorizer::new(&config),
+            documents: Arc::clone(&self.documents),
+            blobs: Arc::clone(&self.blobs),
+            breaker: Arc::clone(&self.breaker),
+            config,
+        }
     }
 
     pub(super) fn config(&self) -> &RegistryConfig {
@@ -156,7 +171,7 @@ impl Connection {
             StatusCode::UNAUTHORIZED => {
                 self.fetch(&question, &Scope::Presence, |_| async { Ok(()) }).await?;
                 Ok(match self.authorizer.credentials() {
-                    super::Credentials::Anonymous => Access::Anonymous,
+                    Credentials::Anonymous => Access::Anonymous,
                     credentials => Access::LoggedIn(credentials.to_string()),
                 })
             }
