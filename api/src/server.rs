@@ -7,18 +7,20 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
-use shared::config::{AuthConfig, Exposure, Registries, ServerConfig};
+use shared::config::{AuthConfig, Exposure, GateAccess, GateConfig, GatesConfig, Registries, ServerConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
+use shared::registry::RegistryClient;
 use shared::store::VerdictStore;
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
 use crate::auth::Tokens;
+use crate::gates::{GateParts, Gates};
 use crate::intake::Intake;
 use crate::verdicts::Verdicts;
 use crate::webhooks::Webhooks;
-use crate::{requests, routes};
+use crate::{requests, routes, tls};
 
 /// Everything that an api is made of.
 pub struct Parts {
@@ -26,6 +28,8 @@ pub struct Parts {
     pub server: ServerConfig,
     /// Who may.
     pub auth: AuthConfig,
+    /// Who may ask whether an image may run.
+    pub gates: GatesConfig,
     /// The registries that are served.
     pub registries: Registries,
     /// Where jobs go.
@@ -46,6 +50,22 @@ pub enum BindError {
         "refusing to listen on {0} without authentication: configure auth.tokens, listen on 127.0.0.1, or set server.allow_unauthenticated = true if something else guards it"
     )]
     Unauthenticated(SocketAddr),
+    /// A gate would answer the whole network in clear text without asking anybody for a token.
+    #[error(
+        "refusing to answer gates.{gate} on {address} without authentication: set gates.{gate}.open = false and give its caller a token, configure server.tls, or set server.allow_unauthenticated = true if something else guards it"
+    )]
+    OpenGate {
+        /// The gate's section.
+        gate: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// A registry cannot be contacted as it is configured.
+    #[error("the registries cannot be used as they are configured")]
+    Registries(#[source] shared::registry::RegistryError),
     /// The address cannot be had.
     #[error("cannot listen on {address}")]
     Listen {
@@ -60,6 +80,8 @@ pub enum BindError {
 /// A bound server that does not answer yet.
 pub struct Server {
     parts: Parts,
+    client: RegistryClient,
+    tls: Option<rustls::ServerConfig>,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -73,10 +95,19 @@ impl Server {
         if !wanted.ip().is_loopback() && !guarded {
             return Err(BindError::Unauthenticated(wanted));
         }
+        let unguarded = !wanted.ip().is_loopback()
+            && parts.server.tls.is_none()
+            && parts.server.exposure == Exposure::OnlyWithAuthentication;
+        let open = |(_, gate): &(&str, &GateConfig)| gate.access == GateAccess::Open;
+        if unguarded && let Some((gate, _)) = parts.gates.each().into_iter().find(open) {
+            return Err(BindError::OpenGate { gate, address: wanted });
+        }
+        let tls = parts.server.tls.as_ref().map(tls::server_config).transpose()?;
+        let client = parts.registries.client().map_err(BindError::Registries)?;
         let failed = |source| BindError::Listen { address: wanted, source };
         let listener = listen(wanted).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { parts, listener, address })
+        Ok(Self { parts, client, tls, listener, address })
     }
 
     /// Where it listens; the port is the real one where the configuration said 0.
@@ -86,15 +117,24 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, registries, queue, store, policies, metrics } = self.parts;
+        let Parts { server, auth, gates, registries, queue, store, policies, metrics } = self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),
             Arc::clone(&store),
-            registries,
+            registries.clone(),
             server.pending_ttl,
         ));
-        let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), policies, &server));
+        let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), Arc::clone(&policies), &server));
+        let gates = web::Data::new(Gates::new(GateParts {
+            config: gates,
+            policies,
+            verdicts: verdicts.clone().into_inner(),
+            intake: intake.clone(),
+            registries,
+            client: self.client,
+            public_url: server.public_url.clone(),
+        }));
         let webhooks = web::Data::new(Webhooks::new(auth, &server));
         let queue = web::Data::from(queue);
         let store = web::Data::from(store);
@@ -108,6 +148,7 @@ impl Server {
                         .app_data(tokens.clone())
                         .app_data(intake.clone())
                         .app_data(verdicts.clone())
+                        .app_data(gates.clone())
                         .app_data(webhooks.clone())
                         .app_data(queue.clone())
                         .app_data(store.clone())
@@ -121,9 +162,12 @@ impl Server {
                 .route("/openapi.json", web::get().to(openapi))
                 .default_service(web::to(routes::unmatched))
         })
-        .listen(self.listener)?
         .disable_signals()
-        .shutdown_timeout(10)
+        .shutdown_timeout(10);
+        let running = match self.tls {
+            Some(tls) => running.listen_rustls_0_23(self.listener, tls)?,
+            None => running.listen(self.listener)?,
+        }
         .run();
         let handle = running.handle();
         let stopper = tokio::spawn(async move {

@@ -25,6 +25,8 @@ use shared::telemetry::chain;
 use crate::auth::ReadAccess;
 use crate::error::{ApiError, ProblemDocument};
 
+mod narrow;
+
 /// Finds verdicts, and derives them again where policy or time have changed them.
 pub struct Verdicts {
     store: Arc<dyn VerdictStore>,

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 mod advisories;
 mod auth;
+mod gates;
 mod policies;
 mod print;
 mod queue;
@@ -27,11 +28,12 @@ mod worker;
 
 pub use advisories::AdvisoriesConfig;
 pub use auth::{AuthConfig, Scope, TokenConfig, TokenSecret, WebhookConfig, WebhookProof};
+pub use gates::{GateAccess, GateConfig, GatesConfig};
 pub use policies::PoliciesConfig;
 pub use print::Setting;
 pub use queue::QueueConfig;
 pub use registries::{Registries, RegistrySettings};
-pub use server::{Exposure, ServerConfig};
+pub use server::{Exposure, ServerConfig, TlsConfig};
 pub use store::StoreConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use worker::WorkerConfig;
@@ -55,6 +57,8 @@ pub struct Config {
     pub advisories: AdvisoriesConfig,
     /// Where policies are.
     pub policies: PoliciesConfig,
+    /// Who may ask whether an image may run, and how long the answer may take.
+    pub gates: GatesConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -142,6 +146,8 @@ struct RawConfig {
     #[serde(default)]
     policies: policies::RawPolicies,
     #[serde(default)]
+    gates: gates::RawGates,
+    #[serde(default)]
     telemetry: telemetry::RawTelemetry,
 }
 
@@ -162,6 +168,7 @@ impl TryFrom<RawConfig> for Config {
             registries: registries::registries(raw.registries)?,
             advisories: raw.advisories.check(&raw.data_dir),
             policies: raw.policies.check(),
+            gates: raw.gates.check()?,
             telemetry: raw.telemetry.check(),
         })
     }

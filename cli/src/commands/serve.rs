@@ -83,6 +83,7 @@ fn bind(process: Process, queue: Arc<dyn JobQueue>, store: &Opened) -> Result<ap
     let server = api::Server::bind(api::Parts {
         server: config.server,
         auth: config.auth,
+        gates: config.gates,
         registries: config.registries,
         queue,
         store: Arc::clone(&store.verdicts),

@@ -1,6 +1,7 @@
 //! `server`: the HTTP listener.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,8 +15,10 @@ use super::values::{Bytes, Span, seconds};
 pub struct ServerConfig {
     /// Where to listen; default 127.0.0.1:8480.
     pub listen: SocketAddr,
-    /// How people reach this server, for links in answers; default `http://<listen>`.
+    /// How people reach this server, for links in answers; default `http://<listen>`, or `https` with `tls`.
     pub public_url: Url,
+    /// The certificate, if it answers over TLS; default plain HTTP.
+    pub tls: Option<TlsConfig>,
     /// Whether to listen beyond loopback although nobody has to show a token; default no.
     pub exposure: Exposure,
     /// The largest webhook body in bytes; default 1 MiB.
@@ -24,6 +27,15 @@ pub struct ServerConfig {
     pub longest_wait: Duration,
     /// How long a digest counts as pending before it must be asked for again (I3); default 1 h.
     pub pending_ttl: Duration,
+}
+
+/// Who the server is over TLS.
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    /// A PEM file: the server's certificate, then those that it is signed with.
+    pub certificate: PathBuf,
+    /// A PEM file: its private key.
+    pub key: PathBuf,
 }
 
 /// What happens when an api would listen beyond loopback without any authentication.
@@ -40,6 +52,7 @@ pub enum Exposure {
 pub(super) struct RawServer {
     listen: Option<SocketAddr>,
     public_url: Option<Url>,
+    tls: Option<RawTls>,
     #[serde(default)]
     allow_unauthenticated: bool,
     body_limit: Option<Bytes>,
@@ -47,12 +60,19 @@ pub(super) struct RawServer {
     pending_ttl: Option<Span>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
 impl RawServer {
     pub(super) fn check(self) -> Result<ServerConfig, ConfigError> {
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8480)));
         let public_url = match self.public_url {
             Some(url) => url,
-            None => Url::parse(&format!("http://{listen}"))
+            None => Url::parse(&format!("{}://{listen}", if self.tls.is_some() { "https" } else { "http" }))
                 .map_err(|error| ConfigError::invalid("server.listen", error.to_string()))?,
         };
         let exposure = match self.allow_unauthenticated {
@@ -63,6 +83,7 @@ impl RawServer {
         Ok(ServerConfig {
             listen,
             public_url,
+            tls: self.tls.map(|RawTls { certificate, key }| TlsConfig { certificate, key }),
             exposure,
             body_limit: usize::try_from(body_limit).unwrap_or(usize::MAX),
             longest_wait: seconds(self.longest_wait, 60),

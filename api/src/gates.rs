@@ -1,0 +1,306 @@
+//! Gates: may these images run? One core that every protocol asks, and one file a protocol.
+//!
+//! [`Gates::decide`] reads references, resolves tags once (I12), picks the policies that cover the place, looks
+//! verdicts up in the store and nowhere else, has unknown digests scanned at once, waits where a policy says
+//! so, and answers by the policy's fail mode when the caller's time is over (I9).
+//!
+//! Reading order: `question` and `ruling` (in and out), `tags` (text → digest), `archive` (digest → what is
+//! known), `urgent` (what is unknown → queue), `opinion` and `fold` (the decision itself, pure).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use shared::config::{GatesConfig, Registries};
+use shared::model::digest::Digest;
+use shared::model::verdict::{Mode, PolicyName};
+use shared::policy::{FailMode, Place, Policy, PolicySet};
+use shared::registry::RegistryClient;
+use shared::telemetry::chain;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::intake::Intake;
+use crate::verdicts::Verdicts;
+
+mod archive;
+mod fold;
+mod meters;
+mod opinion;
+mod placed;
+mod question;
+mod ruling;
+mod tags;
+mod urgent;
+
+pub use question::{AskedImage, Enqueue, Purpose, Question};
+pub use ruling::{Answer, Decision, How, Ruling, TOLD_REASONS};
+
+use archive::{Archive, Finding, Ledger};
+use opinion::{Facts, Opinion};
+use placed::Placed;
+use tags::{Identity, Known, Tags};
+use urgent::{Urgent, Wanted};
+
+/// Decides for every gate.
+pub struct Gates {
+    config: GatesConfig,
+    policies: Arc<ArcSwap<PolicySet>>,
+    verdicts: Arc<Verdicts>,
+    tags: Tags,
+    archive: Archive,
+    placed: Placed,
+    urgent: Urgent,
+    public_url: Url,
+}
+
+/// What gates are made of.
+pub struct GateParts {
+    /// Deadlines, and who may ask.
+    pub config: GatesConfig,
+    /// The policies; swapped while running.
+    pub policies: Arc<ArcSwap<PolicySet>>,
+    /// Where verdicts are found.
+    pub verdicts: Arc<Verdicts>,
+    /// Where unknown digests go.
+    pub intake: web::Data<Intake>,
+    /// The registries that may be asked what a tag points at, and what else they are called.
+    pub registries: Registries,
+    /// How to ask them.
+    pub client: RegistryClient,
+    /// How people reach this server.
+    pub public_url: Url,
+}
+
+/// One image on its way through [`Gates::decide`].
+struct Case {
+    asked: AskedImage,
+    identity: Identity,
+    place: Place,
+    policies: Vec<Arc<Policy>>,
+}
+
+impl Gates {
+    /// The gates of a server.
+    pub fn new(parts: GateParts) -> Self {
+        let GateParts { config, policies, verdicts, intake, registries, client, public_url } = parts;
+        Self {
+            tags: Tags::new(registries, client, &config),
+            archive: Archive::new(Arc::clone(&verdicts)),
+            placed: Placed::new(Arc::clone(&verdicts)),
+            urgent: Urgent::new(intake),
+            config,
+            policies,
+            verdicts,
+            public_url,
+        }
+    }
+
+    /// How gates are configured.
+    pub fn config(&self) -> &GatesConfig {
+        &self.config
+    }
+
+    /// The policies that judge at a place now, as the images of a request are judged.
+    pub fn covering(&self, place: &Place) -> Vec<Arc<Policy>> {
+        self.policies.load().covering(place)
+    }
+
+    /// Where people read more about a digest, or about this server where there is none.
+    pub fn more_about(&self, digest: Option<&Digest>) -> Url {
+        let mut url = self.public_url.clone();
+        if let (Some(digest), Ok(mut path)) = (digest, url.path_segments_mut()) {
+            path.pop_if_empty().extend(["v1", "verdicts", digest.as_str()]);
+        }
+        url
+    }
+
+    /// Rules on every image of a question before `deadline`.
+    ///
+    /// Reads the store only, apart from asking a registry what a tag points at. Never fails: what cannot be
+    /// found out is decided by the policy's fail modes.
+    pub async fn decide(&self, question: Question, deadline: std::time::Instant) -> Decision {
+        let began = Instant::now();
+        let deadline = Instant::from_std(deadline);
+        let Question { gate, images, enqueue } = question;
+        let policies = self.policies.load_full();
+        let cases = join_all(images.into_iter().map(|asked| self.open(asked, &policies, deadline))).await;
+
+        let mut ledger = self.archive.look_up(&wanted(&cases), deadline).await;
+        let unqueued = match enqueue {
+            Enqueue::Allowed => self.urgent.enqueue(unscanned(&cases, &ledger), deadline).await,
+            Enqueue::DryRun => HashMap::new(),
+        };
+        if enqueue == Enqueue::Allowed {
+            self.hold(&cases, &mut ledger, &unqueued, deadline).await;
+        }
+
+        let allowance = deadline.saturating_duration_since(began);
+        let rulings =
+            cases.iter().map(|case| self.rule(case, &ledger, &unqueued, enqueue, (deadline, allowance)));
+        let decision = Decision { rulings: join_all(rulings).await };
+        meters::decided(gate, &decision, began.elapsed());
+        decision
+    }
+
+    async fn open(&self, asked: AskedImage, policies: &PolicySet, deadline: Instant) -> Case {
+        let identity = self.tags.identify(&asked.asked, deadline).await;
+        let image = match &identity {
+            Identity::Unreadable { .. } => None,
+            Identity::Unresolved { image, .. }
+            | Identity::Foreign { image }
+            | Identity::Found { image, .. } => Some(image.clone()),
+        };
+        let place = Place { image, ..asked.place.clone() };
+        let policies = policies.covering(&place);
+        Case { asked, identity, place, policies }
+    }
+
+    /// Waits for the verdicts that a policy wants waited for, all at once.
+    async fn hold(
+        &self,
+        cases: &[Case],
+        ledger: &mut Ledger,
+        unqueued: &HashMap<Digest, String>,
+        deadline: Instant,
+    ) {
+        let mut held: BTreeMap<Digest, BTreeMap<PolicyName, (Arc<Policy>, Finding)>> = BTreeMap::new();
+        for (case, digest) in cases.iter().filter_map(|case| Some((case, case.scannable()?))) {
+            for policy in case.policies.iter().filter(|policy| policy.mode == Mode::Enforce) {
+                let finding = ledger.get(policy, digest);
+                let hopeless = unqueued.contains_key(digest) && !matches!(finding, Finding::Pending);
+                let waits = finding.wants_scan(policy) && finding.fail_mode(policy) == Some(FailMode::Wait);
+                if waits && !hopeless && !case.is_forbidden(policy) {
+                    let row = (Arc::clone(policy), finding.clone());
+                    held.entry(digest.clone()).or_default().insert(policy.name.clone(), row);
+                }
+            }
+        }
+        let waiting = held.into_iter().map(|(digest, rows)| async move {
+            let rows: Vec<_> = rows.into_values().collect();
+            let news = self.archive.wait(&digest, &rows, deadline).await;
+            (digest, news)
+        });
+        for (digest, news) in join_all(waiting).await {
+            for (policy, finding) in news {
+                ledger.put(&policy, &digest, finding);
+            }
+        }
+    }
+
+    async fn rule(
+        &self,
+        case: &Case,
+        ledger: &Ledger,
+        unqueued: &HashMap<Digest, String>,
+        enqueue: Enqueue,
+        times: (Instant, Duration),
+    ) -> Ruling {
+        let (deadline, allowance) = times;
+        let digest = case.identity.digest();
+        let mut opinions: Vec<Opinion> = Vec::with_capacity(case.policies.len());
+        for policy in &case.policies {
+            let finding = match digest {
+                Some(digest) => {
+                    self.refined(ledger.get(policy, digest).clone(), policy, case, deadline).await
+                }
+                None => Finding::Unknown,
+            };
+            let facts = Facts {
+                purpose: case.asked.purpose,
+                identity: &case.identity,
+                finding: &finding,
+                unqueued: digest.and_then(|digest| unqueued.get(digest)).map(String::as_str),
+                enqueue,
+                allowance,
+            };
+            opinions.push(opinion::form(policy, &facts));
+        }
+        fold::fold(&case.asked.asked, &case.identity, opinions, self.more_about(digest))
+    }
+
+    /// A judgement made for the platform and the place that were asked for.
+    async fn refined(&self, finding: Finding, policy: &Policy, case: &Case, deadline: Instant) -> Finding {
+        let Finding::Judged(mut verdict) = finding else { return finding };
+        if let Some(platform) = &case.asked.platform {
+            match timeout_at(deadline, self.verdicts.for_platform(&verdict, platform, policy)).await {
+                Ok(Ok(Some(child))) => verdict = Box::new(child),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => return Finding::Unavailable { reason: chain(&error) },
+                Err(_) => {
+                    return Finding::Unavailable { reason: "the store did not answer in time".to_owned() };
+                }
+            }
+        }
+        if !policy.depends_on(&case.place) {
+            return Finding::Judged(verdict);
+        }
+        let general = verdict.clone();
+        let placed = timeout_at(deadline, self.placed.verdict(verdict, policy, &case.place)).await;
+        // The general verdict is the strictest.
+        Finding::Judged(placed.unwrap_or(general))
+    }
+}
+
+impl Identity {
+    fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Found { digest, .. } => Some(digest),
+            Self::Unreadable { .. } | Self::Unresolved { .. } | Self::Foreign { .. } => None,
+        }
+    }
+}
+
+impl Case {
+    /// The digest, if it can be scanned because its registry is configured.
+    fn scannable(&self) -> Option<&Digest> {
+        match &self.identity {
+            Identity::Found { digest, registry: Known::Configured, .. } => Some(digest),
+            Identity::Found { registry: Known::Unconfigured, .. }
+            | Identity::Unreadable { .. }
+            | Identity::Unresolved { .. }
+            | Identity::Foreign { .. } => None,
+        }
+    }
+
+    /// Whether the policy denies it whatever its verdict will be: nothing to wait for.
+    fn is_forbidden(&self, policy: &Policy) -> bool {
+        let reasons = self.place.image.as_ref().map(|image| policy.admission_reasons(image));
+        reasons.unwrap_or_default().iter().any(|reason| reason.effect == shared::model::verdict::Effect::Deny)
+    }
+}
+
+/// Every digest of the question, by the policies that judge it: one row, and one round trip, a policy.
+fn wanted(cases: &[Case]) -> Vec<(Arc<Policy>, Vec<Digest>)> {
+    let mut rows: BTreeMap<PolicyName, (Arc<Policy>, HashSet<Digest>)> = BTreeMap::new();
+    for (case, digest) in cases.iter().filter_map(|case| Some((case, case.identity.digest()?))) {
+        for policy in &case.policies {
+            let row = rows.entry(policy.name.clone()).or_insert_with(|| (Arc::clone(policy), HashSet::new()));
+            row.1.insert(digest.clone());
+        }
+    }
+    rows.into_values().map(|(policy, digests)| (policy, digests.into_iter().collect())).collect()
+}
+
+/// What has to be scanned for this question, each digest once.
+fn unscanned(cases: &[Case], ledger: &Ledger) -> Vec<Wanted> {
+    let mut seen = HashSet::new();
+    let wants = |case: &&Case| {
+        let Some(digest) = case.scannable() else { return false };
+        let wanted = case
+            .policies
+            .iter()
+            .any(|policy| !case.is_forbidden(policy) && ledger.get(policy, digest).wants_scan(policy));
+        wanted && seen.insert(digest.clone())
+    };
+    let job = |case: &Case| match &case.identity {
+        Identity::Found { image, tag, digest, .. } => {
+            Some(Wanted { image: image.clone(), digest: digest.clone(), tag: tag.clone() })
+        }
+        Identity::Unreadable { .. } | Identity::Unresolved { .. } | Identity::Foreign { .. } => None,
+    };
+    cases.iter().filter(wants).filter_map(job).collect()
+}
