@@ -5,6 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
+use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -43,10 +44,15 @@ impl Tokens {
 
     /// Whether a request with these headers may do what needs `scope`.
     pub fn allow(&self, headers: &HeaderMap, scope: Scope) -> Result<(), ApiError> {
+        self.allow_secret(bearer(headers), scope)
+    }
+
+    /// Whether whoever shows this secret, in whatever way, may do what needs `scope`.
+    pub fn allow_secret(&self, shown: Option<&[u8]>, scope: Scope) -> Result<(), ApiError> {
         if self.is_open() {
             return Ok(());
         }
-        let shown = hash(bearer(headers).ok_or(ApiError::Unauthorized)?);
+        let shown = hash(shown.ok_or(ApiError::Unauthorized)?);
         // Every token is compared, so that the time says nothing about which one was near.
         let mut scopes: Option<&[Scope]> = None;
         for token in &self.0 {
@@ -74,7 +80,8 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+/// The token in `Authorization: Bearer …`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
@@ -106,6 +113,18 @@ access! {
     PushAccess needs Push;
     /// Extracted by handlers that look into the queue or change it.
     AdminAccess needs Admin;
+}
+
+/// The password in `Authorization: Basic …`; whoever can send nothing else shows a token as that.
+pub(crate) fn basic_password(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, pair) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let pair = base64::engine::general_purpose::STANDARD.decode(pair.trim_ascii()).ok()?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    Some(pair[colon + 1..].to_vec())
 }
 
 /// Whether a sender who shows this header knows the secret: as a bearer token, or verbatim (Harbor).

@@ -1,13 +1,14 @@
 //! The HTTP face of Tidewaiter: pushes come in, verdicts go out. Depends only on the shared crate.
 //!
 //! Reading order: [`server`] (bind and run), [`routes`] (the table), [`intake`] (event → durable job),
-//! [`webhooks`] (one file a registry), [`verdicts`] (digest → verdict), [`gates`] (may it run?), then one
-//! resource a file.
+//! [`webhooks`] (one file a registry), [`verdicts`] (digest → verdict), [`gates`] (may it run?), [`harbor`]
+//! (a scanner as Harbor wants one), then one resource a file.
 //! [`error`] alone writes problem+json; [`auth`] alone compares secrets.
 
 pub mod auth;
 pub mod error;
 pub mod gates;
+pub mod harbor;
 pub mod health;
 pub mod intake;
 pub mod probes;

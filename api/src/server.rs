@@ -10,13 +10,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use shared::config::{AuthConfig, Exposure, GateAccess, GateConfig, GatesConfig, Registries, ServerConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
-use shared::registry::RegistryClient;
+use shared::registry::{LentCredentials, RegistryClient};
 use shared::store::VerdictStore;
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
 use crate::auth::Tokens;
 use crate::gates::{GateParts, Gates};
+use crate::harbor::Harbor;
 use crate::intake::Intake;
 use crate::verdicts::Verdicts;
 use crate::webhooks::Webhooks;
@@ -30,6 +31,8 @@ pub struct Parts {
     pub auth: AuthConfig,
     /// Who may ask whether an image may run.
     pub gates: GatesConfig,
+    /// Where credentials that are lent to a scan go.
+    pub lent: Option<LentCredentials>,
     /// The registries that are served.
     pub registries: Registries,
     /// Where jobs go.
@@ -117,7 +120,7 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, gates, registries, queue, store, policies, metrics } = self.parts;
+        let Parts { server, auth, gates, lent, registries, queue, store, policies, metrics } = self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),
@@ -126,6 +129,7 @@ impl Server {
             server.pending_ttl,
         ));
         let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), Arc::clone(&policies), &server));
+        let harbor = web::Data::new(Harbor::new(lent, registries.clone(), Arc::clone(&policies)));
         let gates = web::Data::new(Gates::new(GateParts {
             config: gates,
             policies,
@@ -149,6 +153,7 @@ impl Server {
                         .app_data(intake.clone())
                         .app_data(verdicts.clone())
                         .app_data(gates.clone())
+                        .app_data(harbor.clone())
                         .app_data(webhooks.clone())
                         .app_data(queue.clone())
                         .app_data(store.clone())

@@ -11,7 +11,7 @@ use shared::config::{Config, Overrides, QueueConfig, StoreConfig, WorkerConfig};
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
-use shared::registry::{Credentials, RegistryClient, RegistryConfig, Transport};
+use shared::registry::{Credentials, LendingKey, LentCredentials, RegistryClient, RegistryConfig, Transport};
 use shared::store::Opened;
 use tokio_util::sync::CancellationToken;
 
@@ -95,11 +95,36 @@ pub(crate) fn engine(config: &WorkerConfig) -> Engine {
     Engine::new(limits(config), config.layers)
 }
 
+/// Whether an api and a worker share one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Household {
+    /// `serve`.
+    Together,
+    /// `api` and `worker`.
+    Apart,
+}
+
+/// Where credentials that Harbor lends to a scan are kept, sealed: under the configured key, or, where nobody
+/// else has to open them, under one of this process alone.
+pub(crate) fn lent(
+    config: &Config,
+    store: &Opened,
+    household: Household,
+) -> Result<Option<LentCredentials>, Failure> {
+    let key = match (&config.gates.harbor.credentials_key, household) {
+        (Some(secret), _) => LendingKey::new(secret),
+        (None, Household::Together) => LendingKey::of_this_process().context("cannot make a key")?,
+        (None, Household::Apart) => return Ok(None),
+    };
+    Ok(Some(LentCredentials::new(Arc::clone(&store.notes), key)))
+}
+
 /// A worker's parts.
 pub(crate) fn worker(
     config: &Config,
     queue: Arc<dyn JobQueue>,
     store: &Opened,
+    lent: Option<LentCredentials>,
     policies: Arc<ArcSwap<PolicySet>>,
 ) -> Result<worker::Parts, Failure> {
     let database = database(&config.advisories.database)?;
@@ -110,6 +135,7 @@ pub(crate) fn worker(
         store: Arc::clone(&store.verdicts),
         leases: Arc::clone(&store.leases),
         registries: config.registries.client().map_err(Failure::usage)?,
+        lent,
         engine: engine(&config.worker),
         database: Arc::new(ArcSwap::from_pointee(database)),
         policies,

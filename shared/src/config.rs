@@ -28,7 +28,7 @@ mod worker;
 
 pub use advisories::AdvisoriesConfig;
 pub use auth::{AuthConfig, Scope, TokenConfig, TokenSecret, WebhookConfig, WebhookProof};
-pub use gates::{GateAccess, GateConfig, GatesConfig};
+pub use gates::{GateAccess, GateConfig, GatesConfig, HarborConfig, Namespaces, PullConfig};
 pub use policies::PoliciesConfig;
 pub use print::Setting;
 pub use queue::QueueConfig;

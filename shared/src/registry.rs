@@ -39,8 +39,8 @@ pub use blob::BlobReader;
 pub use config::{RedirectTargets, RegistryConfig, Timeouts, Transport};
 pub use connection::Access;
 pub use credentials::{Credentials, CredentialsError};
-pub use lent::{LendingKey, LentCredentials, LentError};
 pub use error::{ConfigurationError, Refusal, RegistryError, TransportError};
+pub use lent::{LendingKey, LentCredentials, LentError};
 
 use auth::Scope;
 use body::Answer;
@@ -88,7 +88,11 @@ impl RegistryClient {
     }
 
     /// The same client for a job that brings credentials of its own for one registry; it contacts no other (I8).
-    pub fn with_credentials(&self, host: &RegistryHost, credentials: Credentials) -> Result<Self, RegistryError> {
+    pub fn with_credentials(
+        &self,
+        host: &RegistryHost,
+        credentials: Credentials,
+    ) -> Result<Self, RegistryError> {
         let connection = Arc::new(self.connection(host)?.with(credentials));
         Ok(Self { registries: Arc::new(HashMap::from([(host.clone(), connection)])) })
     }

@@ -54,7 +54,10 @@ impl Carrier {
         match &job.task {
             Task::Resolve { image, tag } => self.resolve(image, tag, job.lane).await,
             Task::Scan { image, digest, .. } => match self.judge(image, digest).await {
-                Ok(()) => Carried::Done,
+                Ok(()) => {
+                    self.give_back(image, digest).await;
+                    Carried::Done
+                }
                 Err(error) => self.give_up(digest, attempt, &error).await,
             },
         }

@@ -19,6 +19,7 @@ use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{IndexChild, Report, ScanRevisions, Subject};
 use shared::model::verdict::{Lookup, Outcome, PolicyName, Verdict};
 use shared::policy::{Circumstances, PolicySet};
+use shared::registry::RegistryClient;
 use shared::store::{Lease, StoreError};
 use shared::telemetry::chain;
 
@@ -90,6 +91,16 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 impl Carrier {
     /// Sees to it that current verdicts about `digest` are stored.
     pub(crate) async fn judge(&self, image: &ImageName, digest: &Digest) -> Result<(), JudgeError> {
+        let client = self.client_for(image, digest).await;
+        self.judge_through(&client, image, digest).await
+    }
+
+    async fn judge_through(
+        &self,
+        client: &RegistryClient,
+        image: &ImageName,
+        digest: &Digest,
+    ) -> Result<(), JudgeError> {
         let began = Instant::now();
         loop {
             if self.is_judged(digest).await? {
@@ -98,7 +109,7 @@ impl Carrier {
             }
             // Watched before the lease is asked for, so that no result falls between.
             let mut watch = self.parts.store.watch(digest).await?;
-            let work = |lease| self.judge_holding(image, digest, lease);
+            let work = |lease| self.judge_holding(client, image, digest, lease);
             match under_lease(&self.parts.leases, digest, self.parts.lease, work).await? {
                 Held::Done(()) => return Ok(()),
                 Held::Busy { .. } if began.elapsed() > PATIENCE => {
@@ -138,6 +149,7 @@ impl Carrier {
 
     async fn judge_holding(
         &self,
+        client: &RegistryClient,
         image: &ImageName,
         digest: &Digest,
         lease: Arc<Lease>,
@@ -147,10 +159,10 @@ impl Carrier {
         let (report, work) = match known {
             Some(report) if report.revisions == self.revisions() => (report, "policy"),
             Some(report) => (self.matched_again(report, database).await?, "match"),
-            None => (self.examined(image, digest, database).await?, "scan"),
+            None => (self.examined(client, image, digest, database).await?, "scan"),
         };
         let children = match &report.subject {
-            Subject::Index { children } => self.judge_children(image, children).await?,
+            Subject::Index { children } => self.judge_children(client, image, children).await?,
             Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => Vec::new(),
         };
         let policies = self.parts.policies.load_full();
@@ -192,13 +204,14 @@ impl Carrier {
 
     async fn examined(
         &self,
+        client: &RegistryClient,
         image: &ImageName,
         digest: &Digest,
         database: Arc<Database>,
     ) -> Result<Report, JudgeError> {
         let began = Instant::now();
         tracing::info!(image.digest = %digest, "examining");
-        let source = Arc::new(RegistryImage::new(self.parts.registries.clone(), image.clone()));
+        let source = Arc::new(RegistryImage::new(client.clone(), image.clone()));
         let examined = self.parts.engine.examine(source, digest, Arc::new(Silent)).await;
         let examination: Examination =
             examined.map_err(|source| JudgeError::Examine { image: image.at(digest), source })?;
@@ -214,6 +227,7 @@ impl Carrier {
     /// Judges each child by its own digest, and returns what every policy thinks of each.
     async fn judge_children(
         &self,
+        client: &RegistryClient,
         image: &ImageName,
         children: &[IndexChild],
     ) -> Result<Vec<Verdict>, JudgeError> {
@@ -221,7 +235,7 @@ impl Carrier {
         let mut verdicts = Vec::new();
         for child in children {
             // Children are manifests, never indexes: the recursion is one deep.
-            match Box::pin(self.judge(image, &child.digest)).await {
+            match Box::pin(self.judge_through(client, image, &child.digest)).await {
                 Ok(()) => {}
                 Err(error) if error.prospect() == Prospect::Hopeful => return Err(error),
                 Err(error) => self.state_failure(&child.digest, &error).await?,

@@ -13,7 +13,7 @@ use scanner::advisories::Database;
 use scanner::image::Engine;
 use shared::policy::PolicySet;
 use shared::queue::{JobQueue, QueueError};
-use shared::registry::RegistryClient;
+use shared::registry::{LentCredentials, RegistryClient};
 use shared::store::{Leases, VerdictStore};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ mod consume;
 mod hold;
 mod job;
 mod judge;
+mod login;
 
 /// Everything that a worker is made of.
 pub struct Parts {
@@ -32,6 +33,8 @@ pub struct Parts {
     pub leases: Arc<dyn Leases>,
     /// Where images come from.
     pub registries: RegistryClient,
+    /// Credentials that were lent for single images.
+    pub lent: Option<LentCredentials>,
     /// What reads them.
     pub engine: Engine,
     /// What is known about packages; swapped while running.

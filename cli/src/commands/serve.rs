@@ -7,9 +7,11 @@ use arc_swap::ArcSwap;
 use shared::config::{Config, Overrides, QueueConfig, StoreConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
+use shared::registry::LentCredentials;
 use shared::store::Opened;
 use shared::telemetry;
 
+use crate::site::Household;
 use crate::{Exit, Failure, site};
 
 /// What every staying process has.
@@ -33,8 +35,10 @@ pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
     let shutdown = site::shutdown_on_signal()?;
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
-    let parts = site::worker(&process.config, Arc::clone(&queue), &store, Arc::clone(&process.policies))?;
-    let server = bind(process, queue, &store)?;
+    let lent = site::lent(&process.config, &store, Household::Together)?;
+    let policies = Arc::clone(&process.policies);
+    let parts = site::worker(&process.config, Arc::clone(&queue), &store, lent.clone(), policies)?;
+    let server = bind(process, queue, &store, lent)?;
     // Either ending ends the other: half a Tidewaiter would look healthy and judge nothing.
     let working = tokio::spawn(worker::run(parts, shutdown.clone()));
     let served = server.run(shutdown.clone()).await;
@@ -52,7 +56,8 @@ pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
     let shutdown = site::shutdown_on_signal()?;
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
-    bind(process, queue, &store)?.run(shutdown).await.context("the server failed")?;
+    let lent = site::lent(&process.config, &store, Household::Apart)?;
+    bind(process, queue, &store, lent)?.run(shutdown).await.context("the server failed")?;
     Ok(Exit::Pass)
 }
 
@@ -63,7 +68,8 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     let shutdown = site::shutdown_on_signal()?;
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
-    let parts = site::worker(&process.config, Arc::clone(&queue), &store, process.policies)?;
+    let lent = site::lent(&process.config, &store, Household::Apart)?;
+    let parts = site::worker(&process.config, Arc::clone(&queue), &store, lent, process.policies)?;
     let Some(listen) = process.config.worker.probes else {
         worker::run(parts, shutdown).await.context("the worker failed")?;
         return Ok(Exit::Pass);
@@ -78,12 +84,18 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     Ok(Exit::Pass)
 }
 
-fn bind(process: Process, queue: Arc<dyn JobQueue>, store: &Opened) -> Result<api::Server, Failure> {
+fn bind(
+    process: Process,
+    queue: Arc<dyn JobQueue>,
+    store: &Opened,
+    lent: Option<LentCredentials>,
+) -> Result<api::Server, Failure> {
     let Process { config, policies, metrics } = process;
     let server = api::Server::bind(api::Parts {
         server: config.server,
         auth: config.auth,
         gates: config.gates,
+        lent,
         registries: config.registries,
         queue,
         store: Arc::clone(&store.verdicts),

@@ -1,11 +1,14 @@
 //! `gates`: who may ask whether an image may run, and how long the answer may take.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::values::{Bytes, Span};
+use super::values::{Bytes, Span, secret};
+use crate::model::image::RegistryHost;
 
 /// The gates.
 #[derive(Debug, Clone)]
@@ -16,6 +19,45 @@ pub struct GatesConfig {
     pub tag_ttl: Duration,
     /// The admission webhooks of Kubernetes: `validate`, `mutate` and `image-policy`.
     pub kubernetes: GateConfig,
+    /// The external data provider of Gatekeeper.
+    pub gatekeeper: GateConfig,
+    /// The service that Kyverno's policies call.
+    pub kyverno: GateConfig,
+    /// The forward-auth gate of proxies in front of a registry.
+    pub pull: PullConfig,
+    /// The scanner adapter of Harbor.
+    pub harbor: HarborConfig,
+}
+
+/// The gate at a registry's own door.
+#[derive(Debug, Clone)]
+pub struct PullConfig {
+    /// Who may ask, and how long it may take.
+    pub gate: GateConfig,
+    /// The registry behind the proxy, whatever host its clients name. Default: the host that the proxy reports.
+    pub registry: Option<RegistryHost>,
+    /// Whether a client's `ns=` names the registry, as clients of a mirror write it. Default: it says nothing,
+    /// since a client could name another registry than it pulls from.
+    pub namespaces: Namespaces,
+}
+
+/// What the `ns=` of a pull through a mirror means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespaces {
+    /// Nothing.
+    Ignored,
+    /// The registry of the image: the proxy leads to a mirror that goes by it too.
+    NameTheRegistry,
+}
+
+/// The scanner adapter of Harbor.
+#[derive(Debug, Clone)]
+pub struct HarborConfig {
+    /// Who may ask. Default: whoever shows a token with the scopes `read` and `push`.
+    pub gate: GateConfig,
+    /// What seals the credentials that Harbor lends to a scan. Default: none; they are used where api and worker are
+    /// one process, and not at all where they are apart.
+    pub credentials_key: Option<SecretString>,
 }
 
 /// One gate.
@@ -42,8 +84,14 @@ pub enum GateAccess {
 
 impl GatesConfig {
     /// Every gate, by the name of its section.
-    pub fn each(&self) -> [(&'static str, &GateConfig); 1] {
-        [("kubernetes", &self.kubernetes)]
+    pub fn each(&self) -> [(&'static str, &GateConfig); 5] {
+        [
+            ("kubernetes", &self.kubernetes),
+            ("gatekeeper", &self.gatekeeper),
+            ("kyverno", &self.kyverno),
+            ("pull", &self.pull.gate),
+            ("harbor", &self.harbor.gate),
+        ]
     }
 }
 
@@ -64,6 +112,35 @@ pub(super) struct RawGates {
     tag_ttl: Option<Span>,
     #[serde(default)]
     kubernetes: RawGate,
+    #[serde(default)]
+    gatekeeper: RawGate,
+    #[serde(default)]
+    kyverno: RawGate,
+    #[serde(default)]
+    pull: RawPull,
+    #[serde(default)]
+    harbor: RawHarbor,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawPull {
+    #[serde(default)]
+    open: bool,
+    deadline: Option<Span>,
+    margin: Option<Span>,
+    registry: Option<RegistryHost>,
+    #[serde(default)]
+    namespaces: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawHarbor {
+    #[serde(default)]
+    open: bool,
+    credentials_key: Option<SecretString>,
+    credentials_key_file: Option<PathBuf>,
 }
 
 /// One gate as it is written.
@@ -88,11 +165,73 @@ impl RawGates {
             margin: second,
             body_limit: 8 << 20,
         };
+        // Gatekeeper's own advice is to wait a second or two; a provider is configured to 2 s in our examples.
+        let gatekeeper = GateConfig {
+            deadline: 2 * second,
+            margin: second / 4,
+            body_limit: 1 << 20,
+            ..kubernetes.clone()
+        };
+        let kyverno = GateConfig { body_limit: 1 << 20, ..kubernetes.clone() };
         Ok(GatesConfig {
             resolve_timeout: span(self.resolve_timeout, 3 * second),
             tag_ttl: span(self.tag_ttl, 5 * second),
             kubernetes: self.kubernetes.check("gates.kubernetes", kubernetes)?,
+            gatekeeper: self.gatekeeper.check("gates.gatekeeper", gatekeeper)?,
+            kyverno: self.kyverno.check("gates.kyverno", kyverno)?,
+            pull: self.pull.check()?,
+            harbor: self.harbor.check()?,
         })
+    }
+}
+
+impl RawPull {
+    fn check(self) -> Result<PullConfig, ConfigError> {
+        // A person waits at the other end, and the proxies themselves wait from 200 ms (Envoy) to a minute (nginx).
+        let defaults = GateConfig {
+            access: GateAccess::Token,
+            deadline: Duration::from_secs(10),
+            margin: Duration::from_secs(1),
+            body_limit: 0,
+        };
+        // A deadline as short as Envoy's leaves no room for a margin of a second.
+        let short = self.deadline.is_some_and(|deadline| deadline.0 <= 2 * defaults.margin);
+        let margin = match (self.margin, self.deadline) {
+            (None, Some(deadline)) if short => Some(Span(deadline.0 / 5)),
+            (margin, _) => margin,
+        };
+        let raw = RawGate { open: self.open, deadline: self.deadline, margin, body_limit: None };
+        Ok(PullConfig {
+            gate: raw.check("gates.pull", defaults)?,
+            registry: self.registry,
+            namespaces: match self.namespaces {
+                true => Namespaces::NameTheRegistry,
+                false => Namespaces::Ignored,
+            },
+        })
+    }
+}
+
+/// Shorter keys can be guessed by whoever can read the store.
+const SHORTEST_KEY: usize = 16;
+
+impl RawHarbor {
+    fn check(self) -> Result<HarborConfig, ConfigError> {
+        // Harbor gives up after five seconds.
+        let gate = GateConfig {
+            access: if self.open { GateAccess::Open } else { GateAccess::Token },
+            deadline: Duration::from_secs(5),
+            margin: Duration::from_secs(1),
+            body_limit: 256 << 10,
+        };
+        let key = "gates.harbor.credentials_key";
+        let credentials_key = secret(key, self.credentials_key, self.credentials_key_file)?;
+        if credentials_key.as_ref().is_some_and(|key| key.expose_secret().len() < SHORTEST_KEY) {
+            let reason =
+                format!("is shorter than {SHORTEST_KEY} characters; make one with `openssl rand -hex 32`");
+            return Err(ConfigError::invalid(key, reason));
+        }
+        Ok(HarborConfig { gate, credentials_key })
     }
 }
 

@@ -40,7 +40,9 @@ pub enum LentError {
     #[error("the authorization is neither `Basic` with user and password nor `Bearer` with a token")]
     Unusable,
     /// The note was sealed with another key, moved, or changed.
-    #[error("the lent credentials cannot be opened: api and workers need the same gates.harbor.credentials_key")]
+    #[error(
+        "the lent credentials cannot be opened: api and workers need the same gates.harbor.credentials_key"
+    )]
     Sealed,
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
