@@ -27,13 +27,18 @@ use crate::intake::Intake;
 use crate::verdicts::Verdicts;
 
 mod archive;
+mod caller;
 mod fold;
+pub(crate) mod gatekeeper;
+pub(crate) mod kyverno;
 mod meters;
 mod opinion;
 mod placed;
+pub(crate) mod pull;
 mod question;
 mod ruling;
 mod tags;
+mod told;
 mod urgent;
 
 pub use question::{AskedImage, Enqueue, Purpose, Question};

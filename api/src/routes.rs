@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
-use crate::{harbor, health, queue, reports, scans, verdicts, webhooks};
+use crate::{gates, harbor, health, queue, reports, scans, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -32,6 +32,11 @@ pub fn table(config: &mut ServiceConfig) {
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)
         .service(reports::show_report)
+        .service(gates::gatekeeper::gatekeeper)
+        .service(gates::gatekeeper::gatekeeper_pin)
+        .service(gates::kyverno::kyverno)
+        .service(gates::pull::pull)
+        .route("/gates/pull/{tail:.*}", web::route().to(gates::pull::pull_behind))
         .service(harbor::harbor_metadata)
         .service(harbor::harbor_scan)
         .service(harbor::harbor_report)
