@@ -6,6 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
+use crate::gates::kubernetes;
 use crate::{health, queue, reports, scans, verdicts, webhooks};
 
 #[derive(OpenApi)]
@@ -32,6 +33,9 @@ pub fn table(config: &mut ServiceConfig) {
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)
         .service(reports::show_report)
+        .service(kubernetes::validate_pods)
+        .service(kubernetes::pin_tags)
+        .service(kubernetes::review_images)
         .service(queue::queue_status)
         .service(queue::list_dead)
         .service(queue::requeue_dead)
