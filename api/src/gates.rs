@@ -5,7 +5,8 @@
 //! so, and answers by the policy's fail mode when the caller's time is over (I9).
 //!
 //! Reading order: `question` and `ruling` (in and out), `tags` (text → digest), `archive` (digest → what is
-//! known), `urgent` (what is unknown → queue), `opinion` and `fold` (the decision itself, pure).
+//! known), `urgent` (what is unknown → queue), `opinion` and `fold` (the decision itself, pure), `visit` (who
+//! asks, and until when); then one file a protocol.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use url::Url;
 use crate::intake::Intake;
 use crate::verdicts::Verdicts;
 
+pub mod kubernetes;
+
 mod archive;
 mod caller;
 mod fold;
@@ -40,6 +43,7 @@ mod ruling;
 mod tags;
 mod told;
 mod urgent;
+mod visit;
 
 pub use question::{AskedImage, Enqueue, Purpose, Question};
 pub use ruling::{Answer, Decision, How, Ruling, TOLD_REASONS};
@@ -49,6 +53,7 @@ use opinion::{Facts, Opinion};
 use placed::Placed;
 use tags::{Identity, Known, Tags};
 use urgent::{Urgent, Wanted};
+use visit::Visit;
 
 /// Decides for every gate.
 pub struct Gates {
@@ -109,9 +114,24 @@ impl Gates {
         &self.config
     }
 
-    /// The policies that judge at a place now, as the images of a request are judged.
-    pub fn covering(&self, place: &Place) -> Vec<Arc<Policy>> {
-        self.policies.load().covering(place)
+    /// The policies that judge now where an image is wanted, or at a place where none is named.
+    pub fn covering(&self, image: Option<&str>, place: &Place) -> Vec<Arc<Policy>> {
+        let image = image.and_then(|text| self.tags.name(text));
+        self.policies.load().covering(&Place { image, ..place.clone() })
+    }
+
+    /// The digest that a tag stands for now, resolved once (I12): the one that [`Gates::decide`] judges.
+    ///
+    /// `None` if the text has a digest already, names no image, or one of a registry that may not be asked
+    /// (I8). An error says why a registry did not tell.
+    pub async fn pin(&self, asked: &str, deadline: std::time::Instant) -> Result<Option<Digest>, String> {
+        match self.tags.identify(asked, Instant::from_std(deadline)).await {
+            Identity::Found { digest, tag: Some(_), .. } => Ok(Some(digest)),
+            Identity::Found { tag: None, .. } | Identity::Foreign { .. } | Identity::Unreadable { .. } => {
+                Ok(None)
+            }
+            Identity::Unresolved { reason, .. } => Err(reason),
+        }
     }
 
     /// Where people read more about a digest, or about this server where there is none.

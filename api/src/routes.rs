@@ -6,7 +6,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
-use crate::{gates, harbor, health, queue, reports, scans, verdicts, webhooks};
+use crate::gates::{gatekeeper, kubernetes, kyverno, pull};
+use crate::{harbor, health, queue, reports, scans, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -32,11 +33,14 @@ pub fn table(config: &mut ServiceConfig) {
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)
         .service(reports::show_report)
-        .service(gates::gatekeeper::gatekeeper)
-        .service(gates::gatekeeper::gatekeeper_pin)
-        .service(gates::kyverno::kyverno)
-        .service(gates::pull::pull)
-        .route("/gates/pull/{tail:.*}", web::route().to(gates::pull::pull_behind))
+        .service(kubernetes::validate_pods)
+        .service(kubernetes::pin_tags)
+        .service(kubernetes::review_images)
+        .service(gatekeeper::gatekeeper)
+        .service(gatekeeper::gatekeeper_pin)
+        .service(kyverno::kyverno)
+        .service(pull::pull)
+        .route("/gates/pull/{tail:.*}", web::route().to(pull::pull_behind))
         .service(harbor::harbor_metadata)
         .service(harbor::harbor_scan)
         .service(harbor::harbor_report)

@@ -28,7 +28,7 @@ pub struct AskedImage {
 }
 
 /// What an image is wanted for. It decides what becomes of what is no image: a chart, a signature, an SBOM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// To be started. What is no image cannot be, and an unknown type must not be a way around the gate.
     Container,

@@ -58,6 +58,12 @@ impl Tags {
         Self { registries, client, resolved, patience: config.resolve_timeout }
     }
 
+    /// The image that `text` names, under its registry's canonical host. Asks nobody.
+    pub(super) fn name(&self, text: &str) -> Option<ImageName> {
+        let Reference { name, .. } = text.parse().ok()?;
+        Some(self.registries.canonical(&name).unwrap_or(name))
+    }
+
     /// What `text` means, by `deadline` at the latest.
     pub(super) async fn identify(&self, text: &str, deadline: Instant) -> Identity {
         let Reference { name, target } = match text.parse() {

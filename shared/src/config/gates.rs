@@ -61,7 +61,7 @@ pub struct HarborConfig {
 }
 
 /// One gate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct GateConfig {
     /// Who may ask; default whoever shows a token with the scope `read`.
     pub access: GateAccess,

@@ -1,0 +1,107 @@
+//! The admission webhooks of Kubernetes: `validate` decides, `mutate` pins tags to digests, `image-policy`
+//! answers the ImagePolicyWebhook.
+//!
+//! Every caller who may ask gets HTTP 200 and a review, whatever he sent: another status would leave the
+//! decision to the API server's `failurePolicy` and tell nobody why.
+//!
+//! Reading order: `review` (AdmissionReview in and out), `pod` (where images are), `change` (what of a request
+//! is new), `offences` (the pod rules), `validate`, `mutate`, `image_review`, `wording` (what people read).
+
+use actix_web::{HttpRequest, HttpResponse, post, web};
+
+use super::{Gates, Visit};
+use crate::error::{ApiError, ProblemDocument};
+
+mod change;
+mod image_review;
+mod mutate;
+mod offences;
+mod pod;
+mod review;
+mod validate;
+mod wording;
+
+#[cfg(test)]
+mod tests;
+
+use review::{Admission, Refusal};
+
+/// Decides whether the pods of an object may run.
+#[utoipa::path(
+    tag = "gates",
+    params(("timeout" = Option<String>, Query, description = "How long the API server waits, for example `10s`")),
+    request_body(content = Value, description = "AdmissionReview, admission.k8s.io/v1 or v1beta1"),
+    responses(
+        (status = 200, description = "AdmissionReview with a response, whatever was sent", body = Value),
+        (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+    ),
+    security((), ("token" = ["read"]))
+)]
+#[post("/gates/kubernetes/validate")]
+pub(crate) async fn validate_pods(
+    request: HttpRequest,
+    payload: web::Payload,
+    gates: web::Data<Gates>,
+) -> Result<HttpResponse, ApiError> {
+    let visit = Visit::begin(&request, &gates.config().kubernetes)?;
+    let answer = match admission(&visit, payload).await {
+        Ok(admission) => admission.answer(validate::decide(&gates, &admission, visit.deadline).await),
+        Err(refusal) => refusal.answer(),
+    };
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Replaces the tags in an object by the digests that they stand for (I12); never denies.
+#[utoipa::path(
+    tag = "gates",
+    params(("timeout" = Option<String>, Query, description = "How long the API server waits, for example `10s`")),
+    request_body(content = Value, description = "AdmissionReview, admission.k8s.io/v1 or v1beta1"),
+    responses(
+        (status = 200, description = "AdmissionReview with a JSON Patch, if there is something to pin", body = Value),
+        (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+    ),
+    security((), ("token" = ["read"]))
+)]
+#[post("/gates/kubernetes/mutate")]
+pub(crate) async fn pin_tags(
+    request: HttpRequest,
+    payload: web::Payload,
+    gates: web::Data<Gates>,
+) -> Result<HttpResponse, ApiError> {
+    let visit = Visit::begin(&request, &gates.config().kubernetes)?;
+    let answer = match admission(&visit, payload).await {
+        Ok(admission) => admission.answer(mutate::pin(&gates, &admission, visit.deadline).await),
+        Err(refusal) => refusal.answer(),
+    };
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Decides about the images of one pod, as the ImagePolicyWebhook asks.
+#[utoipa::path(
+    tag = "gates",
+    request_body(content = Value, description = "ImageReview, imagepolicy.k8s.io/v1alpha1"),
+    responses(
+        (status = 200, description = "ImageReview with a status, whatever was sent", body = Value),
+        (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+    ),
+    security((), ("token" = ["read"]))
+)]
+#[post("/gates/kubernetes/image-policy")]
+pub(crate) async fn review_images(
+    request: HttpRequest,
+    payload: web::Payload,
+    gates: web::Data<Gates>,
+) -> Result<HttpResponse, ApiError> {
+    let visit = Visit::begin(&request, &gates.config().kubernetes)?;
+    let answer = match visit.body(payload).await {
+        Ok(body) => image_review::decide(&gates, &body, visit.deadline).await,
+        Err(reason) => image_review::refuse(&reason),
+    };
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+async fn admission(visit: &Visit, payload: web::Payload) -> Result<Admission, Refusal> {
+    let unread = |reason| Refusal { version: review::Version::V1, uid: String::new(), reason };
+    let body = visit.body(payload).await.map_err(unread)?;
+    Admission::read(&body)
+}
