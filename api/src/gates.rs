@@ -27,17 +27,16 @@ use url::Url;
 use crate::intake::Intake;
 use crate::verdicts::Verdicts;
 
+pub mod gatekeeper;
 pub mod kubernetes;
+pub mod kyverno;
+pub mod pull;
 
 mod archive;
-mod caller;
 mod fold;
-pub(crate) mod gatekeeper;
-pub(crate) mod kyverno;
 mod meters;
 mod opinion;
 mod placed;
-pub(crate) mod pull;
 mod question;
 mod ruling;
 mod tags;

@@ -37,6 +37,9 @@ mod refusal;
 mod request;
 mod ticket;
 
+#[cfg(test)]
+mod tests;
+
 use access::HarborAccess;
 use media::{Kind, Metadata};
 use refusal::Refusal;

@@ -4,5 +4,8 @@ mod bad_input;
 mod command_line;
 mod embedded;
 mod faults;
+mod harbor;
+mod providers;
+mod pull;
 mod push;
 mod webhooks;

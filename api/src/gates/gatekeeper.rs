@@ -13,12 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::policy::Place;
 
-use crate::auth::Tokens;
 use crate::error::ApiError;
 
-use super::caller::{admit, read_body};
 use super::told::{ToldRuling, is_passing, pinned};
-use super::{AskedImage, Decision, Enqueue, Gates, How, Question, Ruling};
+use super::{AskedImage, Decision, Enqueue, Gates, How, Question, Ruling, Visit};
 
 const API_VERSION: &str = "externaldata.gatekeeper.sh/v1beta1";
 /// More keys than this are no pod's images.
@@ -95,13 +93,12 @@ enum Values {
     security(("token" = ["read"]))
 )]
 #[post("/gates/gatekeeper")]
-pub(crate) async fn gatekeeper(
+pub(crate) async fn ask_gatekeeper(
     request: HttpRequest,
     payload: web::Payload,
     gates: web::Data<Gates>,
-    tokens: web::Data<Tokens>,
 ) -> HttpResponse {
-    answer(&request, payload, &gates, &tokens, Values::Rulings).await
+    answer(&request, payload, &gates, Values::Rulings).await
 }
 
 /// Images by their digests, for mutation.
@@ -116,25 +113,17 @@ pub(crate) async fn gatekeeper(
     security(("token" = ["read"]))
 )]
 #[post("/gates/gatekeeper/pin")]
-pub(crate) async fn gatekeeper_pin(
+pub(crate) async fn pin_for_gatekeeper(
     request: HttpRequest,
     payload: web::Payload,
     gates: web::Data<Gates>,
-    tokens: web::Data<Tokens>,
 ) -> HttpResponse {
-    answer(&request, payload, &gates, &tokens, Values::Pins).await
+    answer(&request, payload, &gates, Values::Pins).await
 }
 
-async fn answer(
-    request: &HttpRequest,
-    payload: web::Payload,
-    gates: &Gates,
-    tokens: &Tokens,
-    values: Values,
-) -> HttpResponse {
-    let deadline = Instant::now() + gates.config().gatekeeper.allowance(None);
-    let (status, response) = match keys(request, payload, gates, tokens).await {
-        Ok(keys) => (StatusCode::OK, judge(gates, keys, deadline, values).await),
+async fn answer(request: &HttpRequest, payload: web::Payload, gates: &Gates, values: Values) -> HttpResponse {
+    let (status, response) = match keys(request, payload, gates).await {
+        Ok((keys, deadline)) => (StatusCode::OK, judge(gates, keys, deadline, values).await),
         Err(error) => {
             // Gatekeeper hands the status to the policy; what it cannot read it calls a bad request.
             let status = match error.status_code() {
@@ -155,11 +144,10 @@ async fn keys(
     request: &HttpRequest,
     payload: web::Payload,
     gates: &Gates,
-    tokens: &Tokens,
-) -> Result<Vec<String>, ApiError> {
-    let gate = &gates.config().gatekeeper;
-    admit(request.headers(), gate, tokens)?;
-    parse(&read_body(payload, gate.body_limit).await?)
+) -> Result<(Vec<String>, Instant), ApiError> {
+    let visit = Visit::begin(request, &gates.config().gatekeeper)?;
+    let body = visit.body(payload).await.map_err(ApiError::Invalid)?;
+    Ok((parse(&body)?, visit.deadline))
 }
 
 fn parse(body: &[u8]) -> Result<Vec<String>, ApiError> {

@@ -5,18 +5,15 @@
 //! error: an answer about nothing would be a silent pass.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::{Deserialize, Serialize};
 use shared::policy::Place;
 
-use crate::auth::Tokens;
 use crate::error::{ApiError, ProblemDocument};
 
-use super::caller::{admit, read_body};
 use super::told::ToldRuling;
-use super::{Answer, AskedImage, Decision, Enqueue, Gates, Question};
+use super::{Answer, AskedImage, Decision, Enqueue, Gates, Question, Visit};
 
 /// More images than this are no pod's.
 const MOST_IMAGES: usize = 500;
@@ -72,29 +69,26 @@ pub struct KyvernoImage {
     responses(
         (status = 200, description = "Allowed or not; `allowed` says which", body = KyvernoAnswer),
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
-        (status = 413, description = "Body too large", body = ProblemDocument),
-        (status = 422, description = "No image is named", body = ProblemDocument),
+        (status = 422, description = "No image is named, or the body is too large", body = ProblemDocument),
     ),
     security(("token" = ["read"]))
 )]
 #[post("/gates/kyverno")]
-pub(crate) async fn kyverno(
+pub(crate) async fn ask_kyverno(
     request: HttpRequest,
     payload: web::Payload,
     gates: web::Data<Gates>,
-    tokens: web::Data<Tokens>,
 ) -> Result<HttpResponse, ApiError> {
-    let gate = &gates.config().kyverno;
-    let deadline = Instant::now() + gate.allowance(None);
-    admit(request.headers(), gate, &tokens)?;
-    let (asked, images) = parse(&read_body(payload, gate.body_limit).await?)?;
+    let visit = Visit::begin(&request, &gates.config().kyverno)?;
+    let body = visit.body(payload).await.map_err(ApiError::Invalid)?;
+    let (asked, images) = parse(&body)?;
     let place = Place { image: None, namespace: asked.namespace, labels: asked.labels.unwrap_or_default() };
     let question = Question {
         gate: "kyverno",
         images: images.iter().map(|image| AskedImage::container(image, place.clone())).collect(),
         enqueue: if asked.dry_run == Some(true) { Enqueue::DryRun } else { Enqueue::Allowed },
     };
-    let decision = gates.decide(question, deadline).await;
+    let decision = gates.decide(question, visit.deadline).await;
     Ok(HttpResponse::Ok().json(answer(images, &decision)))
 }
 

@@ -18,11 +18,8 @@ use shared::config::Namespaces;
 use shared::model::image::{ImageName, RegistryHost};
 use shared::policy::Place;
 
-use crate::auth::Tokens;
-
-use super::caller::admit;
 use super::told::ToldRuling;
-use super::{Answer, AskedImage, Decision, Enqueue, Gates, Purpose, Question, Ruling};
+use super::{Answer, AskedImage, Decision, Enqueue, Gates, Purpose, Question, Ruling, Visit};
 
 mod proxy;
 mod target;
@@ -47,30 +44,20 @@ use target::{Pull, Target};
     security(("token" = ["read"]))
 )]
 #[get("/gates/pull")]
-pub(crate) async fn pull(
-    request: HttpRequest,
-    gates: web::Data<Gates>,
-    tokens: web::Data<Tokens>,
-) -> HttpResponse {
-    pass(&request, &gates, &tokens).await
+pub(crate) async fn ask_pull(request: HttpRequest, gates: web::Data<Gates>) -> HttpResponse {
+    pass(&request, &gates).await
 }
 
 /// The same with the original path behind the route, and the original method.
-pub(crate) async fn pull_behind(
-    request: HttpRequest,
-    gates: web::Data<Gates>,
-    tokens: web::Data<Tokens>,
-) -> HttpResponse {
-    pass(&request, &gates, &tokens).await
+pub(crate) async fn ask_pull_behind(request: HttpRequest, gates: web::Data<Gates>) -> HttpResponse {
+    pass(&request, &gates).await
 }
 
-async fn pass(request: &HttpRequest, gates: &Gates, tokens: &Tokens) -> HttpResponse {
-    let gate = &gates.config().pull.gate;
-    let deadline = Instant::now() + gate.allowance(None);
-    if admit(request.headers(), gate, tokens).is_err() {
+async fn pass(request: &HttpRequest, gates: &Gates) -> HttpResponse {
+    let Ok(visit) = Visit::begin(request, &gates.config().pull.gate) else {
         let reason = "the proxy shows no token that tidewaiter knows: set X-Tidewaiter-Token, or gates.pull.open if something else guards the gate";
         return refuse(reason, Value::Null);
-    }
+    };
     let original = match Original::of(request) {
         Ok(original) => original,
         Err(reason) => return refuse(&reason, Value::Null),
@@ -81,7 +68,7 @@ async fn pass(request: &HttpRequest, gates: &Gates, tokens: &Tokens) -> HttpResp
             refuse(&format!("this request cannot be read, so it does not pass: {reason}"), Value::Null)
         }
         Target::Manifest(pull) => match image(gates, pull, original.host) {
-            Ok(asked) => judge(gates, asked, deadline).await,
+            Ok(asked) => judge(gates, asked, visit.deadline).await,
             Err(reason) => refuse(&reason, Value::Null),
         },
     }

@@ -1,5 +1,7 @@
 //! What Harbor asks for: one artifact by digest, and how to pull it.
 
+use std::time::Duration;
+
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
@@ -47,6 +49,8 @@ struct Artifact {
 
 /// A scan request has a few hundred bytes, and a token.
 const LARGEST: usize = 256 << 10;
+/// Harbor itself gives up after so long.
+const BODY_TIME: Duration = Duration::from_secs(5);
 const LONGEST_MIME_TYPE: usize = 200;
 
 impl ScanRequest {
@@ -99,7 +103,7 @@ fn host(url: &str) -> Result<RegistryHost, Refusal> {
 }
 
 /// The body of a scan request, bounded.
-pub(super) async fn read_body(request: &HttpRequest, mut payload: web::Payload) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn read_body(request: &HttpRequest, payload: web::Payload) -> Result<Vec<u8>, Refusal> {
     let media_type = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     let essence =
         media_type.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
@@ -110,11 +114,16 @@ pub(super) async fn read_body(request: &HttpRequest, mut payload: web::Payload) 
             return Err(ApiError::UnsupportedMediaType(expected.to_owned()).into());
         }
     }
+    let reading = tokio::time::timeout(BODY_TIME, read_payload(payload));
+    Ok(reading.await.map_err(|_| ApiError::Timeout)??)
+}
+
+async fn read_payload(mut payload: web::Payload) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| ApiError::Invalid(error.to_string()))?;
         if body.len() + chunk.len() > LARGEST {
-            return Err(ApiError::TooLarge(LARGEST).into());
+            return Err(ApiError::TooLarge(LARGEST));
         }
         body.extend_from_slice(&chunk);
     }
