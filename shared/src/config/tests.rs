@@ -95,3 +95,35 @@ fn the_command_line_has_the_last_word() {
     let listen = settings.iter().find(|setting| setting.key == "server.listen").unwrap();
     assert_eq!((listen.value.as_str(), &listen.origin), ("127.0.0.1:2", &None));
 }
+
+#[test]
+fn the_gate_at_the_registrys_door_fits_the_patience_of_its_proxy() {
+    let pull = load("[gates.pull]\nregistry = \"r.example.com\"\ndeadline = \"200ms\"").unwrap().gates.pull;
+    assert_eq!(pull.registry.unwrap().as_str(), "r.example.com");
+    assert_eq!(pull.namespaces, Namespaces::Ignored);
+    // Envoy waits no longer where nothing is said.
+    assert_eq!(pull.gate.allowance(None), std::time::Duration::from_millis(160));
+    assert_eq!(pull.gate.access, GateAccess::Token);
+    let open = load("[gates.pull]\nopen = true\nnamespaces = true").unwrap().gates.pull;
+    assert_eq!((open.gate.access, open.namespaces), (GateAccess::Open, Namespaces::NameTheRegistry));
+    refused("[gates.pull]\ndeadline = \"1s\"\nmargin = \"1s\"", &["gates.pull.margin"]);
+    refused("[gates.pull]\nregistry = \"a b\"", &["registry host"]);
+}
+
+#[test]
+fn gates_for_other_policy_engines_have_their_own_deadlines() {
+    let gates = load("[gates.gatekeeper]\nopen = true\n[gates.kyverno]\ndeadline = \"20s\"").unwrap().gates;
+    assert_eq!(gates.gatekeeper.access, GateAccess::Open);
+    assert_eq!(gates.gatekeeper.allowance(None), std::time::Duration::from_millis(1750));
+    assert_eq!(gates.kyverno.allowance(None), std::time::Duration::from_secs(19));
+    refused("[gates.kyverno]\nopne = true", &["opne"]);
+}
+
+#[test]
+fn the_key_for_lent_credentials_is_a_secret_that_cannot_be_guessed() {
+    let harbor = load("[gates.harbor]\ncredentials_key = \"0123456789abcdef0123\"").unwrap().gates.harbor;
+    assert!(harbor.credentials_key.is_some());
+    assert!(!format!("{harbor:?}").contains("0123456789abcdef0123"));
+    assert!(load("").unwrap().gates.harbor.credentials_key.is_none());
+    refused("[gates.harbor]\ncredentials_key = \"short\"", &["gates.harbor.credentials_key", "openssl rand"]);
+}
