@@ -13,7 +13,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -51,6 +51,7 @@ pub struct Harbor {
     lent: Option<LentCredentials>,
     registries: Registries,
     policies: Arc<ArcSwap<PolicySet>>,
+    advisories: ArcSwapOption<Timestamp>,
 }
 
 impl Harbor {
@@ -60,7 +61,13 @@ impl Harbor {
         registries: Registries,
         policies: Arc<ArcSwap<PolicySet>>,
     ) -> Self {
-        Self { lent, registries, policies }
+        Self { lent, registries, policies, advisories: ArcSwapOption::empty() }
+    }
+
+    /// Notes how new the advisories behind these reports are: the api has no advisories of its own to look at.
+    fn note_advisories(&self, reports: &[Report]) {
+        let newest = reports.iter().map(|report| report.revisions.database_as_of).max();
+        self.advisories.rcu(|known| known.as_deref().copied().max(newest).map(Arc::new));
     }
 
     /// Lends what Harbor lent us to the worker, where nobody has configured who we are at that registry (I8).
@@ -101,10 +108,15 @@ impl Harbor {
     )
 )]
 #[get("/harbor/api/v1/metadata")]
-pub(crate) async fn harbor_metadata(request: HttpRequest) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn harbor_metadata(
+    request: HttpRequest,
+    harbor: web::Data<Harbor>,
+) -> Result<HttpResponse, Refusal> {
     HarborAccess::check(&request, Scope::Read)?;
     let metadata = Metadata::accepted(request.headers())?;
-    Ok(HttpResponse::Ok().content_type(metadata.media_type()).body(media::METADATA.clone()))
+    let advisories = harbor.advisories.load().as_deref().copied();
+    let body = media::metadata(advisories).to_string();
+    Ok(HttpResponse::Ok().content_type(metadata.media_type()).body(body))
 }
 
 /// Queues a scan of one image.
@@ -189,6 +201,7 @@ pub(crate) async fn harbor_report(
     let now = Timestamp::now();
     match look(store.get_ref(), &ticket, now).await {
         Found::Reports(reports) => {
+            harbor.note_advisories(&reports);
             let body = match &kind {
                 Kind::Vulnerabilities { .. } => {
                     findings::vulnerabilities(&ticket, &reports, &harbor.policies.load(), now)

@@ -1,10 +1,9 @@
 //! Media types: which form of an answer Harbor accepts. Parameters but `version` do not matter.
 
-use std::sync::LazyLock;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, HeaderMap};
-use serde_json::json;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 
@@ -19,13 +18,13 @@ const RAW: &str = "application/vnd.scanner.adapter.vuln.report.raw";
 const SBOM: &str = "application/vnd.security.sbom.report+json";
 const SBOM_1_0: &str = "application/vnd.security.sbom.report+json; version=1.0";
 
-/// The metadata of the adapter.
-pub(super) static METADATA: LazyLock<String> = LazyLock::new(|| {
+/// The metadata of the adapter; `advisories` is the newest change of the advisories, where that is known.
+pub(super) fn metadata(advisories: Option<Timestamp>) -> Value {
     let consumes = [
         "application/vnd.oci.image.manifest.v1+json",
         "application/vnd.docker.distribution.manifest.v2+json",
     ];
-    json!({
+    let mut metadata = json!({
         "scanner": {"name": "Tidewaiter", "vendor": "Tidewaiter", "version": env!("CARGO_PKG_VERSION")},
         "capabilities": [
             {
@@ -44,9 +43,13 @@ pub(super) static METADATA: LazyLock<String> = LazyLock::new(|| {
             "harbor.scanner-adapter/scanner-type": "os-package-vulnerability",
             "harbor.scanner-adapter/registry-authorization-type": "Basic",
         },
-    })
-    .to_string()
-});
+    });
+    if let Some(advisories) = advisories {
+        metadata["properties"]["harbor.scanner-adapter/vulnerability-database-updated-at"] =
+            advisories.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    }
+    metadata
+}
 
 /// In which version the metadata is wanted; the body is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

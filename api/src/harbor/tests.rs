@@ -194,11 +194,15 @@ fn sboms_are_wrapped_with_their_media_type() {
 
 #[test]
 fn the_metadata_lists_what_harbor_insists_on() {
-    let metadata: Value = serde_json::from_str(&media::METADATA).unwrap();
+    let metadata = media::metadata(None);
     let consumed = metadata["capabilities"][0]["consumes_mime_types"].to_string();
     assert!(consumed.contains("application/vnd.docker.distribution.manifest.v2+json"));
     let produced = metadata["capabilities"][0]["produces_mime_types"].to_string();
     assert!(produced.contains("application/vnd.security.vulnerability.report; version=1.1"));
+    let updated = "harbor.scanner-adapter/vulnerability-database-updated-at";
+    assert_eq!(metadata["properties"].get(updated), None, "what is not known is not said");
+    let known = media::metadata(Some("2026-03-02T06:00:00Z".parse().unwrap()));
+    assert_eq!(known["properties"][updated], "2026-03-02T06:00:00Z");
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub struct Setting {
 }
 
 /// Keys whose values are secrets, by their last part.
-const SECRET_KEYS: [&str; 4] = ["password", "token", "hmac_secret", "secret"];
+const SECRET_KEYS: [&str; 5] = ["password", "token", "hmac_secret", "secret", "credentials_key"];
 const REDACTED: &str = "[redacted]";
 
 pub(super) fn settings(layers: &::config::Config) -> Vec<Setting> {
@@ -84,6 +84,7 @@ mod tests {
             ("registries.main.password", "hunter2", "[redacted]"),
             ("registries.main.password_file", "/run/secrets/x", "/run/secrets/x"),
             ("auth.tokens.ci.token", "abc", "[redacted]"),
+            ("gates.harbor.credentials_key", "abc", "[redacted]"),
         ] {
             assert_eq!(shown(key, text), expected);
         }

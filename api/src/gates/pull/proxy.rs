@@ -45,8 +45,16 @@ impl Original {
         if behind.is_empty() || behind.starts_with('?') {
             return Self::from_headers(request.headers());
         }
-        // Envoy sends the client's own method and host, and few of its headers; none of them counts here.
+        // Envoy sends the client's own method and host, and few of its headers. A proxy that names the request in a
+        // header and asks at `/gates/pull/` all the same would be told about `/`, which always passes.
         let behind = behind.strip_prefix(ENVOY).filter(|rest| rest.starts_with('/')).unwrap_or(behind);
+        for name in [ORIGINAL.uri, FORWARDED.uri] {
+            if one(request.headers(), name)?.is_some_and(|named| named != behind) {
+                return Err(format!(
+                    "the proxy names two requests, behind /gates/pull and in {name}; have it clear one"
+                ));
+            }
+        }
         let host = request.headers().get("host").and_then(|host| host.to_str().ok());
         Ok(Self {
             method: request.method().clone(),
