@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
+use shared::model::digest::Digest;
 use tests::image::{HARMLESS, Image, VULNERABLE};
 use tests::process::{Process, free_port, listens, wait_until};
 use tests::site::Site;
@@ -87,7 +88,7 @@ async fn a_failing_image_cannot_be_pulled_and_everything_else_can() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_passes_with_its_children_and_charts_pass_too() -> Result<()> {
+async fn an_index_passes_with_its_children_and_a_chart_passes_too() -> Result<()> {
     let site = Site::embedded().await?;
     let folder = site.folder.path();
     let door = Door::open(folder, &site.registry.host(), site.url.trim_start_matches("http://"))?;
@@ -95,6 +96,31 @@ async fn an_index_passes_with_its_children_and_charts_pass_too() -> Result<()> {
     site.push_index(&images, "team/multi", "1.0")?;
     let pulled = door.pull(folder, "team/multi:1.0")?;
     assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
+
+    // A chart: blobs and a manifest whose config is none of an image, put there through the door as helm does.
+    let http = reqwest::Client::new();
+    let base = format!("http://127.0.0.1:{}/v2/team/chart", door.port);
+    let (config, content) = (b"{}".to_vec(), b"a chart".to_vec());
+    for blob in [&config, &content] {
+        let started =
+            http.post(format!("{base}/blobs/uploads/")).header("content-length", "0").send().await?;
+        let place = started.headers()["location"].to_str()?.to_owned();
+        let place = reqwest::Url::parse(&base)?.join(&place)?;
+        let put = http.put(place).query(&[("digest", Digest::of(blob).to_string())]).body(blob.clone());
+        assert_eq!(put.send().await?.status(), StatusCode::CREATED);
+    }
+    let part = |media_type: &str, bytes: &[u8]| json!({"mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len()});
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": part("application/vnd.cncf.helm.config.v1+json", &config),
+        "layers": [part("application/vnd.cncf.helm.chart.content.v1.tar+gzip", &content)],
+    });
+    let put = http.put(format!("{base}/manifests/1.0")).header("content-type", media_type);
+    assert_eq!(put.body(manifest.to_string()).send().await?.status(), StatusCode::CREATED);
+    let got = http.get(format!("{base}/manifests/1.0")).header("accept", media_type).send().await?;
+    assert_eq!(got.status(), StatusCode::OK, "{}", got.text().await?);
     Ok(())
 }
 
