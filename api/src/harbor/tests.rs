@@ -8,7 +8,7 @@ use serde_json::Value;
 use shared::model::digest::Digest;
 use shared::model::job::Job;
 use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::{Inventory, Revision, ScanRevisions};
+use shared::model::report::Inventory;
 
 use super::media::SbomFormat;
 use super::*;
@@ -107,22 +107,18 @@ fn ticket() -> Ticket {
     Ticket::new(&job, image, request, None)
 }
 
+/// Made of JSON, so that a field that is new to reports does not concern these tests.
 fn report(subject: Subject, problems: Vec<Problem>) -> Report {
-    let at = "2026-11-21T10:00:00Z".parse().unwrap();
-    Report {
-        digest: format!("sha256:{HEX}").parse().unwrap(),
-        subject,
-        revisions: ScanRevisions {
-            analyzer: Revision::new("a"),
-            database: Revision::new("d"),
-            database_as_of: at,
-        },
-        scanned_at: at,
-        findings: Vec::new(),
-        problems,
-        coverage: Vec::new(),
-        support_ends: None,
-    }
+    let report = serde_json::json!({
+        "digest": format!("sha256:{HEX}"),
+        "subject": subject,
+        "revisions": {"analyzer": "a", "database": "d", "database_as_of": "2026-11-21T10:00:00Z"},
+        "scanned_at": "2026-11-21T10:00:00Z",
+        "findings": [],
+        "problems": problems,
+        "coverage": [],
+    });
+    serde_json::from_value(report).unwrap()
 }
 
 #[test]
