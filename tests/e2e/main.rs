@@ -4,5 +4,8 @@ mod bad_input;
 mod command_line;
 mod embedded;
 mod faults;
+mod gates;
+mod kubernetes_goat;
 mod push;
+mod tls;
 mod webhooks;

@@ -70,6 +70,9 @@ fn mistakes_name_the_key_and_the_fix() {
         &["already claimed"],
     );
     refused("[worker]\nlease = \"1s\"", &["worker.lease"]);
+    refused("[gates.kubernetes]\nmargin = \"10s\"", &["gates.kubernetes.margin", "has to be smaller"]);
+    refused("[gates.kubernets]\nopen = true", &["kubernets"]);
+    refused("[server.tls]\ncertificate = \"a.pem\"", &["key"]);
 }
 
 #[test]
@@ -94,4 +97,19 @@ fn the_command_line_has_the_last_word() {
     let settings = Config::settings(&overrides).unwrap();
     let listen = settings.iter().find(|setting| setting.key == "server.listen").unwrap();
     assert_eq!((listen.value.as_str(), &listen.origin), ("127.0.0.1:2", &None));
+}
+
+#[test]
+fn i9_a_gate_answers_before_its_callers_patience_ends() {
+    use std::time::Duration;
+    let config = load("[gates.kubernetes]\nopen = true\ndeadline = \"6s\"\nmargin = \"2s\"").unwrap();
+    let gate = config.gates.kubernetes;
+    assert_eq!(gate.access, GateAccess::Open);
+    for (patience, expected) in [(None, 4_000), (Some(10_000), 8_000), (Some(3_000), 1_500), (Some(0), 0)] {
+        let allowance = gate.allowance(patience.map(Duration::from_millis));
+        assert_eq!(allowance, Duration::from_millis(expected), "{patience:?}");
+    }
+    assert_eq!(load("").unwrap().gates.kubernetes.access, GateAccess::Token);
+    let tls = load("[server.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"").unwrap();
+    assert_eq!(tls.server.public_url.scheme(), "https");
 }

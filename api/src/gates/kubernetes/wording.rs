@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shared::model::verdict::{Mode, PolicyName};
-use shared::policy::{Level, Policy};
+use shared::policy::{Level, PodRule, Policy};
 use url::Url;
 
 use super::offences::Offence;
@@ -23,7 +23,7 @@ const ANNOTATION: usize = 1024;
 /// What policies say about a pod as such.
 #[derive(Debug, Default)]
 pub(super) struct Objections {
-    denials: BTreeMap<PolicyName, Vec<String>>,
+    denials: BTreeMap<PolicyName, Vec<(PodRule, String)>>,
     warnings: Vec<String>,
 }
 
@@ -37,19 +37,29 @@ impl Objections {
             (Level::Deny, Mode::Audit) => {
                 self.warnings.push(format!("{} (audit) would deny: {told}", policy.name));
             }
-            (Level::Deny, Mode::Enforce) => self.denials.entry(policy.name.clone()).or_default().push(told),
+            (Level::Deny, Mode::Enforce) => {
+                self.denials.entry(policy.name.clone()).or_default().push((offence.rule, told));
+            }
         }
     }
 
     fn paragraphs(&self, more: &Url) -> Vec<String> {
-        let paragraph = |(policy, told): (&PolicyName, &Vec<String>)| {
+        let paragraph = |(policy, offences): (&PolicyName, &Vec<(PodRule, String)>)| {
+            let told = by_rule(offences);
             let further = told.len().saturating_sub(TOLD_REASONS);
             let further = if further > 0 { format!("; and {further} more") } else { String::new() };
-            let told: Vec<&str> = told.iter().take(TOLD_REASONS).map(String::as_str).collect();
+            let told: Vec<&str> = told.into_iter().take(TOLD_REASONS).collect();
             format!("the pod: denied by policy {policy}: {}{further}. Read more: {more}", told.join("; "))
         };
         self.denials.iter().map(paragraph).collect()
     }
+}
+
+/// The first offence against each rule before further ones: fifteen host paths shall not hide a privileged pod.
+fn by_rule(offences: &[(PodRule, String)]) -> Vec<&str> {
+    let is_first = |at: &usize| !offences[..*at].iter().any(|earlier| earlier.0 == offences[*at].0);
+    let (firsts, others): (Vec<usize>, Vec<usize>) = (0..offences.len()).partition(is_first);
+    firsts.into_iter().chain(others).map(|at| offences[at].1.as_str()).collect()
 }
 
 /// The answer about a pod.
