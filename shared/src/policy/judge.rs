@@ -38,6 +38,7 @@ impl Policy {
             scanned_at: report.scanned_at,
             as_of: now,
             valid_until: None,
+            if_signed: None,
         }
     }
 

@@ -55,6 +55,7 @@ fn finding(id: &str, severity: Severity, fix: Fix) -> Finding {
         epss: None,
         summary: None,
         published: None,
+        fixed_since: None,
     }
 }
 
@@ -79,6 +80,7 @@ fn report(findings: Vec<Finding>, problems: Vec<Problem>) -> Report {
         problems,
         coverage: Vec::new(),
         support_ends: None,
+        signatures: Vec::new(),
     }
 }
 
