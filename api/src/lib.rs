@@ -8,6 +8,7 @@ pub mod auth;
 pub mod error;
 pub mod health;
 pub mod intake;
+pub mod policies;
 pub mod probes;
 pub mod queue;
 pub mod reports;

@@ -4,10 +4,16 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::digest::Digest;
+use crate::model::package::PackageKind;
 use crate::model::package::{Evidence, Package, Purl};
 use crate::model::problem::Problem;
 use crate::model::report::*;
 use crate::model::verdict::{Outcome, Verdict};
+
+mod conditions;
+mod documents;
+mod images;
+mod laws;
 
 const NOW: &str = "2026-03-02T12:00:00Z";
 
