@@ -10,6 +10,7 @@ pub mod error;
 pub mod gates;
 pub mod health;
 pub mod intake;
+pub mod policies;
 pub mod probes;
 pub mod queue;
 pub mod reports;

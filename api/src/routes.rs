@@ -7,7 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
 use crate::gates::kubernetes;
-use crate::{health, queue, reports, scans, verdicts, webhooks};
+use crate::{health, policies, queue, reports, scans, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -36,6 +36,8 @@ pub fn table(config: &mut ServiceConfig) {
         .service(kubernetes::validate_pods)
         .service(kubernetes::pin_tags)
         .service(kubernetes::review_images)
+        .service(policies::list_policies)
+        .service(policies::show_policy)
         .service(queue::queue_status)
         .service(queue::list_dead)
         .service(queue::requeue_dead)

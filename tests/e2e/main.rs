@@ -6,6 +6,7 @@ mod embedded;
 mod faults;
 mod gates;
 mod kubernetes_goat;
+mod policies;
 mod push;
 mod tls;
 mod webhooks;

@@ -9,7 +9,7 @@ use url::Url;
 use super::offences::Offence;
 use super::pod::NamedImage;
 use super::review::Reply;
-use crate::gates::{Answer, Decision, How, Ruling, TOLD_REASONS};
+use crate::gates::{Answer, Decision, Gates, How, Ruling, TOLD_REASONS};
 
 /// The API server asks for warnings of less than 120 characters each.
 const WARNING: usize = 119;
@@ -43,12 +43,13 @@ impl Objections {
         }
     }
 
-    fn paragraphs(&self, more: &Url) -> Vec<String> {
+    fn paragraphs(&self, gates: &Gates) -> Vec<String> {
         let paragraph = |(policy, offences): (&PolicyName, &Vec<(PodRule, String)>)| {
             let told = by_rule(offences);
             let further = told.len().saturating_sub(TOLD_REASONS);
             let further = if further > 0 { format!("; and {further} more") } else { String::new() };
             let told: Vec<&str> = told.into_iter().take(TOLD_REASONS).collect();
+            let more = gates.about_policy(policy);
             format!("the pod: denied by policy {policy}: {}{further}. Read more: {more}", told.join("; "))
         };
         self.denials.iter().map(paragraph).collect()
@@ -63,8 +64,13 @@ fn by_rule(offences: &[(PodRule, String)]) -> Vec<&str> {
 }
 
 /// The answer about a pod.
-pub(super) fn reply(images: &[NamedImage], decision: &Decision, objections: Objections, more: &Url) -> Reply {
-    let mut paragraphs = objections.paragraphs(more);
+pub(super) fn reply(
+    images: &[NamedImage],
+    decision: &Decision,
+    objections: Objections,
+    gates: &Gates,
+) -> Reply {
+    let mut paragraphs = objections.paragraphs(gates);
     let mut warnings = objections.warnings;
     for (image, ruling) in images.iter().zip(&decision.rulings) {
         let (owner, said) = (&image.owner, ruling.explain());
@@ -88,7 +94,7 @@ pub(super) fn nothing_judged(remark: Option<String>) -> Reply {
 }
 
 /// Denied without a judgement.
-pub(super) fn denied(reason: String, more: &Url) -> Reply {
+pub(super) fn denied(reason: &str, more: &Url) -> Reply {
     Reply { denial: Some(message(vec![format!("{reason}. Read more: {more}")])), ..Reply::default() }
 }
 

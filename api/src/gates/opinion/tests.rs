@@ -124,7 +124,6 @@ fn where_it_comes_from_speaks_against_an_image_whatever_is_in_it() {
 #[test]
 fn the_strictest_enforcing_policy_wins_and_one_in_audit_only_speaks() {
     let here = found(Known::Configured);
-    let more = || "http://localhost/".parse().expect("a URL");
     let (pass, fail) = (Finding::Judged(verdict("pass")), Finding::Judged(verdict("fail")));
     let opinion = |mode: &str, finding: &Finding| asked(&policy(mode), &here, finding, Purpose::Container);
     for (opinions, answer, reasons, warnings) in [
@@ -134,7 +133,7 @@ fn the_strictest_enforcing_policy_wins_and_one_in_audit_only_speaks() {
         (vec![opinion("mode: audit", &fail)], Answer::Allowed, 0, 2),
         (vec![opinion("", &fail), opinion("mode: audit", &fail)], Answer::Denied, 1, 2),
     ] {
-        let ruling = fold("r.io/team/app", &here, opinions, more());
+        let ruling = fold("r.io/team/app", &here, opinions, |_| "http://localhost/".parse().expect("a URL"));
         assert_eq!((ruling.answer, ruling.reasons.len(), ruling.warnings.len()), (answer, reasons, warnings));
         let explained = ruling.explain();
         assert_eq!(
