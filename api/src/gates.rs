@@ -133,11 +133,20 @@ impl Gates {
         }
     }
 
-    /// Where people read more about a digest, or about this server where there is none.
-    pub fn more_about(&self, digest: Option<&Digest>) -> Url {
+    /// Where people read more about a digest.
+    pub fn about_digest(&self, digest: &Digest) -> Url {
+        self.page(["v1", "verdicts", digest.as_str()])
+    }
+
+    /// Where people read what a policy wants.
+    pub fn about_policy(&self, policy: &PolicyName) -> Url {
+        self.page(["v1", "policies", policy.as_str()])
+    }
+
+    fn page(&self, path: [&str; 3]) -> Url {
         let mut url = self.public_url.clone();
-        if let (Some(digest), Ok(mut path)) = (digest, url.path_segments_mut()) {
-            path.pop_if_empty().extend(["v1", "verdicts", digest.as_str()]);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
         }
         url
     }
@@ -243,7 +252,10 @@ impl Gates {
             };
             opinions.push(opinion::form(policy, &facts));
         }
-        fold::fold(&case.asked.asked, &case.identity, opinions, self.more_about(digest))
+        fold::fold(&case.asked.asked, &case.identity, opinions, |policy| match digest {
+            Some(digest) => self.about_digest(digest),
+            None => self.about_policy(policy),
+        })
     }
 
     /// A judgement made for the platform and the place that were asked for.

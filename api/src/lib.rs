@@ -11,6 +11,7 @@ pub mod gates;
 pub mod harbor;
 pub mod health;
 pub mod intake;
+pub mod policies;
 pub mod probes;
 pub mod queue;
 pub mod reports;

@@ -7,7 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
 use crate::gates::{gatekeeper, kubernetes, kyverno, pull};
-use crate::{harbor, health, queue, reports, scans, verdicts, webhooks};
+use crate::{harbor, health, policies, queue, reports, scans, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -44,6 +44,8 @@ pub fn table(config: &mut ServiceConfig) {
         .service(harbor::harbor_metadata)
         .service(harbor::harbor_scan)
         .service(harbor::harbor_report)
+        .service(policies::list_policies)
+        .service(policies::show_policy)
         .service(queue::queue_status)
         .service(queue::list_dead)
         .service(queue::requeue_dead)

@@ -44,6 +44,11 @@ impl Verdicts {
         Self { store, policies, longest_wait: server.longest_wait }
     }
 
+    /// Every policy.
+    pub fn policies(&self) -> Arc<PolicySet> {
+        self.policies.load_full()
+    }
+
     /// The policy of that name.
     pub fn policy(&self, name: &PolicyName) -> Result<Arc<Policy>, ApiError> {
         let known = self.policies.load().get(name).cloned();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared::config::Overrides;
-use shared::model::image::Platform;
+use shared::model::image::{ImageName, Platform};
 use shared::model::job::JobId;
 use shared::model::verdict::PolicyName;
 
@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Shows a server's queue and its dead letters.
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Checks policy files.
+    /// Checks policy files, explains verdicts.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Shows and checks the configuration.
@@ -241,6 +241,49 @@ pub(crate) enum PolicyCommand {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Explains a verdict: which rule said what, who answers for what until when, what would make it pass.
+    Explain(Box<ExplainArguments>),
+    /// Prints the JSON Schema of policy files, for editors.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The digest of an image that the server knows, or a file with a report in JSON (scan --format json).
+    pub(crate) report: String,
+    /// The policy file that judges [default: the server's policy].
+    #[arg(long, value_name = "FILE", conflicts_with = "policy_name")]
+    pub(crate) policy: Option<PathBuf>,
+    /// The server's policy of that name [default: default].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy_name: Option<PolicyName>,
+    /// Where the image is asked about: registry/repository. Exceptions with a scope hold only there.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) image: Option<ImageName>,
+    /// In which namespace it is asked about.
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    /// With which label it is asked about. May be repeated.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
+    pub(crate) format: ExplainFormat,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, for example tier=web")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, Subcommand)]

@@ -25,8 +25,28 @@ pub(crate) fn configuration(overrides: &Overrides) -> Result<Config, Failure> {
 /// The policies of the configuration.
 pub(crate) fn policies(config: &Config) -> Result<PolicySet, Failure> {
     match &config.policies.dir {
-        Some(folder) => PolicySet::load(folder).map_err(Failure::usage),
+        Some(folder) => {
+            let policies = PolicySet::load(folder).map_err(Failure::usage)?;
+            warn_of_expired(&policies);
+            Ok(policies)
+        }
         None => Ok(PolicySet::built_in()),
+    }
+}
+
+/// Expired exceptions hold no longer, and that is all: time alone must not stop a server. People are told.
+fn warn_of_expired(policies: &PolicySet) {
+    let now = jiff::Timestamp::now();
+    for policy in policies.iter() {
+        for exception in policy.expired_exceptions(now) {
+            tracing::warn!(
+                policy.name = %policy.name,
+                exception.owner = exception.owner,
+                exception.expired = %exception.expires,
+                exception.line = exception.position.line,
+                "exception has expired and holds no longer"
+            );
+        }
     }
 }
 

@@ -1,41 +1,66 @@
 //! Opinions: a policy file becomes a [`Policy`]; policy × report × now becomes a verdict. Pure.
 //!
-//! Reading order: the types here, `file` (YAML in, errors with line and column out), `judge` (the rules
-//! applied to one report), `fold` (an index's children into one verdict).
+//! Reading order: the types here, `file` (YAML in, errors with line and column out), `rule` and `image_rule`
+//! (conditions), `ruling` (what becomes of one finding), `judge` (the rules applied to one report), `fold` (an
+//! index's children into one verdict), `explain` (all of it in words); `place`, `admission` and `pods` are for
+//! gates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::image::Platform;
-use crate::model::package::PackageKind;
 use crate::model::problem::ProblemKind;
-use crate::model::report::{FindingKind, Probability, Revision, Severity};
+use crate::model::report::Revision;
 use crate::model::verdict::{Effect, Mode, PolicyName};
 
 mod admission;
+mod explain;
+mod expression;
 mod file;
 mod fold;
+mod horizon;
+mod image_rule;
 mod judge;
 mod pattern;
 mod place;
 mod pods;
+mod reasons;
+mod rule;
+mod ruling;
+mod schema;
 mod set;
+mod signature;
+mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use admission::RegistryRules;
-pub use file::PolicyError;
+pub use explain::{Decision, Explained, Explanation};
+pub use expression::{Expression, ExpressionError, Sight};
+pub use file::{PolicyError, Position};
+pub use image_rule::{ImageConditions, ImageRule, looks_secret};
 pub use pattern::{Glob, ImagePattern, PatternError, PurlPattern};
 pub use place::{Circumstances, Place, Scope};
 pub use pods::{Level, PodRule, PodRules};
+pub use rule::{Conditions, Grace, GraceFrom, Origin, Rule, RuleEffect};
+pub use schema::schema;
 pub use set::PolicySet;
+pub use signature::{KeyError, PublicKey, SignatureRule};
 
 /// The policy that applies where no other is configured; useful as it stands.
 pub const DEFAULT_POLICY: &str = include_str!("policy/default.yaml");
+
+impl Policy {
+    /// The exceptions that no longer hold. They change nothing; somebody should remove or renew them.
+    pub fn expired_exceptions(&self, now: Timestamp) -> impl Iterator<Item = &Exception> {
+        self.exceptions.iter().filter(move |exception| exception.expires <= now)
+    }
+}
 
 /// What is allowed to run, and who answers for the exceptions.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +73,10 @@ pub struct Policy {
     pub scope: Scope,
     /// Tried in order for each finding; the first that matches decides about that finding.
     pub rules: Vec<Rule>,
+    /// What the image itself must not be; every one that matches speaks.
+    pub image_rules: Vec<ImageRule>,
+    /// Signatures that images must have.
+    pub signatures: Vec<SignatureRule>,
     /// What each kind of blocking problem does; a kind that is not named is denied (I4).
     pub problems: BTreeMap<ProblemKind, ProblemEffect>,
     /// Findings that somebody answers for, for a while.
@@ -62,50 +91,10 @@ pub struct Policy {
     pub registries: Option<RegistryRules>,
     /// What the Kubernetes gate thinks of pods.
     pub pods: PodRules,
+    /// The text that it was made of.
+    pub source: Arc<str>,
     /// Equal revisions judge equally (I6).
     pub revision: Revision,
-}
-
-/// One rule about findings.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// For people, in reasons.
-    pub name: String,
-    /// Which findings; every condition that is given must hold.
-    pub when: Conditions,
-    /// What then.
-    pub then: RuleEffect,
-}
-
-/// Conditions of a rule. `None` and empty mean: does not matter.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Conditions {
-    /// One of these severities. `unknown` has to be named.
-    pub severity: Vec<Severity>,
-    /// One of these kinds.
-    pub kind: Vec<FindingKind>,
-    /// Whether a version without the flaw exists.
-    pub fixable: Option<bool>,
-    /// Whether it is in the catalogue of known exploited vulnerabilities.
-    pub known_exploited: Option<bool>,
-    /// At least this probability of exploitation.
-    pub epss_at_least: Option<Probability>,
-    /// One of these packaging systems.
-    pub ecosystem: Vec<PackageKind>,
-    /// A purl, or its beginning up to a `*`.
-    pub package: Option<PurlPattern>,
-}
-
-/// What a rule does with a finding that it matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleEffect {
-    /// The verdict fails.
-    Deny,
-    /// The verdict is at best a warning.
-    Warn,
-    /// Nothing; later rules are not asked.
-    Ignore,
 }
 
 /// What a kind of blocking problem does to a verdict.
@@ -135,6 +124,8 @@ pub struct Exception {
     pub reason: String,
     /// The first moment at which it no longer holds.
     pub expires: Timestamp,
+    /// Where it stands in its file.
+    pub position: Position,
 }
 
 /// What a gate does where there is no verdict to go by.
@@ -160,16 +151,6 @@ pub enum FailMode {
     Deny,
     /// Wait for the verdict as long as the caller allows, then stop it.
     Wait,
-}
-
-impl From<RuleEffect> for Option<Effect> {
-    fn from(effect: RuleEffect) -> Self {
-        match effect {
-            RuleEffect::Deny => Some(Effect::Deny),
-            RuleEffect::Warn => Some(Effect::Warn),
-            RuleEffect::Ignore => None,
-        }
-    }
 }
 
 impl From<ProblemEffect> for Option<Effect> {

@@ -94,7 +94,7 @@ impl Broker {
             .env("RABBITMQ_PID_FILE", format!("{folder}/pid"));
         self.process = Some(Process::start("rabbitmq", &mut command, &self.folder)?);
         let port = self.port;
-        wait_until("rabbitmq", Duration::from_secs(60), || listens(port))
+        wait_until("rabbitmq", Duration::from_secs(180), || listens(port))
     }
 
     /// SIGKILL to the whole server: the Erlang machine and what it started.
@@ -114,5 +114,49 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.kill();
+    }
+}
+
+/// A Redis of one's own, to be stopped and started; it keeps nothing.
+pub struct Redis {
+    port: u16,
+    folder: std::path::PathBuf,
+    process: Option<Process>,
+}
+
+impl Redis {
+    /// Starts one that logs into `folder`.
+    pub fn start(folder: &Path) -> Result<Self> {
+        let mut redis = Self { port: free_port()?, folder: folder.to_owned(), process: None };
+        redis.run()?;
+        Ok(redis)
+    }
+
+    /// Starts it again on the same port, empty.
+    pub fn run(&mut self) -> Result<()> {
+        let port = self.port;
+        let mut command = Command::new("redis-server");
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--port",
+            &port.to_string(),
+        ]);
+        self.process = Some(Process::start("redis", &mut command, &self.folder)?);
+        wait_until("redis", Duration::from_secs(20), || listens(port))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 }

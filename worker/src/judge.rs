@@ -274,6 +274,7 @@ impl Carrier {
             problems: vec![Problem::new(kind, chain(error))],
             coverage: Vec::new(),
             support_ends: None,
+            signatures: Vec::new(),
         };
         let policies = self.parts.policies.load_full();
         let verdicts = verdicts(&policies, &report, &[], Timestamp::now());

@@ -20,24 +20,30 @@ pub(super) fn shown(asked: &str) -> String {
 }
 
 /// The ruling about one image.
-pub(super) fn fold(asked: &str, identity: &Identity, opinions: Vec<Opinion>, more: Url) -> Ruling {
+pub(super) fn fold(
+    asked: &str,
+    identity: &Identity,
+    opinions: Vec<Opinion>,
+    more: impl FnOnce(&PolicyName) -> Url,
+) -> Ruling {
     let (image, digest) = named(identity);
+    let decisive = decisive(&opinions);
+    let policy = decisive.map_or_else(PolicyName::default_policy, |opinion| opinion.policy.name.clone());
     let mut ruling = Ruling {
         asked: shown(asked),
         image,
         digest,
         answer: Answer::Allowed,
         how: How::Judged,
-        policy: PolicyName::default_policy(),
+        more: more(&policy),
+        policy,
         reasons: Vec::new(),
         further_reasons: 0,
         warnings: Vec::new(),
         verdicts: Vec::new(),
-        more,
     };
-    if let Some(decisive) = decisive(&opinions) {
+    if let Some(decisive) = decisive {
         ruling.how = decisive.how;
-        ruling.policy = decisive.policy.name.clone();
         ruling.answer = if decisive.enforces() { decisive.answer } else { Answer::Allowed };
     }
     for opinion in opinions {

@@ -213,3 +213,6 @@ impl Opinion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,9 @@ fn mistakes_name_the_key_and_the_fix() {
         &["already claimed"],
     );
     refused("[worker]\nlease = \"1s\"", &["worker.lease"]);
+    refused("[gates.kubernetes]\nmargin = \"10s\"", &["gates.kubernetes.margin", "has to be smaller"]);
+    refused("[gates.kubernets]\nopen = true", &["kubernets"]);
+    refused("[server.tls]\ncertificate = \"a.pem\"", &["key"]);
 }
 
 #[test]
@@ -126,4 +129,19 @@ fn the_key_for_lent_credentials_is_a_secret_that_cannot_be_guessed() {
     assert!(!format!("{harbor:?}").contains("0123456789abcdef0123"));
     assert!(load("").unwrap().gates.harbor.credentials_key.is_none());
     refused("[gates.harbor]\ncredentials_key = \"short\"", &["gates.harbor.credentials_key", "openssl rand"]);
+}
+
+#[test]
+fn i9_a_gate_answers_before_its_callers_patience_ends() {
+    use std::time::Duration;
+    let config = load("[gates.kubernetes]\nopen = true\ndeadline = \"6s\"\nmargin = \"2s\"").unwrap();
+    let gate = config.gates.kubernetes;
+    assert_eq!(gate.access, GateAccess::Open);
+    for (patience, expected) in [(None, 4_000), (Some(10_000), 8_000), (Some(3_000), 1_500), (Some(0), 0)] {
+        let allowance = gate.allowance(patience.map(Duration::from_millis));
+        assert_eq!(allowance, Duration::from_millis(expected), "{patience:?}");
+    }
+    assert_eq!(load("").unwrap().gates.kubernetes.access, GateAccess::Token);
+    let tls = load("[server.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"").unwrap();
+    assert_eq!(tls.server.public_url.scheme(), "https");
 }

@@ -105,6 +105,10 @@ pub struct Verdict {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub valid_until: Option<Timestamp>,
+    /// What the outcome would be with every signature that the policy requires; absent where it is the same.
+    /// An index answers for its children with its own signatures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_signed: Option<Outcome>,
 }
 
 impl Verdict {

@@ -3,14 +3,16 @@
 use jiff::Timestamp;
 
 use super::Policy;
-use super::judge::{Horizon, problem_reason, state_reasons};
+use super::horizon::Horizon;
+use super::reasons::{About, Draft, state_reasons};
 use crate::model::problem::Weight;
 use crate::model::report::{IndexChild, Report};
 use crate::model::verdict::{ChildVerdict, Effect, Outcome, Reason, Verdict};
 
 impl Policy {
     /// Folds the verdicts of the children that matter. A child that has none counts as an error: an
-    /// aggregate never passes by emptiness.
+    /// aggregate never passes by emptiness. The index answers for signatures itself: what its children lack
+    /// does not matter to whoever asks for it.
     pub(super) fn fold(
         &self,
         report: &Report,
@@ -20,11 +22,11 @@ impl Policy {
     ) -> Verdict {
         let mut verdict = self.verdict(report, Outcome::Pass, now);
         let mut horizon = Horizon::new(now);
-        let mut reasons = Vec::new();
+        let mut drafts: Vec<Draft<'_>> = Vec::new();
         for problem in report.problems.iter().filter(|problem| problem.kind.weight() == Weight::Blocking) {
             verdict.problems.push(problem.clone());
             if let Some(effect) = self.effect_of(problem.kind) {
-                reasons.push(problem_reason(problem, effect));
+                drafts.push(Draft { effect, about: About::Problem(problem) });
             }
         }
         let mut worst = Outcome::Pass;
@@ -32,7 +34,8 @@ impl Policy {
         for child in listed.iter().filter(|child| self.cares_about(child)) {
             searched += 1;
             let found = judged.iter().find(|verdict| verdict.digest == child.digest);
-            let outcome = found.map_or(Outcome::Error, |verdict| verdict.outcome);
+            let outcome =
+                found.map_or(Outcome::Error, |verdict| verdict.if_signed.unwrap_or(verdict.outcome));
             worst = worst.max(outcome);
             verdict.children.push(ChildVerdict {
                 digest: child.digest.clone(),
@@ -42,37 +45,35 @@ impl Policy {
             match found {
                 Some(found) => {
                     verdict.counts = verdict.counts.plus(found.counts);
-                    verdict.further_reasons += found.further_reasons;
+                    verdict.further_reasons = verdict.further_reasons.saturating_add(found.further_reasons);
                     verdict.problems.extend(found.problems.iter().cloned());
-                    reasons.extend(found.reasons.iter().map(|reason| of_child(reason, child)));
+                    let kept = found.reasons.iter().filter(|reason| !self.is_about_signatures(reason));
+                    drafts.extend(kept.map(|reason| Draft::said(of_child(reason, child))));
                     if let Some(moment) = found.valid_until {
                         horizon.note(moment);
                     }
                 }
-                None => reasons.push(unjudged(child)),
+                None => drafts.push(Draft::said(unjudged(child))),
             }
         }
         if searched == 0 {
-            reasons.push(Reason {
-                rule: "platforms".to_owned(),
-                effect: Effect::Deny,
-                message: "the index has no image for any platform that the policy names".to_owned(),
-                advisory: None,
-                severity: None,
-                purl: None,
-                fixed_version: None,
-                problem: None,
-            });
+            let message = "the index has no image for any platform that the policy names";
+            drafts.push(Draft::said(Reason::of_rule("platforms", Effect::Deny, message)));
         }
         verdict.outcome = worst;
-        let further = verdict.further_reasons;
-        state_reasons(&mut verdict, reasons);
-        verdict.further_reasons = verdict.further_reasons.saturating_add(further);
+        self.demand_signatures(report, &mut verdict, &mut drafts);
+        state_reasons(&mut verdict, drafts);
         verdict.valid_until = horizon.next_change;
         verdict
     }
 
-    fn cares_about(&self, child: &IndexChild) -> bool {
+    fn is_about_signatures(&self, reason: &Reason) -> bool {
+        reason.advisory.is_none()
+            && reason.problem.is_none()
+            && self.signatures.iter().any(|rule| rule.name == reason.rule)
+    }
+
+    pub(super) fn cares_about(&self, child: &IndexChild) -> bool {
         let Some(platform) = &child.platform else {
             return true;
         };
@@ -85,18 +86,10 @@ fn of_child(reason: &Reason, child: &IndexChild) -> Reason {
 }
 
 fn unjudged(child: &IndexChild) -> Reason {
-    Reason {
-        rule: "children".to_owned(),
-        effect: Effect::Deny,
-        message: format!("{}: this image of the index could not be judged", called(child)),
-        advisory: None,
-        severity: None,
-        purl: None,
-        fixed_version: None,
-        problem: None,
-    }
+    let message = format!("{}: this image of the index could not be judged", called(child));
+    Reason::of_rule("children", Effect::Deny, message)
 }
 
-fn called(child: &IndexChild) -> String {
+pub(super) fn called(child: &IndexChild) -> String {
     child.platform.as_ref().map_or_else(|| child.digest.short().to_owned(), ToString::to_string)
 }

@@ -2,10 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Circumstances, Conditions, Exception, Policy};
-use crate::model::package::Purl;
+use super::horizon::Horizon;
+use super::reasons::{About, Draft, outcome_of, problem_reason, state_reasons};
+use super::rule::{Match, Seen, is_fixable};
+use super::ruling::Ruling;
+use super::signature::SignatureRule;
+use super::values::{FindingValues, ImageValues};
+use super::{Circumstances, Policy};
 use crate::model::problem::{Problem, ProblemKind, Weight};
-use crate::model::report::{Finding, FindingStatus, Fix, InstalledPackage, Report, Subject};
+use crate::model::report::{Finding, Report, Subject};
 use crate::model::verdict::{Counts, Effect, Outcome, Reason, Verdict};
 
 impl Policy {
@@ -38,14 +43,14 @@ impl Policy {
             scanned_at: report.scanned_at,
             as_of: now,
             valid_until: None,
+            if_signed: None,
         }
     }
 
     fn judge_unreadable(&self, report: &Report, now: Timestamp) -> Verdict {
         let mut verdict = self.verdict(report, Outcome::Error, now);
-        for problem in &report.problems {
-            verdict.reasons.push(problem_reason(problem, Effect::Deny));
-        }
+        let drafts = report.problems.iter().map(|problem| Draft::said(problem_reason(problem, Effect::Deny)));
+        state_reasons(&mut verdict, drafts.collect());
         verdict.problems = report.problems.clone();
         verdict
     }
@@ -54,42 +59,94 @@ impl Policy {
         let now = circumstances.now;
         let mut verdict = self.verdict(report, Outcome::Pass, now);
         let mut horizon = Horizon::new(now);
-        let mut reasons = Vec::new();
-
+        let values = ImageValues::new(report, now);
         let timed = self.problems_of_time(report, now, &mut horizon);
+        let mut drafts: Vec<Draft<'_>> = Vec::new();
         for problem in report.problems.iter().chain(&timed) {
             if problem.kind.weight() == Weight::Informational {
                 continue;
             }
             verdict.problems.push(problem.clone());
             if let Some(effect) = self.effect_of(problem.kind) {
-                reasons.push(problem_reason(problem, effect));
+                drafts.push(Draft { effect, about: About::Problem(problem) });
             }
         }
-
+        drafts.extend(self.image_reasons(report, &values, &mut horizon).into_iter().map(Draft::said));
         for finding in &report.findings {
+            // A finding about no package of the inventory cannot be: matching makes them from it.
             let Some(package) = report.package_of(finding) else {
                 continue;
             };
-            if !counts(finding) || self.excepted(finding, package, circumstances, &mut horizon) {
-                verdict.counts.suppressed += 1;
-                continue;
-            }
-            verdict.counts.add(finding.severity);
-            if is_fixable(finding) {
-                verdict.counts.fixable += 1;
-            }
-            if let Some((rule, effect)) = self.rule_for(finding, package) {
-                reasons.push(finding_reason(rule, effect, finding, package));
+            let seen =
+                Seen { report, finding, package, image_values: &values, values: FindingValues::default() };
+            let ruling = self.ruling(&seen, circumstances, &mut horizon);
+            verdict.counts.count(finding, &ruling);
+            if let Ruling::Spoken(spoken) = ruling {
+                let effect = spoken.effect;
+                drafts.push(Draft { effect, about: About::Finding { finding, package, spoken } });
             }
         }
-        state_reasons(&mut verdict, reasons);
+        self.demand_signatures(report, &mut verdict, &mut drafts);
+        state_reasons(&mut verdict, drafts);
         verdict.valid_until = horizon.next_change;
         verdict
     }
 
+    /// What the rules about the image object to. Every one that matches speaks.
+    pub(super) fn image_reasons(
+        &self,
+        report: &Report,
+        values: &ImageValues<'_>,
+        horizon: &mut Horizon,
+    ) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        for rule in &self.image_rules {
+            let message = match rule.when.hold(report, values, horizon) {
+                Match::No => continue,
+                Match::Yes => format!("the image is what rule {} objects to", rule.name),
+                Match::Unsure(why) => format!("rule {} cannot tell: {why}", rule.name),
+            };
+            reasons.push(Reason::of_rule(&rule.name, rule.then, message));
+        }
+        reasons
+    }
+
+    /// Adds a reason for every signature that is missing, and says what the outcome would be with them.
+    pub(super) fn demand_signatures(
+        &self,
+        report: &Report,
+        verdict: &mut Verdict,
+        drafts: &mut Vec<Draft<'_>>,
+    ) {
+        let missing: Vec<Reason> = self.missing_signatures(report);
+        if missing.is_empty() {
+            return;
+        }
+        let if_signed = verdict.outcome.max(outcome_of(drafts.iter().map(|draft| draft.effect)));
+        drafts.extend(missing.into_iter().map(Draft::said));
+        let outcome = verdict.outcome.max(outcome_of(drafts.iter().map(|draft| draft.effect)));
+        verdict.if_signed = (if_signed != outcome).then_some(if_signed);
+    }
+
+    pub(super) fn missing_signatures(&self, report: &Report) -> Vec<Reason> {
+        let missing = self.signatures.iter().filter(|rule| !rule.is_met(report));
+        let reason = |rule: &SignatureRule| {
+            let message = match report.signatures.len() {
+                0 => format!("no signature is known, and {} requires one", rule.name),
+                count => format!("none of {count} signatures is by a key of {}", rule.name),
+            };
+            Reason::of_rule(&rule.name, rule.then, message)
+        };
+        missing.map(reason).collect()
+    }
+
     /// Problems that come with time alone: stale advisories, a distribution out of support.
-    fn problems_of_time(&self, report: &Report, now: Timestamp, horizon: &mut Horizon) -> Vec<Problem> {
+    pub(super) fn problems_of_time(
+        &self,
+        report: &Report,
+        now: Timestamp,
+        horizon: &mut Horizon,
+    ) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Some(limit) = self.advisories_max_age {
             let as_of = report.revisions.database_as_of;
@@ -123,150 +180,18 @@ impl Policy {
             None => Some(Effect::Deny),
         }
     }
+}
 
-    fn excepted(
-        &self,
-        finding: &Finding,
-        package: &InstalledPackage,
-        circumstances: &Circumstances<'_>,
-        horizon: &mut Horizon,
-    ) -> bool {
-        // All exceptions are looked at, so that the horizon is the end of the one that lasts longest.
-        let ends = self
-            .exceptions
-            .iter()
-            .filter(|exception| exception.scope.holds_at(circumstances.place))
-            .filter(|exception| exception.covers(finding, &package.purl))
-            .map(|exception| exception.expires)
-            .max();
-        match ends {
-            Some(end) if circumstances.now < end => {
-                horizon.note(end);
-                true
+impl Counts {
+    fn count(&mut self, finding: &Finding, ruling: &Ruling<'_>) {
+        match ruling {
+            Ruling::NotCounted | Ruling::Excepted(_) => self.suppressed += 1,
+            Ruling::Unruled | Ruling::Ignored(_) | Ruling::Spoken(_) => {
+                self.add(finding.severity);
+                if is_fixable(finding) {
+                    self.fixable += 1;
+                }
             }
-            Some(_) | None => false,
         }
-    }
-
-    fn rule_for(&self, finding: &Finding, package: &InstalledPackage) -> Option<(&str, Effect)> {
-        let rule = self.rules.iter().find(|rule| rule.when.hold(finding, package))?;
-        let effect: Option<Effect> = rule.then.into();
-        Some((&rule.name, effect?))
-    }
-}
-
-/// The first moment after `now` at which time alone changes a verdict.
-pub(super) struct Horizon {
-    now: Timestamp,
-    pub(super) next_change: Option<Timestamp>,
-}
-
-impl Horizon {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { now, next_change: None }
-    }
-
-    /// Notes a moment that will change something, unless it has passed.
-    pub(super) fn note(&mut self, moment: Timestamp) {
-        if moment > self.now {
-            self.next_change = Some(self.next_change.map_or(moment, |earlier| earlier.min(moment)));
-        }
-    }
-
-    fn is_past(&mut self, moment: Timestamp) -> bool {
-        self.note(moment);
-        moment <= self.now
-    }
-}
-
-/// Puts the worst reasons first, keeps as many as a verdict may have, and sets the outcome.
-pub(super) fn state_reasons(verdict: &mut Verdict, mut reasons: Vec<Reason>) {
-    let denied = reasons.iter().any(|reason| reason.effect == Effect::Deny);
-    let warned = reasons.iter().any(|reason| reason.effect == Effect::Warn);
-    // Stable: the report's own order, worst findings first, decides among equals.
-    reasons
-        .sort_by_key(|reason| std::cmp::Reverse((reason.effect, reason.problem.is_some(), reason.severity)));
-    let kept = reasons.len().min(Verdict::MOST_REASONS);
-    verdict.further_reasons = u32::try_from(reasons.len() - kept).unwrap_or(u32::MAX);
-    reasons.truncate(kept);
-    verdict.reasons = reasons;
-    let outcome = match (denied, warned) {
-        (true, _) => Outcome::Fail,
-        (false, true) => Outcome::Warn,
-        (false, false) => Outcome::Pass,
-    };
-    verdict.outcome = verdict.outcome.max(outcome);
-}
-
-fn counts(finding: &Finding) -> bool {
-    match finding.status {
-        FindingStatus::Affected | FindingStatus::DisputedRange => true,
-        FindingStatus::Suppressed { .. } | FindingStatus::DistroUnassessed => false,
-    }
-}
-
-fn is_fixable(finding: &Finding) -> bool {
-    match finding.fix {
-        Fix::Fixed { .. } => true,
-        Fix::NoneYet | Fix::WillNotFix | Fix::ProOnly { .. } | Fix::Unknown => false,
-    }
-}
-
-impl Conditions {
-    fn hold(&self, finding: &Finding, package: &InstalledPackage) -> bool {
-        (self.severity.is_empty() || self.severity.contains(&finding.severity))
-            && (self.kind.is_empty() || self.kind.contains(&finding.kind))
-            && self.fixable.is_none_or(|wanted| wanted == is_fixable(finding))
-            && self.known_exploited.is_none_or(|wanted| wanted == finding.known_exploited)
-            && self.epss_at_least.is_none_or(|least| finding.epss.is_some_and(|epss| epss >= least))
-            && (self.ecosystem.is_empty() || self.ecosystem.contains(&package.package.kind))
-            && self.package.as_ref().is_none_or(|pattern| pattern.matches(&package.purl))
-    }
-}
-
-impl Exception {
-    fn covers(&self, finding: &Finding, purl: &Purl) -> bool {
-        let names = |id: &String| {
-            finding.id == *id || finding.aliases.contains(id) || finding.advisories.contains(id)
-        };
-        self.advisory.as_ref().is_none_or(names)
-            && self.package.as_ref().is_none_or(|pattern| pattern.matches(purl))
-    }
-}
-
-fn finding_reason(rule: &str, effect: Effect, finding: &Finding, package: &InstalledPackage) -> Reason {
-    let (fixed_version, remedy) = match &finding.fix {
-        Fix::Fixed { version } => (Some(version.clone()), format!("fixed in {version}")),
-        Fix::NoneYet => (None, "no fix yet".to_owned()),
-        Fix::WillNotFix => (None, "will not be fixed".to_owned()),
-        Fix::ProOnly { version } => (None, format!("fixed for subscribers in {version}")),
-        Fix::Unknown => (None, "no fix known".to_owned()),
-    };
-    let exploited = if finding.known_exploited { ", known to be exploited" } else { "" };
-    Reason {
-        rule: rule.to_owned(),
-        effect,
-        message: format!(
-            "{} ({}{exploited}) in {} {}: {remedy}",
-            finding.id, finding.severity, package.package.name, package.package.version
-        ),
-        advisory: Some(finding.id.clone()),
-        severity: Some(finding.severity),
-        purl: Some(package.purl.to_string()),
-        fixed_version,
-        problem: None,
-    }
-}
-
-pub(super) fn problem_reason(problem: &Problem, effect: Effect) -> Reason {
-    Reason {
-        rule: problem.kind.slug().to_owned(),
-        effect,
-        message: problem.to_string(),
-        advisory: None,
-        severity: None,
-        purl: None,
-        fixed_version: None,
-        problem: Some(problem.kind),
     }
 }

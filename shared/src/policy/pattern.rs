@@ -97,6 +97,12 @@ impl ImagePattern {
     }
 }
 
+impl std::fmt::Display for ImagePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.host.as_str(), self.repository.as_str())
+    }
+}
+
 /// A purl, compared without its version unless it has one; a trailing `*` matches any ending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurlPattern(String);

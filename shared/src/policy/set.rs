@@ -21,21 +21,9 @@ impl PolicySet {
     /// The built-in default, then every `*.yaml` and `*.yml` in `folder`; a file whose policy is named
     /// `default` replaces the built-in one. Two files with one name are an error.
     pub fn load(folder: &Path) -> Result<Self, PolicyError> {
-        let mut files = Vec::new();
-        let unreadable = |path: &Path| {
-            let path = path.to_owned();
-            move |source| PolicyError::Io { path, source }
-        };
-        for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
-            let path = entry.map_err(unreadable(folder))?.path();
-            if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-                files.push(path);
-            }
-        }
-        files.sort();
         let mut set = Self::built_in();
         let mut seen: BTreeMap<PolicyName, PathBuf> = BTreeMap::new();
-        for path in files {
+        for path in Self::files(folder)? {
             let policy = Policy::load(&path)?;
             if let Some(first) = seen.insert(policy.name.clone(), path.clone()) {
                 return Err(PolicyError::Duplicate { name: policy.name, first, second: path });
@@ -43,6 +31,20 @@ impl PolicySet {
             set.0.insert(policy.name.clone(), Arc::new(policy));
         }
         Ok(set)
+    }
+
+    /// The policy files in a folder, sorted: every `*.yaml` and `*.yml`.
+    pub fn files(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
+        let mut files = Vec::new();
+        let unreadable = |source| PolicyError::Io { path: folder.to_owned(), source };
+        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
     }
 
     /// The policy of that name.

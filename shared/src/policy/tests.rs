@@ -4,10 +4,16 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::digest::Digest;
+use crate::model::package::PackageKind;
 use crate::model::package::{Evidence, Package, Purl};
 use crate::model::problem::Problem;
 use crate::model::report::*;
 use crate::model::verdict::{Outcome, Verdict};
+
+mod conditions;
+mod documents;
+mod images;
+mod laws;
 
 const NOW: &str = "2026-03-02T12:00:00Z";
 
@@ -55,6 +61,7 @@ fn finding(id: &str, severity: Severity, fix: Fix) -> Finding {
         epss: None,
         summary: None,
         published: None,
+        fixed_since: None,
     }
 }
 
@@ -79,6 +86,7 @@ fn report(findings: Vec<Finding>, problems: Vec<Problem>) -> Report {
         problems,
         coverage: Vec::new(),
         support_ends: None,
+        signatures: Vec::new(),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn decide(gates: &Gates, admission: &Admission, deadline: Insta
     };
     let objections = pod_rules(gates, &change);
     let decision = images(gates, admission, &change, deadline).await;
-    wording::reply(&change.images, &decision, objections, &gates.more_about(None))
+    wording::reply(&change.images, &decision, objections, gates)
 }
 
 async fn images(gates: &Gates, admission: &Admission, change: &PodChange, deadline: Instant) -> Decision {
@@ -74,9 +74,8 @@ fn malformed_reply(gates: &Gates, admission: &Admission, malformed: &Malformed) 
     let covering = gates.covering(None, &place);
     let told =
         format!("the {} cannot be judged: {malformed}", admission.kind.chars().take(40).collect::<String>());
-    if covering.iter().any(|policy| policy.mode == Mode::Enforce) {
-        wording::denied(told, &gates.more_about(None))
-    } else {
-        wording::nothing_judged(Some(told))
+    match covering.iter().find(|policy| policy.mode == Mode::Enforce) {
+        Some(policy) => wording::denied(&told, &gates.about_policy(&policy.name)),
+        None => wording::nothing_judged(Some(told)),
     }
 }

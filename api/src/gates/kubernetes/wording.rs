@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use shared::model::verdict::{Mode, PolicyName};
-use shared::policy::{Level, Policy};
+use shared::policy::{Level, PodRule, Policy};
 use url::Url;
 
 use super::offences::Offence;
 use super::pod::NamedImage;
 use super::review::Reply;
-use crate::gates::{Answer, Decision, How, Ruling, TOLD_REASONS};
+use crate::gates::{Answer, Decision, Gates, How, Ruling, TOLD_REASONS};
 
 /// The API server asks for warnings of less than 120 characters each.
 const WARNING: usize = 119;
@@ -23,7 +23,7 @@ const ANNOTATION: usize = 1024;
 /// What policies say about a pod as such.
 #[derive(Debug, Default)]
 pub(super) struct Objections {
-    denials: BTreeMap<PolicyName, Vec<String>>,
+    denials: BTreeMap<PolicyName, Vec<(PodRule, String)>>,
     warnings: Vec<String>,
 }
 
@@ -37,24 +37,40 @@ impl Objections {
             (Level::Deny, Mode::Audit) => {
                 self.warnings.push(format!("{} (audit) would deny: {told}", policy.name));
             }
-            (Level::Deny, Mode::Enforce) => self.denials.entry(policy.name.clone()).or_default().push(told),
+            (Level::Deny, Mode::Enforce) => {
+                self.denials.entry(policy.name.clone()).or_default().push((offence.rule, told));
+            }
         }
     }
 
-    fn paragraphs(&self, more: &Url) -> Vec<String> {
-        let paragraph = |(policy, told): (&PolicyName, &Vec<String>)| {
+    fn paragraphs(&self, gates: &Gates) -> Vec<String> {
+        let paragraph = |(policy, offences): (&PolicyName, &Vec<(PodRule, String)>)| {
+            let told = by_rule(offences);
             let further = told.len().saturating_sub(TOLD_REASONS);
             let further = if further > 0 { format!("; and {further} more") } else { String::new() };
-            let told: Vec<&str> = told.iter().take(TOLD_REASONS).map(String::as_str).collect();
+            let told: Vec<&str> = told.into_iter().take(TOLD_REASONS).collect();
+            let more = gates.about_policy(policy);
             format!("the pod: denied by policy {policy}: {}{further}. Read more: {more}", told.join("; "))
         };
         self.denials.iter().map(paragraph).collect()
     }
 }
 
+/// The first offence against each rule before further ones: fifteen host paths shall not hide a privileged pod.
+fn by_rule(offences: &[(PodRule, String)]) -> Vec<&str> {
+    let is_first = |at: &usize| !offences[..*at].iter().any(|earlier| earlier.0 == offences[*at].0);
+    let (firsts, others): (Vec<usize>, Vec<usize>) = (0..offences.len()).partition(is_first);
+    firsts.into_iter().chain(others).map(|at| offences[at].1.as_str()).collect()
+}
+
 /// The answer about a pod.
-pub(super) fn reply(images: &[NamedImage], decision: &Decision, objections: Objections, more: &Url) -> Reply {
-    let mut paragraphs = objections.paragraphs(more);
+pub(super) fn reply(
+    images: &[NamedImage],
+    decision: &Decision,
+    objections: Objections,
+    gates: &Gates,
+) -> Reply {
+    let mut paragraphs = objections.paragraphs(gates);
     let mut warnings = objections.warnings;
     for (image, ruling) in images.iter().zip(&decision.rulings) {
         let (owner, said) = (&image.owner, ruling.explain());
@@ -78,7 +94,7 @@ pub(super) fn nothing_judged(remark: Option<String>) -> Reply {
 }
 
 /// Denied without a judgement.
-pub(super) fn denied(reason: String, more: &Url) -> Reply {
+pub(super) fn denied(reason: &str, more: &Url) -> Reply {
     Reply { denial: Some(message(vec![format!("{reason}. Read more: {more}")])), ..Reply::default() }
 }
 

@@ -392,3 +392,55 @@ fn i6_an_analysis_of_another_revision_is_never_served() {
         assert_eq!(source.deliveries.load(Ordering::SeqCst), 2, "config and layer");
     }
 }
+
+#[test]
+fn what_a_runtime_would_do_is_kept_without_values_of_variables() {
+    let base = tarball(&[file("a.jar", "a 1")]);
+    let lifecycle = json!({"runImage": {"topLayer": Digest::of(&base).to_string(), "reference": "x"}});
+    let image = Image {
+        config: json!({
+            "created": "2026-01-02T03:04:05.5Z",
+            "config": {
+                "User": "1000:0",
+                "ExposedPorts": {"8080/tcp": {}},
+                "Env": ["PATH=/bin", "DB_PASSWORD=hunter2", "EMPTY"],
+                "Healthcheck": {"Test": ["CMD", "true"]},
+                "Labels": {
+                    "team": "web",
+                    "long": "x".repeat(1000),
+                    "io.buildpacks.lifecycle.metadata": lifecycle.to_string(),
+                    "org.opencontainers.image.base.name": "docker.io/library/debian:12",
+                },
+            },
+        }),
+        ..Image::of(&[&[file("a.jar", "a 1")], &[file("b.jar", "b 1")]])
+    };
+    let examination = image.examine();
+    let inventory = inventory(&examination);
+    let settings = inventory.settings.as_ref().unwrap();
+    assert_eq!(
+        settings.created.map(|created| created.to_string()).as_deref(),
+        Some("2026-01-02T03:04:05.5Z")
+    );
+    assert_eq!(
+        (settings.user.as_str(), settings.runs_as_root(), settings.healthcheck),
+        ("1000:0", false, true)
+    );
+    assert_eq!(settings.exposed_ports, ["8080/tcp"]);
+    assert_eq!(settings.environment, ["PATH", "DB_PASSWORD", "EMPTY"]);
+    assert_eq!(settings.labels["team"], "web");
+    assert!(settings.shortened && settings.labels["long"].len() == 512);
+    assert!(!serde_json::to_string(&inventory).unwrap().contains("hunter2"));
+    let base = inventory.base.as_ref().unwrap();
+    assert_eq!(base.name.as_deref(), Some("docker.io/library/debian:12"));
+    assert_eq!(base.layers, Some(1));
+}
+
+#[test]
+fn an_image_that_says_nothing_runs_as_root_and_has_no_base() {
+    let examination = Image::of(&[&[file("a.jar", "a 1")]]).examine();
+    let inventory = inventory(&examination);
+    let settings = inventory.settings.as_ref().unwrap();
+    assert!(settings.runs_as_root() && !settings.healthcheck && settings.created.is_none());
+    assert_eq!(inventory.base, None);
+}

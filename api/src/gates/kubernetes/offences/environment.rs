@@ -22,20 +22,19 @@ pub(super) fn secrets(container: &Value) -> Vec<Secret> {
     for variable in rows("env") {
         let name = variable.get("name").and_then(Value::as_str).unwrap_or_default();
         if variable.pointer("/valueFrom/secretKeyRef").is_some_and(|source| !source.is_null()) {
-            let what = format!("gets a secret as environment variable {}; mount it as a file", cut(name));
+            let what = format!("takes {} from a secret into its environment; mount it as a file", cut(name));
             secrets.push(Secret { weight: Weight::Slight, what });
         } else if let Some(kind) =
             variable.get("value").and_then(Value::as_str).and_then(|value| kind(name, value))
         {
-            let what = format!("has {kind} in clear text in environment variable {}", cut(name));
+            let what = format!("sets {} in clear text, {kind}", cut(name));
             secrets.push(Secret { weight: Weight::Full, what });
         }
     }
     for source in rows("envFrom") {
         if let Some(reference) = source.get("secretRef").filter(|source| !source.is_null()) {
             let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
-            let what =
-                format!("gets all of secret {} as environment variables; mount it as files", cut(name));
+            let what = format!("takes all of secret {} into its environment; mount it as files", cut(name));
             secrets.push(Secret { weight: Weight::Slight, what });
         }
     }
@@ -47,7 +46,7 @@ fn kind(name: &str, value: &str) -> Option<&'static str> {
     if let Some((_, kind)) = SHAPES.iter().find(|(shape, _)| shape(value)) {
         return Some(kind);
     }
-    (is_secret_name(name) && could_be_secret(value)).then_some("what its name calls a secret")
+    (is_secret_name(name) && could_be_secret(value)).then_some("a secret by its name")
 }
 
 /// Words that a secret's name has, between underscores or the humps of camel case.
