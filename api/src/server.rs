@@ -10,12 +10,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use shared::config::{AuthConfig, Exposure, Registries, ServerConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
-use shared::store::VerdictStore;
+use shared::reload::PolicyHealth;
+use shared::store::{History, Known, VerdictStore};
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
 use crate::auth::Tokens;
 use crate::intake::Intake;
+use crate::simulate::Simulations;
 use crate::verdicts::Verdicts;
 use crate::webhooks::Webhooks;
 use crate::{requests, routes};
@@ -32,8 +34,14 @@ pub struct Parts {
     pub queue: Arc<dyn JobQueue>,
     /// Where verdicts are.
     pub store: Arc<dyn VerdictStore>,
+    /// What became of them.
+    pub history: Arc<dyn History>,
+    /// Every digest that has a report.
+    pub known: Arc<dyn Known>,
     /// The policies; swapped while running.
     pub policies: Arc<ArcSwap<PolicySet>>,
+    /// What is wrong with their files; told by `/readyz`.
+    pub policy_health: PolicyHealth,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
 }
@@ -86,7 +94,18 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, registries, queue, store, policies, metrics } = self.parts;
+        let Parts {
+            server,
+            auth,
+            registries,
+            queue,
+            store,
+            history,
+            known,
+            policies,
+            policy_health,
+            metrics,
+        } = self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),
@@ -94,10 +113,13 @@ impl Server {
             registries,
             server.pending_ttl,
         ));
+        let simulations = web::Data::new(Simulations::new(Arc::clone(&store), known, Arc::clone(&policies)));
         let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), policies, &server));
         let webhooks = web::Data::new(Webhooks::new(auth, &server));
         let queue = web::Data::from(queue);
         let store = web::Data::from(store);
+        let history = web::Data::from(history);
+        let policy_health = web::Data::new(policy_health);
         let metrics = web::Data::new(metrics);
         let running = HttpServer::new(move || {
             let (app, document) = App::new()
@@ -111,6 +133,9 @@ impl Server {
                         .app_data(webhooks.clone())
                         .app_data(queue.clone())
                         .app_data(store.clone())
+                        .app_data(history.clone())
+                        .app_data(simulations.clone())
+                        .app_data(policy_health.clone())
                         .app_data(metrics.clone())
                         .configure(routes::extractor_errors)
                 })

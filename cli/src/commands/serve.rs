@@ -7,8 +7,10 @@ use arc_swap::ArcSwap;
 use shared::config::{Config, Overrides, QueueConfig, StoreConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
+use shared::reload::PolicyHealth;
 use shared::store::Opened;
 use shared::telemetry;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Exit, Failure, site};
 
@@ -16,6 +18,8 @@ use crate::{Exit, Failure, site};
 struct Process {
     config: Config,
     policies: Arc<ArcSwap<PolicySet>>,
+    policy_health: PolicyHealth,
+    shutdown: CancellationToken,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
 
@@ -24,13 +28,15 @@ fn process(overrides: &Overrides) -> Result<Process, Failure> {
     telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
     let metrics = telemetry::start_metrics().context("cannot collect metrics")?;
     let policies = Arc::new(ArcSwap::from_pointee(site::policies(&config)?));
-    Ok(Process { config, policies, metrics })
+    let shutdown = site::shutdown_on_signal()?;
+    let policy_health = site::follow_policies(&config.policies, Arc::clone(&policies), shutdown.clone())?;
+    Ok(Process { config, policies, policy_health, shutdown, metrics })
 }
 
 /// Api and worker in one process.
 pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let parts = site::worker(&process.config, Arc::clone(&queue), &store, Arc::clone(&process.policies))?;
@@ -49,7 +55,7 @@ pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
 pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
     needs_servers(&process.config, "api")?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     bind(process, queue, &store)?.run(shutdown).await.context("the server failed")?;
@@ -60,7 +66,7 @@ pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
 pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
     needs_servers(&process.config, "worker")?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let parts = site::worker(&process.config, Arc::clone(&queue), &store, process.policies)?;
@@ -68,7 +74,13 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
         worker::run(parts, shutdown).await.context("the worker failed")?;
         return Ok(Exit::Pass);
     };
-    let probes = api::Probes { listen, queue, store: store.verdicts, metrics: process.metrics };
+    let probes = api::Probes {
+        listen,
+        queue,
+        store: store.verdicts,
+        policy_health: process.policy_health,
+        metrics: process.metrics,
+    };
     let probing = probes.run(shutdown.clone());
     let working = worker::run(parts, shutdown.clone());
     tokio::select! {
@@ -79,14 +91,17 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
 }
 
 fn bind(process: Process, queue: Arc<dyn JobQueue>, store: &Opened) -> Result<api::Server, Failure> {
-    let Process { config, policies, metrics } = process;
+    let Process { config, policies, policy_health, shutdown: _, metrics } = process;
     let server = api::Server::bind(api::Parts {
         server: config.server,
         auth: config.auth,
         registries: config.registries,
         queue,
         store: Arc::clone(&store.verdicts),
+        history: Arc::clone(&store.history),
+        known: Arc::clone(&store.known),
         policies,
+        policy_health,
         metrics,
     })
     .map_err(Failure::usage)?;
