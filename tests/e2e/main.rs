@@ -4,5 +4,6 @@ mod bad_input;
 mod command_line;
 mod embedded;
 mod faults;
+mod policies;
 mod push;
 mod webhooks;
