@@ -33,7 +33,7 @@ pub struct PolicyHealth(Arc<ArcSwapOption<String>>);
 impl PolicyHealth {
     /// Why the files are not what is in force; `None` while they are.
     pub fn broken(&self) -> Option<String> {
-        self.0.load().as_ref().map(|error| error.to_string())
+        self.0.load().as_ref().map(ToString::to_string)
     }
 }
 
@@ -161,7 +161,7 @@ fn fingerprint(folder: &Path) -> Digest {
     let mut names = Vec::new();
     match std::fs::read_dir(folder) {
         Ok(entries) => {
-            names.extend(entries.flatten().map(|entry| entry.path()).filter(|path| is_policy(path)))
+            names.extend(entries.flatten().map(|entry| entry.path()).filter(|path| is_policy(path)));
         }
         Err(error) => hasher.update(error.to_string().as_bytes()),
     }

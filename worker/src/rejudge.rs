@@ -80,14 +80,21 @@ impl PolicyWatch {
     /// Watches for ever.
     pub(crate) async fn run(self) {
         let mut dealt_with: Option<Revision> = None;
+        let mut failing = false;
         loop {
             let own = revision_of(&self.policies.load());
             let is_new = dealt_with.as_ref() != Some(&own);
-            match self.look(&own, is_new).await {
+            let looked = self.look(&own, is_new).await;
+            match &looked {
                 Ok(true) => dealt_with = Some(own),
                 Ok(false) => {}
-                Err(error) => tracing::warn!(error = %chain(&error), "verdicts wait to be derived again"),
+                // Told once, not at each look.
+                Err(error) if !failing => {
+                    tracing::warn!(error = %chain(error), "verdicts wait to be derived again");
+                }
+                Err(_) => {}
             }
+            failing = looked.is_err();
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -97,7 +104,9 @@ impl PolicyWatch {
         if is_new && !self.is_latest(own).await? {
             return self.publish_once(own).await;
         }
-        if self.notes.claim(&pass(), b"", PASS_EVERY).await? {
+        // Read first: that costs the disk nothing, and it is nearly always there.
+        let is_due = self.notes.read(&pass()).await?.is_none();
+        if is_due && self.notes.claim(&pass(), b"", PASS_EVERY).await? {
             self.publish(own).await?;
         }
         Ok(true)

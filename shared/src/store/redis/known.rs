@@ -3,6 +3,9 @@
 //! A digest is added before its report is stored, in another slot and so not in the same step. Reports expire by
 //! themselves; whoever comes across a digest without one takes it out, unless somebody holds its lease or did
 //! within the last hour: that one may be about to store it.
+//!
+//! A set that the server evicted fills again as its digests are scanned; until then their verdicts are derived
+//! when somebody asks for them, and only then.
 
 use async_trait::async_trait;
 use redis::{Pipeline, from_redis_value};
