@@ -7,7 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
 use crate::gates::{gatekeeper, kubernetes, kyverno, pull};
-use crate::{harbor, health, policies, queue, reports, scans, verdicts, webhooks};
+use crate::{harbor, health, history, policies, queue, reports, scans, simulate, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -32,6 +32,8 @@ pub fn table(config: &mut ServiceConfig) {
         .service(scans::request_scan)
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)
+        .service(history::show_history)
+        .service(simulate::simulate_policy)
         .service(reports::show_report)
         .service(kubernetes::validate_pods)
         .service(kubernetes::pin_tags)

@@ -11,7 +11,8 @@ use shared::config::{AuthConfig, Exposure, GateAccess, GateConfig, GatesConfig, 
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::registry::{LentCredentials, RegistryClient};
-use shared::store::VerdictStore;
+use shared::reload::PolicyHealth;
+use shared::store::{History, Known, VerdictStore};
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
@@ -19,6 +20,7 @@ use crate::auth::Tokens;
 use crate::gates::{GateParts, Gates};
 use crate::harbor::Harbor;
 use crate::intake::Intake;
+use crate::simulate::Simulations;
 use crate::verdicts::Verdicts;
 use crate::webhooks::Webhooks;
 use crate::{requests, routes, tls};
@@ -39,8 +41,14 @@ pub struct Parts {
     pub queue: Arc<dyn JobQueue>,
     /// Where verdicts are.
     pub store: Arc<dyn VerdictStore>,
+    /// What became of them.
+    pub history: Arc<dyn History>,
+    /// Every digest that has a report.
+    pub known: Arc<dyn Known>,
     /// The policies; swapped while running.
     pub policies: Arc<ArcSwap<PolicySet>>,
+    /// What is wrong with their files; told by `/readyz`.
+    pub policy_health: PolicyHealth,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
 }
@@ -120,7 +128,20 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, gates, lent, registries, queue, store, policies, metrics } = self.parts;
+        let Parts {
+            server,
+            auth,
+            gates,
+            lent,
+            registries,
+            queue,
+            store,
+            history,
+            known,
+            policies,
+            policy_health,
+            metrics,
+        } = self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),
@@ -128,6 +149,7 @@ impl Server {
             registries.clone(),
             server.pending_ttl,
         ));
+        let simulations = web::Data::new(Simulations::new(Arc::clone(&store), known, Arc::clone(&policies)));
         let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), Arc::clone(&policies), &server));
         let harbor = web::Data::new(Harbor::new(lent, registries.clone(), Arc::clone(&policies)));
         let gates = web::Data::new(Gates::new(GateParts {
@@ -142,6 +164,8 @@ impl Server {
         let webhooks = web::Data::new(Webhooks::new(auth, &server));
         let queue = web::Data::from(queue);
         let store = web::Data::from(store);
+        let history = web::Data::from(history);
+        let policy_health = web::Data::new(policy_health);
         let metrics = web::Data::new(metrics);
         let running = HttpServer::new(move || {
             let (app, document) = App::new()
@@ -157,6 +181,9 @@ impl Server {
                         .app_data(webhooks.clone())
                         .app_data(queue.clone())
                         .app_data(store.clone())
+                        .app_data(history.clone())
+                        .app_data(simulations.clone())
+                        .app_data(policy_health.clone())
                         .app_data(metrics.clone())
                         .configure(routes::extractor_errors)
                 })

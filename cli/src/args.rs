@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Shows a server's queue and its dead letters.
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Checks policy files, explains verdicts.
+    /// Checks policy files, explains verdicts, and shows what a policy would change.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Shows and checks the configuration.
@@ -245,6 +245,8 @@ pub(crate) enum PolicyCommand {
     Explain(Box<ExplainArguments>),
     /// Prints the JSON Schema of policy files, for editors.
     Schema,
+    /// Replays a policy file over everything that a server knows: what would be blocked, allowed and warned about.
+    Simulate(SimulateArguments),
 }
 
 #[derive(Debug, Args)]
@@ -273,6 +275,17 @@ pub(crate) struct ExplainArguments {
     pub(crate) server: ServerArguments,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArguments {
+    /// The policy file; it is compared with the server's policy of the same name.
+    pub(crate) file: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = SimulateFormat::Text)]
+    pub(crate) format: SimulateFormat,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExplainFormat {
     /// For people.
@@ -284,6 +297,14 @@ pub(crate) enum ExplainFormat {
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, for example tier=web")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimulateFormat {
+    /// For people.
+    Text,
+    /// The server's own JSON, added up.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

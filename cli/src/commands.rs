@@ -12,6 +12,7 @@ mod policy;
 mod queue;
 mod scan;
 mod serve;
+mod simulate;
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let overrides = arguments.global.overrides();

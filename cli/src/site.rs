@@ -7,12 +7,14 @@ use arc_swap::ArcSwap;
 use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
-use shared::config::{Config, Overrides, QueueConfig, StoreConfig, WorkerConfig};
+use shared::config::{Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig};
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::registry::{Credentials, LendingKey, LentCredentials, RegistryClient, RegistryConfig, Transport};
+use shared::reload::{PolicyHealth, Reload};
 use shared::store::Opened;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
@@ -154,6 +156,8 @@ pub(crate) fn worker(
         queue,
         store: Arc::clone(&store.verdicts),
         leases: Arc::clone(&store.leases),
+        notes: Arc::clone(&store.notes),
+        known: Arc::clone(&store.known),
         registries: config.registries.client().map_err(Failure::usage)?,
         lent,
         engine: engine(&config.worker),
@@ -164,6 +168,30 @@ pub(crate) fn worker(
         grace: config.worker.grace,
         attempts,
     })
+}
+
+/// Keeps the policies of a staying process like the files in their folder, looking again at once on SIGHUP.
+pub(crate) fn follow_policies(
+    config: &PoliciesConfig,
+    policies: Arc<ArcSwap<PolicySet>>,
+    shutdown: CancellationToken,
+) -> Result<PolicyHealth, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let health = PolicyHealth::default();
+    let nudge = Arc::new(Notify::new());
+    // Listened for even without a folder: the signal would end the process otherwise.
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let nudged = Arc::clone(&nudge);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            nudge.notify_one();
+        }
+    });
+    if let Some(folder) = &config.dir {
+        let reload = Reload::new(folder.clone(), policies, health.clone());
+        tokio::spawn(reload.run(nudged, shutdown));
+    }
+    Ok(health)
 }
 
 /// Cancelled by SIGTERM or Ctrl-C; a second signal ends the process at once.

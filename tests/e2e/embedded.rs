@@ -77,6 +77,8 @@ async fn health_metrics_and_the_generated_document_are_there() -> Result<()> {
     for path in [
         "/v1/verdicts/{digest}",
         "/v1/verdicts/query",
+        "/v1/verdicts/{digest}/history",
+        "/v1/policies/{name}/simulate",
         "/v1/reports/{digest}",
         "/v1/scans",
         "/webhooks/{source}",

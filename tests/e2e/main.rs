@@ -8,6 +8,7 @@ mod gates;
 mod harbor;
 mod kubernetes_goat;
 mod policies;
+mod policy_changes;
 mod providers;
 mod pull;
 mod push;

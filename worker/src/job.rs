@@ -1,4 +1,4 @@
-//! What a job asks for: resolve a tag, or scan a digest.
+//! What a job asks for: resolve a tag, scan a digest, or derive verdicts again.
 
 use jiff::Timestamp;
 use shared::model::digest::Digest;
@@ -17,7 +17,7 @@ pub(crate) struct Carrier {
 /// What became of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Carried {
-    /// Its verdict is stored.
+    /// What it asked for is stored.
     Done,
     /// Not this time.
     Failed {
@@ -60,6 +60,7 @@ impl Carrier {
                 }
                 Err(error) => self.give_up(digest, attempt, &error).await,
             },
+            Task::Rejudge { policies, after } => self.rejudge(policies, after.as_ref()).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The worker: takes jobs, has them scanned, stores what was found, and settles the job last (I2).
 //!
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
-//! digest from nothing to stored verdicts), [`hold`] (the lease that keeps two workers from one digest).
+//! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`] (the lease that keeps two workers from one digest).
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -14,14 +14,16 @@ use scanner::image::Engine;
 use shared::policy::PolicySet;
 use shared::queue::{JobQueue, QueueError};
 use shared::registry::{LentCredentials, RegistryClient};
-use shared::store::{Leases, VerdictStore};
+use shared::store::{Known, Leases, Notes, VerdictStore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 mod consume;
 mod hold;
 mod job;
 mod judge;
 mod login;
+mod rejudge;
 
 /// Everything that a worker is made of.
 pub struct Parts {
@@ -31,6 +33,10 @@ pub struct Parts {
     pub store: Arc<dyn VerdictStore>,
     /// Who scans what.
     pub leases: Arc<dyn Leases>,
+    /// What workers tell one another.
+    pub notes: Arc<dyn Notes>,
+    /// Every digest that has a report.
+    pub known: Arc<dyn Known>,
     /// Where images come from.
     pub registries: RegistryClient,
     /// Credentials that were lent for single images.
@@ -54,5 +60,7 @@ pub struct Parts {
 /// Works until `shutdown`; then finishes what it has begun within the grace period, hands back the rest
 /// and returns.
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), QueueError> {
+    let watch = rejudge::PolicyWatch::of(&parts);
+    let _watching = AbortOnDropHandle::new(tokio::spawn(watch.run()));
     consume::consume(parts, shutdown).await
 }

@@ -1,4 +1,4 @@
-//! `policy check`, `policy explain`, `policy schema`.
+//! `policy check`, `policy explain`, `policy schema`; `policy simulate` has a file of its own.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use shared::model::report::{Report, Subject};
 use shared::model::verdict::{Outcome, PolicyName};
 use shared::policy::{Circumstances, Place, Policy, PolicySet};
 
+use super::simulate;
 use crate::args::{ExplainArguments, ExplainFormat, PolicyCommand, ServerArguments};
 use crate::client::Client;
 use crate::{Exit, Failure};
@@ -23,6 +24,7 @@ pub(crate) async fn run(command: PolicyCommand) -> Result<Exit, Failure> {
             println!("{:#}", shared::policy::schema());
             Ok(Exit::Pass)
         }
+        PolicyCommand::Simulate(arguments) => simulate::run(arguments).await,
     }
 }
 

@@ -8,8 +8,10 @@ use shared::config::{Config, Overrides, QueueConfig, StoreConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::registry::LentCredentials;
+use shared::reload::PolicyHealth;
 use shared::store::Opened;
 use shared::telemetry;
+use tokio_util::sync::CancellationToken;
 
 use crate::site::Household;
 use crate::{Exit, Failure, site};
@@ -18,6 +20,8 @@ use crate::{Exit, Failure, site};
 struct Process {
     config: Config,
     policies: Arc<ArcSwap<PolicySet>>,
+    policy_health: PolicyHealth,
+    shutdown: CancellationToken,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
 
@@ -26,13 +30,15 @@ fn process(overrides: &Overrides) -> Result<Process, Failure> {
     telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
     let metrics = telemetry::start_metrics().context("cannot collect metrics")?;
     let policies = Arc::new(ArcSwap::from_pointee(site::policies(&config)?));
-    Ok(Process { config, policies, metrics })
+    let shutdown = site::shutdown_on_signal()?;
+    let policy_health = site::follow_policies(&config.policies, Arc::clone(&policies), shutdown.clone())?;
+    Ok(Process { config, policies, policy_health, shutdown, metrics })
 }
 
 /// Api and worker in one process.
 pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let lent = site::lent(&process.config, &store, Household::Together)?;
@@ -53,7 +59,7 @@ pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
 pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
     needs_servers(&process.config, "api")?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let lent = site::lent(&process.config, &store, Household::Apart)?;
@@ -65,7 +71,7 @@ pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
 pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
     needs_servers(&process.config, "worker")?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let lent = site::lent(&process.config, &store, Household::Apart)?;
@@ -74,7 +80,13 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
         worker::run(parts, shutdown).await.context("the worker failed")?;
         return Ok(Exit::Pass);
     };
-    let probes = api::Probes { listen, queue, store: store.verdicts, metrics: process.metrics };
+    let probes = api::Probes {
+        listen,
+        queue,
+        store: store.verdicts,
+        policy_health: process.policy_health,
+        metrics: process.metrics,
+    };
     let probing = probes.run(shutdown.clone());
     let working = worker::run(parts, shutdown.clone());
     tokio::select! {
@@ -90,7 +102,7 @@ fn bind(
     store: &Opened,
     lent: Option<LentCredentials>,
 ) -> Result<api::Server, Failure> {
-    let Process { config, policies, metrics } = process;
+    let Process { config, policies, policy_health, shutdown: _, metrics } = process;
     let server = api::Server::bind(api::Parts {
         server: config.server,
         auth: config.auth,
@@ -99,7 +111,10 @@ fn bind(
         registries: config.registries,
         queue,
         store: Arc::clone(&store.verdicts),
+        history: Arc::clone(&store.history),
+        known: Arc::clone(&store.known),
         policies,
+        policy_health,
         metrics,
     })
     .map_err(Failure::usage)?;

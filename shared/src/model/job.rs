@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::digest::Digest;
 use super::image::{ImageName, Tag};
+use super::report::Revision;
 
 /// Identity of one job; time-ordered, and the `message_id` on the broker.
 #[derive(
@@ -66,6 +67,14 @@ pub enum Task {
         image: ImageName,
         /// The tag to resolve.
         tag: Tag,
+    },
+    /// Derive some of the stored verdicts again, where policies or time have changed them, and publish the
+    /// rest as the next job. Nothing is pulled (I6).
+    Rejudge {
+        /// The revision of all policies together.
+        policies: Revision,
+        /// The last digest that was dealt with; nothing at the beginning.
+        after: Option<Digest>,
     },
 }
 
@@ -143,18 +152,28 @@ impl Job {
         Self::new(Task::Resolve { image, tag }, lane, now)
     }
 
+    /// A new job to derive stored verdicts again, whenever there is time.
+    pub fn rejudge(policies: Revision, after: Option<Digest>, now: Timestamp) -> Self {
+        Self::new(Task::Rejudge { policies, after }, Lane::Background, now)
+    }
+
     /// The image that it is about.
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
             Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
+            Task::Rejudge { .. } => None,
         }
     }
 
-    /// What the job is about, for people: `registry/repo@digest` or `registry/repo:tag`.
+    /// What the job is about, for people: `registry/repo@digest`, `registry/repo:tag`, or in words.
     pub fn subject(&self) -> String {
         match &self.task {
             Task::Scan { image, digest, .. } => image.at(digest),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
+            Task::Rejudge { policies, after: None } => format!("all verdicts under policies {policies}"),
+            Task::Rejudge { policies, after: Some(after) } => {
+                format!("verdicts under policies {policies} after {after}")
+            }
         }
     }
 
@@ -168,6 +187,7 @@ impl Job {
             task: match self.task.clone() {
                 Task::Scan { image: _, digest, tag } => WireTask::Scan { digest, tag },
                 Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
+                Task::Rejudge { policies, after } => WireTask::Rejudge { policies, after },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -188,6 +208,7 @@ impl Job {
             task: match wire.task {
                 WireTask::Scan { digest, tag } => Task::Scan { image: image()?, digest, tag },
                 WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
+                WireTask::Rejudge { policies, after } => Task::Rejudge { policies, after },
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -223,6 +244,11 @@ enum WireTask {
     Resolve {
         tag: Tag,
     },
+    Rejudge {
+        policies: Revision,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Digest>,
+    },
 }
 
 #[cfg(test)]
@@ -241,6 +267,19 @@ mod tests {
             "registry.example.com:5000/team/app@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
         assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+    }
+
+    #[test]
+    fn a_recorded_rejudgement_still_decodes() {
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000004","lane":"background",
+            "task":{"kind":"rejudge","policies":"00c0ffee00c0ffee","after":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},
+            "enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        let job = Job::from_json(recorded).unwrap();
+        assert!(job.subject().starts_with("verdicts under policies 00c0ffee00c0ffee after sha256:44136"));
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+        let first = Job::rejudge(Revision::new("00c0ffee00c0ffee"), None, job.enqueued_at);
+        assert_eq!(Job::from_json(&first.to_json()).unwrap(), first);
+        assert_eq!(first.image(), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::model::verdict::Outcome;
 
 const REPORT_V1: &[u8] = include_bytes!("report.v1.zst");
 const VERDICT_V1: &[u8] = include_bytes!("verdict.v1.json");
+const CHANGE_V1: &[u8] = include_bytes!("change.v1.json");
 const PENDING_V1: &[u8] =
     br#"{"v":1,"since":"2026-11-21T10:00:00Z","until":"2026-11-21T10:30:00.5Z","until_ms":1795257000500}"#;
 
@@ -51,6 +52,21 @@ fn a_recorded_marker_is_read_and_would_be_written_the_same_way() {
 }
 
 #[test]
+fn a_recorded_change_is_read_and_would_be_written_the_same_way() {
+    let report = sample::report(&image());
+    let before = sample::verdict(&report, "default", Outcome::Warn);
+    let mut after = sample::verdict(&report, "default", Outcome::Fail);
+    after.policy_revision = crate::model::report::Revision::new("policy-4");
+    let change = Change::between(Some(&before), &after).unwrap();
+    assert_eq!(decode_change(CHANGE_V1).unwrap(), change);
+    assert_eq!(
+        String::from_utf8(encode_change(&change)).unwrap(),
+        String::from_utf8_lossy(CHANGE_V1).trim_end(),
+        "the model changed what is at rest: add a version that reads both"
+    );
+}
+
+#[test]
 fn places_and_revisions_have_one_text() {
     let sighting = Sighting {
         image: "Registry.example:5000/team/app".parse().unwrap(),
@@ -82,6 +98,8 @@ fn what_this_build_does_not_know_is_an_error() {
         (decode_verdict(&image(), newer.as_bytes()).map(drop), "version 2"),
         (decode_verdict(&image(), b"{}").map(drop), "JSON"),
         (decode_verdict(&other, VERDICT_V1).map(drop), "it is about"),
+        (decode_change(br#"{"v":2,"change":{}}"#).map(drop), "version 2"),
+        (decode_change(br#"{"v":1,"change":{}}"#).map(drop), "JSON"),
         (decode_pending(br#"{"v":1}"#).map(drop), "JSON"),
     ] {
         let error = decoded.expect_err(expected).to_string();
@@ -107,6 +125,7 @@ proptest! {
         let _ = decode_report(&image(), &bytes);
         let _ = decode_verdict(&image(), &bytes);
         let _ = decode_pending(&bytes);
+        let _ = decode_change(&bytes);
         let mut damaged = REPORT_V1.to_vec();
         damaged[cut] ^= flip;
         if let Ok(report) = decode_report(&image(), &damaged) {

@@ -16,7 +16,7 @@ use crate::store::contract::{
     self, LONG, Stores, as_tests, eventually, every_promise, fresh_digest, hold, in_turn, know, known,
     pending_for,
 };
-use crate::store::{Acquired, Leases};
+use crate::store::{Acquired, History as _, Known as _, Leases};
 
 mod server;
 mod tls;
@@ -187,7 +187,15 @@ async fn what_is_used_lives_on_and_what_is_not_expires() {
     let digest = fresh_digest();
     know(&*store, &digest, &["default"]).await;
     let keys = Keys::new(&config.prefix);
-    for key in [keys.report(&digest), keys.verdict(&digest), keys.lease(&digest)] {
+    let changes = store.unannounced(&digest, 10).await.unwrap();
+    store.announce(&changes).await.unwrap();
+    for key in [
+        keys.report(&digest),
+        keys.verdict(&digest),
+        keys.lease(&digest),
+        keys.history(&digest),
+        keys.announced(&digest),
+    ] {
         assert!(number(&url, &["PTTL", &key]).await > 0, "{key} never expires");
     }
 
@@ -205,6 +213,46 @@ async fn what_is_used_lives_on_and_what_is_not_expires() {
         (number(&url, &["PTTL", &verdicts]).await > 500_000).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_digest_whose_report_expired_is_forgotten_unless_somebody_scans_it() {
+    let url = shared_server();
+    let config = config(&url);
+    let store = connect(&config).await;
+    let keys = Keys::new(&config.prefix);
+    let [kept, expired, scanned] = [fresh_digest(), fresh_digest(), fresh_digest()];
+    for digest in [&kept, &expired, &scanned] {
+        know(&*store, digest, &["default"]).await;
+    }
+    for key in [keys.report(&expired), keys.lease(&expired), keys.report(&scanned)] {
+        answer(&url, &["DEL", &key]).await;
+    }
+    let lease = hold(&*store, &scanned).await;
+    let page = store.known_after(None, 100).await.unwrap();
+    assert_eq!((page.digests, page.next), (vec![kept], None));
+    let members = async |digest: &Digest| {
+        let shard = keys.known(digest.encoded().chars().next().unwrap());
+        from_redis_value::<Option<f64>>(answer(&url, &["ZSCORE", &shard, digest.as_str()]).await).unwrap()
+    };
+    assert_eq!(members(&expired).await, None);
+    assert!(members(&scanned).await.is_some(), "its report may be stored at any moment");
+    let report = sample::report(&scanned);
+    store.store(&report, &[], &lease).await.unwrap();
+    assert!(store.known_after(None, 100).await.unwrap().digests.contains(&scanned));
+}
+
+#[tokio::test]
+async fn verdicts_of_a_build_without_generations_are_replaced_all_the_same() {
+    let url = shared_server();
+    let config = config(&url);
+    let store = connect(&config).await;
+    let digest = fresh_digest();
+    let (report, _) = know(&*store, &digest, &["default"]).await;
+    answer(&url, &["HDEL", &Keys::new(&config.prefix).verdict(&digest), keys::GENERATION]).await;
+    let verdict = sample::verdict(&report, "default", Outcome::Warn);
+    store.restate(&digest, std::slice::from_ref(&verdict)).await.unwrap();
+    assert_eq!(contract::verdict_of(&*store, &digest, "default").await, verdict);
 }
 
 #[tokio::test]
