@@ -203,7 +203,7 @@ fn the_recorded_requests_of_proxies_are_read() {
 
 #[test]
 fn a_refusal_is_a_distribution_error_also_in_a_header() {
-    let response = refuse("„grün“ \u{1F4A9}\n", Value::Null);
+    let response = refuse("„grün“ \u{1F4A9}\n", &Value::Null);
     assert_eq!(response.status(), 403);
     let header = response.headers().get("x-tidewaiter-denial").unwrap().to_str().unwrap().to_owned();
     let envelope: Value = serde_json::from_str(&header).unwrap();
