@@ -56,20 +56,20 @@ pub(crate) async fn ask_pull_behind(request: HttpRequest, gates: web::Data<Gates
 async fn pass(request: &HttpRequest, gates: &Gates) -> HttpResponse {
     let Ok(visit) = Visit::begin(request, &gates.config().pull.gate) else {
         let reason = "the proxy shows no token that tidewaiter knows: set X-Tidewaiter-Token, or gates.pull.open if something else guards the gate";
-        return refuse(reason, Value::Null);
+        return refuse(reason, &Value::Null);
     };
     let original = match Original::of(request) {
         Ok(original) => original,
-        Err(reason) => return refuse(&reason, Value::Null),
+        Err(reason) => return refuse(&reason, &Value::Null),
     };
     match target::read(&original.method, &original.uri) {
         Target::Other => HttpResponse::Ok().finish(),
         Target::Hostile(reason) => {
-            refuse(&format!("this request cannot be read, so it does not pass: {reason}"), Value::Null)
+            refuse(&format!("this request cannot be read, so it does not pass: {reason}"), &Value::Null)
         }
         Target::Manifest(pull) => match image(gates, pull, original.host) {
             Ok(asked) => judge(gates, asked, visit.deadline).await,
-            Err(reason) => refuse(&reason, Value::Null),
+            Err(reason) => refuse(&reason, &Value::Null),
         },
     }
 }
@@ -96,7 +96,7 @@ async fn judge(gates: &Gates, asked: String, deadline: Instant) -> HttpResponse 
 
 fn answer(decision: &Decision) -> HttpResponse {
     match decision.denied().next() {
-        Some(ruling) => refuse(&ruling.explain(), detail(ruling)),
+        Some(ruling) => refuse(&ruling.explain(), &detail(ruling)),
         None => {
             let mut response = HttpResponse::Ok();
             if let Some(digest) = decision.rulings.first().and_then(|ruling| ruling.digest.as_ref()) {
@@ -122,7 +122,7 @@ fn detail(ruling: &Ruling) -> Value {
 
 /// 403 with the error envelope of the distribution specification, in the body for proxies that pass it on, and in a
 /// header for nginx, which throws it away.
-fn refuse(reason: &str, detail: Value) -> HttpResponse {
+fn refuse(reason: &str, detail: &Value) -> HttpResponse {
     let message = format!("tidewaiter refuses this pull: {reason}");
     let envelope = json!({"errors": [{"code": "DENIED", "message": message, "detail": detail}]}).to_string();
     HttpResponse::build(StatusCode::FORBIDDEN)

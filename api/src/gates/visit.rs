@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
 use shared::config::{GateAccess, GateConfig, Scope};
@@ -29,7 +30,7 @@ impl Visit {
             GateAccess::Open => {}
             GateAccess::Token => {
                 let tokens = request.app_data::<web::Data<Tokens>>().ok_or(ApiError::Unauthorized)?;
-                let own = request.headers().get(TOKEN_HEADER).map(|value| value.as_bytes());
+                let own = request.headers().get(TOKEN_HEADER).map(HeaderValue::as_bytes);
                 tokens.allow_secret(own.or_else(|| auth::bearer(request.headers())), Scope::Read)?;
             }
         }

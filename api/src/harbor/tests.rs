@@ -108,7 +108,7 @@ fn ticket() -> Ticket {
 }
 
 /// Made of JSON, so that a field that is new to reports does not concern these tests.
-fn report(subject: Subject, problems: Vec<Problem>) -> Report {
+fn report(subject: &Subject, problems: &[Problem]) -> Report {
     let report = serde_json::json!({
         "digest": format!("sha256:{HEX}"),
         "subject": subject,
@@ -143,21 +143,21 @@ fn harbor_is_told_to_come_back_soon_then_later_and_at_last_not_at_all() {
 
 #[test]
 fn a_failure_from_before_the_scan_is_no_answer_to_it() {
-    let failed = report(Subject::Unreadable, Vec::new());
+    let failed = report(&Subject::Unreadable, &[]);
     let mut ticket = ticket();
     assert!(ticket.is_news(&failed));
     ticket.failed_before = Some(failed.scanned_at);
     assert!(!ticket.is_news(&failed));
-    assert!(ticket.is_news(&report(Subject::Image(Box::default()), Vec::new())));
+    assert!(ticket.is_news(&report(&Subject::Image(Box::default()), &[])));
 }
 
 #[test]
 fn i4_what_was_not_searched_is_an_error_and_never_an_empty_report() {
     let artifact = Subject::Artifact { artifact_type: "application/vnd.cncf.helm.config.v1+json".to_owned() };
-    assert!(unfit(&report(artifact, Vec::new())).unwrap().contains("nothing was searched"));
+    assert!(unfit(&report(&artifact, &[])).unwrap().contains("nothing was searched"));
     let gone = Problem::new(ProblemKind::ImageMissing, "the registry has no such manifest");
-    assert!(unfit(&report(Subject::Unreadable, vec![gone])).unwrap().contains("no such manifest"));
-    assert_eq!(unfit(&report(Subject::Image(Box::default()), Vec::new())), None);
+    assert!(unfit(&report(&Subject::Unreadable, &[gone])).unwrap().contains("no such manifest"));
+    assert_eq!(unfit(&report(&Subject::Image(Box::default()), &[])), None);
 }
 
 fn rows(report: Report) -> Value {
@@ -168,11 +168,11 @@ fn rows(report: Report) -> Value {
 
 #[test]
 fn i4_a_problem_that_the_policy_denies_stops_the_image_in_harbor_too() {
-    let seen = rows(report(Subject::Image(Box::<Inventory>::default()), Vec::new()));
+    let seen = rows(report(&Subject::Image(Box::<Inventory>::default()), &[]));
     let clean = seen["vulnerabilities"].as_array().unwrap().is_empty();
     assert_eq!((seen["severity"].as_str(), clean), (Some("Unknown"), true));
     let broken = Problem::new(ProblemKind::AnalyzerFailed, "a layer could not be read");
-    let seen = rows(report(Subject::Image(Box::default()), vec![broken]));
+    let seen = rows(report(&Subject::Image(Box::default()), &[broken]));
     assert_eq!(seen["severity"], "Critical");
     assert_eq!(seen["vulnerabilities"][0]["id"], "TIDEWAITER-ANALYZER-FAILED");
     assert!(seen["vulnerabilities"][0]["description"].as_str().unwrap().contains("could not be read"));
@@ -181,7 +181,7 @@ fn i4_a_problem_that_the_policy_denies_stops_the_image_in_harbor_too() {
 #[test]
 fn sboms_are_wrapped_with_their_media_type() {
     for (format, key) in [(SbomFormat::Spdx, "spdxVersion"), (SbomFormat::CycloneDx, "bomFormat")] {
-        let body = findings::sbom(&ticket(), &[report(Subject::Image(Box::default()), Vec::new())], format);
+        let body = findings::sbom(&ticket(), &[report(&Subject::Image(Box::default()), &[])], format);
         let body: Value = serde_json::from_slice(&body.unwrap()).unwrap();
         assert_eq!(body["media_type"], format.media_type());
         assert!(body["sbom"][key].is_string(), "{body}");

@@ -166,13 +166,9 @@ impl RawGates {
             body_limit: 8 << 20,
         };
         // Gatekeeper's own advice is to wait a second or two; a provider is configured to 2 s in our examples.
-        let gatekeeper = GateConfig {
-            deadline: 2 * second,
-            margin: second / 4,
-            body_limit: 1 << 20,
-            ..kubernetes.clone()
-        };
-        let kyverno = GateConfig { body_limit: 1 << 20, ..kubernetes.clone() };
+        let gatekeeper =
+            GateConfig { deadline: 2 * second, margin: second / 4, body_limit: 1 << 20, ..kubernetes };
+        let kyverno = GateConfig { body_limit: 1 << 20, ..kubernetes };
         Ok(GatesConfig {
             resolve_timeout: span(self.resolve_timeout, 3 * second),
             tag_ttl: span(self.tag_ttl, 5 * second),

@@ -203,9 +203,9 @@ fn the_recorded_requests_of_proxies_are_read() {
 
 #[test]
 fn a_refusal_is_a_distribution_error_also_in_a_header() {
-    let response = refuse("„grün“ \u{1F4A9}\n", Value::Null);
+    let response = refuse("„grün“ \u{1F4A9}\n", &Value::Null);
     assert_eq!(response.status(), 403);
-    let header = response.headers()["x-tidewaiter-denial"].to_str().unwrap().to_owned();
+    let header = response.headers().get("x-tidewaiter-denial").unwrap().to_str().unwrap().to_owned();
     let envelope: Value = serde_json::from_str(&header).unwrap();
     assert_eq!(envelope["errors"][0]["code"], "DENIED");
     assert!(envelope["errors"][0]["message"].as_str().unwrap().contains("„grün“ \u{1F4A9}"));
@@ -222,7 +222,7 @@ proptest! {
     #[test]
     fn no_disguise_of_a_manifest_passes(
         disguise in proptest::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(2)], 9),
-        before in "(/|//|/x/|/./|/a/../)?",
+        before in proptest::sample::select(vec!["", "/", "//", "/x/", "/./", "/a/../"]),
     ) {
         let word: String = "manifests".chars().zip(&disguise).map(|(letter, how)| match how {
             0 => letter.to_string(),
