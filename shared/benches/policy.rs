@@ -61,7 +61,7 @@ version: 1
 name: cel
 rules:
   - {name: likely, when: {cel: 'finding.epss > 0.5 || finding.known_exploited'}, then: deny}
-  - {name: libraries, when: {severity: [critical, high], cel: 'package.name.startsWith(\"lib\") && finding.published_days > 30'}, then: warn}
+  - {name: libraries, when: {severity: [critical, high], cel: 'pkg.name.startsWith(\"lib\") && finding.published_days > 30'}, then: warn}
 ";
 
 fn policies(criterion: &mut Criterion) {

@@ -1,6 +1,6 @@
 //! CEL expressions in policies: checked when they are read, bounded when they are evaluated.
 //!
-//! An expression sees `finding`, `package` and `image` (rules about findings) or `image` alone (rules about
+//! An expression sees `finding`, `pkg` and `image` (rules about findings) or `image` alone (rules about
 //! the image), and may call a closed list of functions. Loops over lists may not stand inside each other, so
 //! that the work is bounded by the facts. What fails, or gives something else than true or false, is unsure.
 
@@ -75,7 +75,7 @@ impl PartialEq for Expression {
 /// What an expression may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// `finding`, `package` and `image`.
+    /// `finding`, `pkg` and `image`.
     Findings,
     /// `image`.
     Image,
@@ -142,7 +142,7 @@ impl Expression {
             }
             let (finding, package) = seen.values.of(seen, image.now());
             context.add_variable_from_value("finding", finding);
-            context.add_variable_from_value("package", package);
+            context.add_variable_from_value("pkg", package);
         }
         match catch_unwind(AssertUnwindSafe(|| self.program.execute(&context))) {
             Ok(Ok(Value::Bool(holds))) => Match::of(holds),
@@ -243,7 +243,7 @@ impl<'a> Check<'a> {
     fn variable(&self, at: &IdedExpr, name: &str) -> Result<(), ExpressionError> {
         let known = match name {
             "image" => true,
-            "finding" | "package" => self.sight == Sight::Findings,
+            "finding" | "pkg" => self.sight == Sight::Findings,
             other => self.names.contains(&other),
         };
         if known {
@@ -252,7 +252,7 @@ impl<'a> Check<'a> {
         Err(self.refused(
             at,
             match self.sight {
-                Sight::Findings => format!("there is no {name}; expected finding, package or image"),
+                Sight::Findings => format!("there is no {name}; expected finding, pkg or image"),
                 Sight::Image => format!("there is no {name} here; expected image"),
             },
         ))
@@ -264,7 +264,7 @@ impl<'a> Check<'a> {
         }
         let fields = match table {
             "finding" => values::FINDING,
-            "package" => values::PACKAGE,
+            "pkg" => values::PACKAGE,
             "image" => values::IMAGE,
             _ => return Ok(()),
         };

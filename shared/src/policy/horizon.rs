@@ -33,8 +33,10 @@ impl Horizon {
 
     /// The age in whole days; the moment at which it becomes another one is noted.
     pub(super) fn age_in_days(&mut self, since: Timestamp) -> i64 {
-        let days = self.now.duration_since(since).as_secs().div_euclid(DAY);
-        let next = SignedDuration::from_secs((days + 1).saturating_mul(DAY));
+        // Rounded down before that moment too, to the nanosecond: whole seconds round towards it.
+        let age = self.now.duration_since(since).as_nanos();
+        let days = i64::try_from(age.div_euclid(i128::from(DAY) * 1_000_000_000)).unwrap_or(i64::MAX);
+        let next = SignedDuration::from_secs(days.saturating_add(1).saturating_mul(DAY));
         self.note(since.saturating_add(next).unwrap_or(Timestamp::MAX));
         days
     }
@@ -60,6 +62,8 @@ mod tests {
         assert_eq!(horizon.next_change, Some(at("2026-03-02T13:00:00Z")));
         assert_eq!(horizon.age_in_days(at("2026-03-02T12:30:00Z")), -1, "not yet published");
         assert_eq!(horizon.next_change, Some(at("2026-03-02T12:30:00Z")));
+        let mut before = Horizon::new(at("2026-03-01T11:59:59.999999999Z"));
+        assert_eq!(before.age_in_days(at("2026-03-02T12:00:00Z")), -2, "a little more than a day before");
         assert!(!horizon.is_aged(Timestamp::MAX, 7) && horizon.is_aged(Timestamp::MIN, 7));
     }
 }

@@ -12,7 +12,7 @@ use crate::model::report::Severity;
 pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "https://tidewaiter.dev/policy.schema.json",
+        "$id": "urn:tidewaiter:policy:1",
         "title": "Tidewaiter policy, version 1",
         "type": "object",
         "additionalProperties": false,

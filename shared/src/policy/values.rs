@@ -1,4 +1,4 @@
-//! What expressions see: `finding`, `package` and `image` as tables. Ages are in whole days.
+//! What expressions see: `finding`, `pkg` and `image` as tables (`package` is a reserved word of CEL). Ages are in whole days.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub(super) const FINDING: &[&str] = &[
     "published_days",
     "fix_days",
 ];
-/// The fields of `package`.
+/// The fields of `pkg`.
 pub(super) const PACKAGE: &[&str] =
     &["purl", "ecosystem", "namespace", "name", "version", "source", "path", "layer", "origin", "licenses"];
 /// The fields of `image`.
@@ -68,7 +68,7 @@ pub(super) struct ImageValues<'a> {
     value: OnceCell<Value>,
 }
 
-/// `finding` and `package`, made once a finding if anybody asks.
+/// `finding` and `pkg`, made once a finding if anybody asks.
 #[derive(Default)]
 pub(super) struct FindingValues(OnceCell<(Value, Value)>);
 

@@ -33,7 +33,7 @@ fn mistakes_are_named_with_their_place() {
     );
     check(
         "version: 1\nname: a\nrules: [{name: r, when: {epss_at_least: 7}, then: deny}]",
-        Err("line 3, column 48: rules[0] \"r\""),
+        Err("line 3, column 41: rules[0] \"r\""),
     );
     check("version: 1\nname: a\nproblems: {path-traversal: deny}", Err("nothing to decide"));
     check("version: 1\nname: a\nproblems: {no-such-thing: deny}", Err("no-such-thing"));
