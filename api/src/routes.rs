@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
-use crate::{health, queue, reports, scans, verdicts, webhooks};
+use crate::{events, health, queue, reports, scans, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -32,6 +32,7 @@ pub fn table(config: &mut ServiceConfig) {
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)
         .service(reports::show_report)
+        .service(events::stream_events)
         .service(queue::queue_status)
         .service(queue::list_dead)
         .service(queue::requeue_dead)

@@ -7,14 +7,16 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
+use shared::announce::Announcer;
 use shared::config::{AuthConfig, Exposure, Registries, ServerConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
-use shared::store::VerdictStore;
+use shared::store::{History, VerdictStore};
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
 use crate::auth::Tokens;
+use crate::events::Events;
 use crate::intake::Intake;
 use crate::verdicts::Verdicts;
 use crate::webhooks::Webhooks;
@@ -32,6 +34,10 @@ pub struct Parts {
     pub queue: Arc<dyn JobQueue>,
     /// Where verdicts are.
     pub store: Arc<dyn VerdictStore>,
+    /// What became of them.
+    pub history: Arc<dyn History>,
+    /// Who tells of changed verdicts.
+    pub announcer: Arc<Announcer>,
     /// The policies; swapped while running.
     pub policies: Arc<ArcSwap<PolicySet>>,
     /// What `/metrics` shows.
@@ -86,7 +92,7 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, registries, queue, store, policies, metrics } = self.parts;
+        let Parts { server, auth, registries, queue, store, history, announcer, policies, metrics } = self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),
@@ -94,7 +100,10 @@ impl Server {
             registries,
             server.pending_ttl,
         ));
-        let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), policies, &server));
+        let describer = announcer.describer();
+        let events = Events::new(history, describer, server.event_subscribers, shutdown.clone());
+        let events = web::Data::new(events);
+        let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), policies, announcer, &server));
         let webhooks = web::Data::new(Webhooks::new(auth, &server));
         let queue = web::Data::from(queue);
         let store = web::Data::from(store);
@@ -108,6 +117,7 @@ impl Server {
                         .app_data(tokens.clone())
                         .app_data(intake.clone())
                         .app_data(verdicts.clone())
+                        .app_data(events.clone())
                         .app_data(webhooks.clone())
                         .app_data(queue.clone())
                         .app_data(store.clone())

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
+use shared::announce::Announcer;
 use shared::config::{Config, Overrides, QueueConfig, StoreConfig, WorkerConfig};
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
@@ -30,8 +31,8 @@ pub(crate) fn policies(config: &Config) -> Result<PolicySet, Failure> {
     }
 }
 
-/// The queue of the configuration.
-pub(crate) async fn queue(config: &QueueConfig) -> Result<Arc<dyn JobQueue>, Failure> {
+/// The queue of the configuration, and the exchange beside it.
+pub(crate) async fn queue(config: &QueueConfig) -> Result<shared::queue::Opened, Failure> {
     Ok(shared::queue::open(config).await.context("cannot open the queue")?)
 }
 
@@ -95,11 +96,24 @@ pub(crate) fn engine(config: &WorkerConfig) -> Engine {
     Engine::new(limits(config), config.layers)
 }
 
+/// Who tells of changed verdicts, at work until `shutdown`.
+pub(crate) fn announcer(
+    config: &Config,
+    queue: &shared::queue::Opened,
+    store: &Opened,
+    shutdown: &CancellationToken,
+) -> Arc<Announcer> {
+    let (announcer, rounds) = Announcer::new(store, queue, &config.notify, &config.server.public_url);
+    tokio::spawn(rounds.run(shutdown.clone()));
+    announcer
+}
+
 /// A worker's parts.
 pub(crate) fn worker(
     config: &Config,
     queue: Arc<dyn JobQueue>,
     store: &Opened,
+    announcer: Arc<Announcer>,
     policies: Arc<ArcSwap<PolicySet>>,
 ) -> Result<worker::Parts, Failure> {
     let database = database(&config.advisories.database)?;
@@ -109,6 +123,9 @@ pub(crate) fn worker(
         queue,
         store: Arc::clone(&store.verdicts),
         leases: Arc::clone(&store.leases),
+        notes: Arc::clone(&store.notes),
+        announcer,
+        endpoints: endpoints(config)?,
         registries: config.registries.client().map_err(Failure::usage)?,
         engine: engine(&config.worker),
         database: Arc::new(ArcSwap::from_pointee(database)),
@@ -118,6 +135,11 @@ pub(crate) fn worker(
         grace: config.worker.grace,
         attempts,
     })
+}
+
+/// The endpoints of the configuration.
+pub(crate) fn endpoints(config: &Config) -> Result<worker::Endpoints, Failure> {
+    worker::Endpoints::new(&config.notify, config.worker.concurrency).map_err(Failure::usage)
 }
 
 /// Cancelled by SIGTERM or Ctrl-C; a second signal ends the process at once.

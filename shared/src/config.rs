@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 mod advisories;
 mod auth;
+mod notify;
 mod policies;
 mod print;
 mod queue;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use advisories::AdvisoriesConfig;
 pub use auth::{AuthConfig, Scope, TokenConfig, TokenSecret, WebhookConfig, WebhookProof};
+pub use notify::{ContentMode, EndpointConfig, NotifyConfig};
 pub use policies::PoliciesConfig;
 pub use print::Setting;
 pub use queue::QueueConfig;
@@ -55,6 +57,8 @@ pub struct Config {
     pub advisories: AdvisoriesConfig,
     /// Where policies are.
     pub policies: PoliciesConfig,
+    /// Who is told of changed verdicts.
+    pub notify: NotifyConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -142,6 +146,8 @@ struct RawConfig {
     #[serde(default)]
     policies: policies::RawPolicies,
     #[serde(default)]
+    notify: BTreeMap<String, notify::RawEndpoint>,
+    #[serde(default)]
     telemetry: telemetry::RawTelemetry,
 }
 
@@ -162,6 +168,7 @@ impl TryFrom<RawConfig> for Config {
             registries: registries::registries(raw.registries)?,
             advisories: raw.advisories.check(&raw.data_dir),
             policies: raw.policies.check(),
+            notify: notify::notify(raw.notify)?,
             telemetry: raw.telemetry.check(),
         })
     }

@@ -5,6 +5,7 @@
 
 pub mod digest;
 pub mod document;
+pub mod event;
 pub mod image;
 pub mod job;
 pub mod layer;

@@ -1,7 +1,8 @@
 //! The worker: takes jobs, has them scanned, stores what was found, and settles the job last (I2).
 //!
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
-//! digest from nothing to stored verdicts), [`hold`] (the lease that keeps two workers from one digest).
+//! digest from nothing to stored verdicts), [`hold`] (the lease that keeps two workers from one digest),
+//! [`notify`] (an endpoint is told of a changed verdict).
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -11,16 +12,20 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use scanner::advisories::Database;
 use scanner::image::Engine;
+use shared::announce::Announcer;
 use shared::policy::PolicySet;
 use shared::queue::{JobQueue, QueueError};
 use shared::registry::RegistryClient;
-use shared::store::{Leases, VerdictStore};
+use shared::store::{Leases, Notes, VerdictStore};
 use tokio_util::sync::CancellationToken;
 
 mod consume;
 mod hold;
 mod job;
 mod judge;
+mod notify;
+
+pub use notify::{EndpointError, Endpoints};
 
 /// Everything that a worker is made of.
 pub struct Parts {
@@ -30,6 +35,12 @@ pub struct Parts {
     pub store: Arc<dyn VerdictStore>,
     /// Who scans what.
     pub leases: Arc<dyn Leases>,
+    /// What is shared for a while.
+    pub notes: Arc<dyn Notes>,
+    /// Who tells of changed verdicts.
+    pub announcer: Arc<Announcer>,
+    /// Who is told over HTTP.
+    pub endpoints: Endpoints,
     /// Where images come from.
     pub registries: RegistryClient,
     /// What reads them.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
+use shared::announce::Announcer;
 use shared::config::{Config, Overrides, QueueConfig, StoreConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
@@ -33,8 +34,10 @@ pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
     let shutdown = site::shutdown_on_signal()?;
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
-    let parts = site::worker(&process.config, Arc::clone(&queue), &store, Arc::clone(&process.policies))?;
-    let server = bind(process, queue, &store)?;
+    let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
+    let (jobs, policies) = (Arc::clone(&queue.jobs), Arc::clone(&process.policies));
+    let parts = site::worker(&process.config, jobs, &store, Arc::clone(&announcer), policies)?;
+    let server = bind(process, queue.jobs, &store, announcer)?;
     // Either ending ends the other: half a Tidewaiter would look healthy and judge nothing.
     let working = tokio::spawn(worker::run(parts, shutdown.clone()));
     let served = server.run(shutdown.clone()).await;
@@ -52,7 +55,8 @@ pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
     let shutdown = site::shutdown_on_signal()?;
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
-    bind(process, queue, &store)?.run(shutdown).await.context("the server failed")?;
+    let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
+    bind(process, queue.jobs, &store, announcer)?.run(shutdown).await.context("the server failed")?;
     Ok(Exit::Pass)
 }
 
@@ -63,12 +67,14 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     let shutdown = site::shutdown_on_signal()?;
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
-    let parts = site::worker(&process.config, Arc::clone(&queue), &store, process.policies)?;
+    let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
+    let jobs = Arc::clone(&queue.jobs);
+    let parts = site::worker(&process.config, jobs, &store, announcer, process.policies)?;
     let Some(listen) = process.config.worker.probes else {
         worker::run(parts, shutdown).await.context("the worker failed")?;
         return Ok(Exit::Pass);
     };
-    let probes = api::Probes { listen, queue, store: store.verdicts, metrics: process.metrics };
+    let probes = api::Probes { listen, queue: queue.jobs, store: store.verdicts, metrics: process.metrics };
     let probing = probes.run(shutdown.clone());
     let working = worker::run(parts, shutdown.clone());
     tokio::select! {
@@ -78,7 +84,12 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     Ok(Exit::Pass)
 }
 
-fn bind(process: Process, queue: Arc<dyn JobQueue>, store: &Opened) -> Result<api::Server, Failure> {
+fn bind(
+    process: Process,
+    queue: Arc<dyn JobQueue>,
+    store: &Opened,
+    announcer: Arc<Announcer>,
+) -> Result<api::Server, Failure> {
     let Process { config, policies, metrics } = process;
     let server = api::Server::bind(api::Parts {
         server: config.server,
@@ -86,6 +97,8 @@ fn bind(process: Process, queue: Arc<dyn JobQueue>, store: &Opened) -> Result<ap
         registries: config.registries,
         queue,
         store: Arc::clone(&store.verdicts),
+        history: Arc::clone(&store.history),
+        announcer,
         policies,
         metrics,
     })

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::digest::Digest;
+use super::event::{EndpointName, VerdictEvent};
 use super::image::{ImageName, Tag};
 
 /// Identity of one job; time-ordered, and the `message_id` on the broker.
@@ -66,6 +67,14 @@ pub enum Task {
         image: ImageName,
         /// The tag to resolve.
         tag: Tag,
+    },
+    /// Post an event to one endpoint. The event travels along, so that every retry says the same; where the
+    /// endpoint is and its secret are only in the configuration.
+    Notify {
+        /// Whom.
+        endpoint: EndpointName,
+        /// What.
+        event: Box<VerdictEvent>,
     },
 }
 
@@ -138,6 +147,11 @@ impl Job {
         Self::new(Task::Scan { image, digest, tag }, lane, now)
     }
 
+    /// A new job to post an event to one endpoint, whenever there is time.
+    pub fn notify(endpoint: EndpointName, event: Box<VerdictEvent>, now: Timestamp) -> Self {
+        Self::new(Task::Notify { endpoint, event }, Lane::Background, now)
+    }
+
     /// A new job to resolve one tag and scan what it points at.
     pub fn resolve(image: ImageName, tag: Tag, lane: Lane, now: Timestamp) -> Self {
         Self::new(Task::Resolve { image, tag }, lane, now)
@@ -147,14 +161,19 @@ impl Job {
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
             Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
+            Task::Notify { .. } => None,
         }
     }
 
-    /// What the job is about, for people: `registry/repo@digest` or `registry/repo:tag`.
+    /// What the job is about, for people: `registry/repo@digest`, `registry/repo:tag`, or who is told what.
     pub fn subject(&self) -> String {
         match &self.task {
             Task::Scan { image, digest, .. } => image.at(digest),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
+            Task::Notify { endpoint, event } => {
+                let (verdict, policy) = (event.data.verdict, &event.data.policy);
+                format!("{endpoint} about {}: {verdict} under {policy}", event.subject)
+            }
         }
     }
 
@@ -168,6 +187,7 @@ impl Job {
             task: match self.task.clone() {
                 Task::Scan { image: _, digest, tag } => WireTask::Scan { digest, tag },
                 Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
+                Task::Notify { endpoint, event } => WireTask::Notify { endpoint, event },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -188,6 +208,7 @@ impl Job {
             task: match wire.task {
                 WireTask::Scan { digest, tag } => Task::Scan { image: image()?, digest, tag },
                 WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
+                WireTask::Notify { endpoint, event } => Task::Notify { endpoint, event },
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -222,6 +243,10 @@ enum WireTask {
     },
     Resolve {
         tag: Tag,
+    },
+    Notify {
+        endpoint: EndpointName,
+        event: Box<VerdictEvent>,
     },
 }
 

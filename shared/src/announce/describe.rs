@@ -1,0 +1,147 @@
+//! From a recorded change to the event that tells it: where the image was seen, and what speaks against it.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::model::change::Change;
+use crate::model::event::{EventPlace, EventReason, SpecVersion, VERDICT_CHANGED, VerdictChanged, VerdictEvent};
+use crate::model::image::ImageName;
+use crate::model::verdict::{Lookup, Reason};
+use crate::store::{Sighting, StoreError, VerdictStore};
+
+/// The longest sentence of a reason that an event repeats, in bytes.
+const LONGEST_MESSAGE: usize = 500;
+
+/// Describes changes as events.
+pub struct Describer {
+    store: Arc<dyn VerdictStore>,
+    source: String,
+}
+
+impl Describer {
+    /// Events whose source is `public_url`, with what `store` knows about their images.
+    pub fn new(store: Arc<dyn VerdictStore>, public_url: &Url) -> Self {
+        Self { store, source: public_url.as_str().trim_end_matches('/').to_owned() }
+    }
+
+    /// The event that tells `change`. The image lives at `image` if it was seen nowhere.
+    pub async fn describe(
+        &self,
+        change: &Change,
+        image: Option<&ImageName>,
+    ) -> Result<VerdictEvent, StoreError> {
+        let sightings = match self.store.sightings(&change.digest).await {
+            // Older news than the change: it is told all the same, without them.
+            Err(StoreError::Unreadable { .. }) => Vec::new(),
+            other => other?,
+        };
+        let reasons = self.reasons(change).await?;
+        Ok(event(&self.source, change, places(&sightings, image), &reasons))
+    }
+
+    /// The reasons behind the change, and how many more there are, if its verdict still stands.
+    async fn reasons(&self, change: &Change) -> Result<(Vec<Reason>, u32), StoreError> {
+        let found = self.store.lookup(std::slice::from_ref(&change.digest), &change.policy).await;
+        let found = match found {
+            Err(StoreError::Unreadable { .. }) => Vec::new(),
+            other => other?,
+        };
+        Ok(match found.into_iter().next() {
+            Some(Lookup::Known(verdict)) if verdict.as_of == change.at => {
+                (verdict.reasons, verdict.further_reasons)
+            }
+            Some(Lookup::Known(_) | Lookup::Pending(_) | Lookup::Unknown) | None => (Vec::new(), 0),
+        })
+    }
+}
+
+/// The event, from everything that is known.
+fn event(
+    source: &str,
+    change: &Change,
+    places: Vec<EventPlace>,
+    (reasons, further): &(Vec<Reason>, u32),
+) -> VerdictEvent {
+    let newest = places.first();
+    let subject = newest.map_or_else(|| change.digest.to_string(), |place| place.image().at(&change.digest));
+    let told: Vec<EventReason> = reasons.iter().take(VerdictEvent::MOST_REASONS).map(shortened).collect();
+    let left_out = u32::try_from(reasons.len() - told.len()).unwrap_or(u32::MAX);
+    VerdictEvent {
+        specversion: SpecVersion::V1,
+        id: identity(change),
+        source: source.to_owned(),
+        kind: VERDICT_CHANGED.to_owned(),
+        subject,
+        time: change.at,
+        datacontenttype: "application/json".to_owned(),
+        data: VerdictChanged {
+            registry: newest.map(|place| place.registry.clone()),
+            repository: newest.map(|place| place.repository.clone()),
+            digest: change.digest.clone(),
+            tags: newest.map(|place| place.tags.clone()).unwrap_or_default(),
+            policy: change.policy.clone(),
+            mode: change.mode,
+            verdict: change.to,
+            previous: change.from.into(),
+            cause: change.cause,
+            counts: change.counts.into(),
+            reasons: told,
+            further_reasons: further.saturating_add(left_out),
+            appeared: change.appeared.iter().map(|message| cut(message)).collect(),
+            settled: change.settled.iter().map(|message| cut(message)).collect(),
+            report_uri: format!("{source}/v1/reports/{}", change.digest),
+            places,
+        },
+    }
+}
+
+/// The same for every repetition of a change, wherever it is read from: in the feed and in the history of
+/// its digest it has different places, but one judgement of one digest is made only once.
+fn identity(change: &Change) -> String {
+    let about = format!("{} {} {} {}", change.digest, change.policy, change.at, change.to);
+    hex::encode(&Sha256::digest(about.as_bytes())[..16])
+}
+
+/// Where an image was seen, one row a repository, newest first; `image` if it was seen nowhere.
+fn places(sightings: &[Sighting], image: Option<&ImageName>) -> Vec<EventPlace> {
+    let mut places: Vec<EventPlace> = Vec::new();
+    for sighting in sightings {
+        let known = places.iter_mut().find(|place| {
+            place.registry == sighting.image.registry && place.repository == sighting.image.repository
+        });
+        match known {
+            Some(place) => {
+                if place.tags.len() < VerdictEvent::MOST_TAGS {
+                    place.tags.extend(sighting.tag.clone());
+                }
+            }
+            None if places.len() < VerdictEvent::MOST_PLACES => {
+                places.push(place(&sighting.image, sighting.tag.iter().cloned().collect()));
+            }
+            None => {}
+        }
+    }
+    if places.is_empty() {
+        places.extend(image.map(|image| place(image, Vec::new())));
+    }
+    places
+}
+
+fn place(image: &ImageName, tags: Vec<crate::model::image::Tag>) -> EventPlace {
+    EventPlace { registry: image.registry.clone(), repository: image.repository.clone(), tags }
+}
+
+fn shortened(reason: &Reason) -> EventReason {
+    let reason = EventReason::from(reason);
+    EventReason { message: cut(&reason.message), ..reason }
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= LONGEST_MESSAGE {
+        return text.to_owned();
+    }
+    let end = (0..=LONGEST_MESSAGE).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}…", &text[..end])
+}
