@@ -19,7 +19,7 @@ use shared::model::digest::Digest;
 use shared::model::image::Platform;
 use shared::model::report::{Report, Subject};
 use shared::model::verdict::{Lookup, Pending, PolicyName, Verdict};
-use shared::policy::{Policy, PolicySet};
+use shared::policy::{Circumstances, Policy, PolicySet};
 use shared::store::{StoreError, VerdictStore};
 use shared::telemetry::chain;
 
@@ -94,7 +94,7 @@ impl Verdicts {
     ) -> Result<Option<Verdict>, StoreError> {
         let Some(report) = self.store.report(digest).await? else { return Ok(None) };
         let children = self.judge_children(&report, policy, now).await?;
-        let verdict = policy.judge(&report, &children, now);
+        let verdict = policy.judge(&report, &children, &Circumstances::anywhere(now));
         metrics::counter!("tidewaiter_verdicts_derived_total").increment(1);
         match self.store.restate(digest, std::slice::from_ref(&verdict)).await {
             Ok(()) => self.announcer.soon(digest, None),
@@ -116,7 +116,7 @@ impl Verdicts {
         let mut verdicts = Vec::with_capacity(children.len());
         for child in children {
             if let Some(report) = self.store.report(&child.digest).await? {
-                verdicts.push(policy.judge(&report, &[], now));
+                verdicts.push(policy.judge(&report, &[], &Circumstances::anywhere(now)));
             }
         }
         Ok(verdicts)

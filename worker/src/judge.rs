@@ -18,7 +18,7 @@ use shared::model::image::ImageName;
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{IndexChild, Report, ScanRevisions, Subject};
 use shared::model::verdict::{Lookup, Outcome, PolicyName, Verdict};
-use shared::policy::PolicySet;
+use shared::policy::{Circumstances, PolicySet};
 use shared::store::{Lease, StoreError};
 use shared::telemetry::chain;
 
@@ -305,7 +305,7 @@ fn verdicts(policies: &PolicySet, report: &Report, children: &[Verdict], now: Ti
         .map(|policy| {
             let own: Vec<Verdict> =
                 children.iter().filter(|verdict| verdict.policy == policy.name).cloned().collect();
-            policy.judge(report, &own, now)
+            policy.judge(report, &own, &Circumstances::anywhere(now))
         })
         .collect()
 }

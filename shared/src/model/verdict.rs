@@ -191,6 +191,22 @@ pub struct Reason {
     pub problem: Option<ProblemKind>,
 }
 
+impl Reason {
+    /// A reason that is about no finding and no problem.
+    pub fn of_rule(rule: impl Into<String>, effect: Effect, message: impl Into<String>) -> Self {
+        Self {
+            rule: rule.into(),
+            effect,
+            message: message.into(),
+            advisory: None,
+            severity: None,
+            purl: None,
+            fixed_version: None,
+            problem: None,
+        }
+    }
+}
+
 /// What a rule does to a verdict.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
