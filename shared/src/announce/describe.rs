@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::model::change::Change;
 use crate::model::event::{EventPlace, EventReason, SpecVersion, VERDICT_CHANGED, VerdictChanged, VerdictEvent};
-use crate::model::image::ImageName;
+use crate::model::image::{ImageName, Tag};
 use crate::model::verdict::{Lookup, Reason};
 use crate::store::{Sighting, StoreError, VerdictStore};
 
@@ -108,19 +108,15 @@ fn identity(change: &Change) -> String {
 fn places(sightings: &[Sighting], image: Option<&ImageName>) -> Vec<EventPlace> {
     let mut places: Vec<EventPlace> = Vec::new();
     for sighting in sightings {
-        let known = places.iter_mut().find(|place| {
-            place.registry == sighting.image.registry && place.repository == sighting.image.repository
-        });
+        let known = places.iter().position(|place| place.image() == sighting.image);
         match known {
-            Some(place) => {
-                if place.tags.len() < VerdictEvent::MOST_TAGS {
-                    place.tags.extend(sighting.tag.clone());
-                }
+            Some(at) if places[at].tags.len() < VerdictEvent::MOST_TAGS => {
+                places[at].tags.extend(sighting.tag.clone());
             }
             None if places.len() < VerdictEvent::MOST_PLACES => {
                 places.push(place(&sighting.image, sighting.tag.iter().cloned().collect()));
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
     if places.is_empty() {
@@ -129,7 +125,7 @@ fn places(sightings: &[Sighting], image: Option<&ImageName>) -> Vec<EventPlace> 
     places
 }
 
-fn place(image: &ImageName, tags: Vec<crate::model::image::Tag>) -> EventPlace {
+fn place(image: &ImageName, tags: Vec<Tag>) -> EventPlace {
     EventPlace { registry: image.registry.clone(), repository: image.repository.clone(), tags }
 }
 
@@ -144,4 +140,76 @@ fn cut(text: &str) -> String {
     }
     let end = (0..=LONGEST_MESSAGE).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::announce::sample;
+    use crate::model::verdict::{Effect, Outcome};
+
+    fn sighting(image: &str, tag: &str) -> Sighting {
+        Sighting {
+            image: image.parse().unwrap(),
+            tag: (!tag.is_empty()).then(|| tag.parse().unwrap()),
+            seen_at: sample::at(),
+        }
+    }
+
+    fn reason(message: &str) -> Reason {
+        Reason {
+            rule: "fixable".to_owned(),
+            effect: Effect::Deny,
+            message: message.to_owned(),
+            advisory: Some("CVE-2023-4911".to_owned()),
+            severity: None,
+            purl: None,
+            fixed_version: Some("2.36-9+deb12u3".to_owned()),
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn an_image_is_named_by_where_it_was_seen_last_and_by_every_other_place() {
+        let seen = [
+            sighting("r.io/team/app", "1.4.2"),
+            sighting("mirror.io/team/app", ""),
+            sighting("r.io/team/app", "latest"),
+        ];
+        let places = places(&seen, Some(&"ignored.io/x".parse().unwrap()));
+        let event = event("https://t.example.com", &sample::change(), places, &(Vec::new(), 0));
+        assert_eq!(event.subject, format!("r.io/team/app@{}", sample::digest()));
+        assert_eq!(event.data.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["1.4.2", "latest"]);
+        assert_eq!(event.images().map(|image| image.to_string()).collect::<Vec<_>>(), ["r.io/team/app", "mirror.io/team/app"]);
+        assert_eq!(
+            event.data.report_uri,
+            format!("https://t.example.com/v1/reports/{}", sample::digest())
+        );
+    }
+
+    #[test]
+    fn an_image_that_was_seen_nowhere_lives_where_its_job_says_or_has_only_a_digest() {
+        let image: ImageName = "r.io/team/app".parse().unwrap();
+        assert_eq!(places(&[], Some(&image)).len(), 1);
+        let event = event("https://t.example.com", &sample::change(), places(&[], None), &(Vec::new(), 0));
+        assert_eq!((event.subject, event.data.registry), (sample::digest().to_string(), None));
+    }
+
+    #[test]
+    fn an_event_is_bounded_whatever_the_verdict_says() {
+        let reasons = vec![reason(&"ü".repeat(4000)); 20];
+        let seen: Vec<_> = (0..200).map(|n| sighting(&format!("r.io/team/app{}", n % 40), &format!("v{n}"))).collect();
+        let event = event("https://t.example.com", &sample::change(), places(&seen, None), &(reasons, 7));
+        assert_eq!((event.data.reasons.len(), event.data.further_reasons), (VerdictEvent::MOST_REASONS, 22));
+        assert_eq!(event.data.places.len(), VerdictEvent::MOST_PLACES);
+        assert!(event.to_json().len() < 16 << 10, "{}", event.to_json().len());
+    }
+
+    #[test]
+    fn the_same_change_has_the_same_id_and_another_one_has_another() {
+        let change = sample::change();
+        assert_eq!(identity(&change), identity(&change.clone()));
+        assert_ne!(identity(&change), identity(&Change { to: Outcome::Warn, ..change.clone() }));
+        assert_ne!(identity(&change), identity(&Change { policy: "prod".parse().unwrap(), ..change }));
+    }
 }

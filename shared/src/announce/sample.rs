@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::model::change::{Cause, Change};
 use crate::model::digest::Digest;
 use crate::model::event::{EventPlace, SpecVersion, VERDICT_CHANGED, VerdictChanged, VerdictEvent};
+use crate::model::report::Revision;
 use crate::model::verdict::{Counts, Mode, Outcome, PolicyName};
 
 pub(crate) fn digest() -> Digest {
@@ -13,6 +14,23 @@ pub(crate) fn digest() -> Digest {
 
 pub(crate) fn at() -> Timestamp {
     "2026-03-02T09:31:40Z".parse().unwrap()
+}
+
+pub(crate) fn change() -> Change {
+    Change {
+        digest: digest(),
+        policy: PolicyName::default_policy(),
+        mode: Mode::Enforce,
+        from: None,
+        to: Outcome::Fail,
+        cause: Cause::FirstVerdict,
+        at: at(),
+        counts: Counts { high: 1, ..Counts::default() },
+        appeared: vec!["CVE-2023-4911 is high and has a fix".to_owned()],
+        settled: Vec::new(),
+        revisions: crate::model::sample::report().revisions,
+        policy_revision: Revision::of(b"policy"),
+    }
 }
 
 /// The event of the wire samples, seen in a mirror too.

@@ -77,7 +77,8 @@ pub struct VerdictChanged {
     pub mode: Mode,
     /// The verdict now.
     pub verdict: Outcome,
-    /// The verdict before.
+    /// The verdict before: an outcome, or `pending`.
+    #[schema(value_type = String, example = "pass")]
     pub previous: Previous,
     /// Why it changed.
     pub cause: Cause,
@@ -112,9 +113,8 @@ pub struct EventPlace {
 }
 
 /// What was thought before: an outcome, or `pending` where this is the first verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
-#[schema(value_type = String, example = "pass")]
 pub enum Previous {
     /// Nothing was thought yet.
     Pending,
@@ -313,5 +313,66 @@ impl From<EndpointName> for String {
 impl fmt::Display for EndpointName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::announce::sample;
+
+    #[test]
+    fn the_structured_form_is_what_the_manual_shows() {
+        let written: Value = serde_json::from_slice(&sample::event().to_json()).unwrap();
+        let digest = "sha256:5861314d7fccb39c2192173240eab44fa35ca66426201ca2acd0630a6258dd51";
+        assert_eq!(
+            written,
+            json!({
+                "specversion": "1.0",
+                "id": "9d8b0b5e3c8e4c559f9e6f9b2c1d7a01",
+                "source": "https://tidewaiter.example.com",
+                "type": "dev.tidewaiter.verdict.changed.v1",
+                "subject": format!("registry.example.com:5000/team/app@{digest}"),
+                "time": "2026-03-02T09:31:40Z",
+                "datacontenttype": "application/json",
+                "data": {
+                    "registry": "registry.example.com:5000",
+                    "repository": "team/app",
+                    "digest": digest,
+                    "tags": ["1.4.2"],
+                    "places": [
+                        {"registry": "registry.example.com:5000", "repository": "team/app", "tags": ["1.4.2"]},
+                        {"registry": "mirror.example.com", "repository": "team/app", "tags": []},
+                    ],
+                    "policy": "default",
+                    "mode": "enforce",
+                    "verdict": "fail",
+                    "previous": "pending",
+                    "cause": "first_verdict",
+                    "counts": {"critical": 0, "high": 1, "medium": 0, "low": 0, "negligible": 0, "unknown": 0},
+                    "reasons": [],
+                    "furtherReasons": 0,
+                    "appeared": ["CVE-2023-4911 is high and has a fix"],
+                    "settled": [],
+                    "reportUri": format!("https://tidewaiter.example.com/v1/reports/{digest}"),
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn an_event_reads_back_as_the_same_bytes() {
+        let event = sample::event();
+        let read: VerdictEvent = serde_json::from_slice(&event.to_json()).unwrap();
+        assert_eq!((read.to_json(), &read), (event.to_json(), &event));
+    }
+
+    #[test]
+    fn names_of_endpoints_are_fit_for_keys_and_labels() {
+        for (text, accepted) in [("ops", true), ("Ops_2-eu", true), ("", false), ("a.b", false), ("ü", false)] {
+            assert_eq!(text.parse::<EndpointName>().is_ok(), accepted, "{text:?}");
+        }
     }
 }

@@ -269,6 +269,22 @@ mod tests {
     }
 
     #[test]
+    fn a_job_to_notify_carries_its_event_and_no_secret() {
+        let event = Box::new(crate::announce::sample::event());
+        let job = Job::notify("ops".parse().unwrap(), event, Timestamp::UNIX_EPOCH);
+        assert_eq!((job.lane, job.image()), (Lane::Background, None));
+        assert!(job.subject().starts_with("ops about registry.example.com:5000/team/app@sha256:"), "{}", job.subject());
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000001","lane":"background",
+            "task":{"kind":"notify","endpoint":"ops","event":{"specversion":"1.0","id":"1","source":"https://t.example.com",
+            "type":"dev.tidewaiter.verdict.changed.v1","subject":"x","time":"2026-03-02T09:31:40Z","datacontenttype":"application/json",
+            "data":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","policy":"default",
+            "mode":"enforce","verdict":"pass","previous":"fail","cause":"policy","counts":{"critical":0,"high":0,"medium":0,
+            "low":0,"negligible":0,"unknown":0},"reportUri":"https://t.example.com/r"}}},"enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        assert!(matches!(Job::from_json(recorded).unwrap().task, Task::Notify { .. }));
+    }
+
+    #[test]
     fn a_newer_version_is_named_not_guessed() {
         assert!(matches!(
             Job::from_json(br#"{"version":2,"other":"shape"}"#),
