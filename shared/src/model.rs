@@ -1,8 +1,9 @@
 //! The vocabulary: every value that travels from push to decision, defined once.
 //!
 //! In the order in which an image meets them: [`push`] → [`job`] → [`layer`] → [`package`] →
-//! [`report`] → [`verdict`]; [`digest`] and [`image`] are the words that all of them use.
+//! [`report`] → [`verdict`] → [`change`]; [`digest`] and [`image`] are the words that all of them use.
 
+pub mod change;
 pub mod digest;
 pub mod document;
 pub mod event;

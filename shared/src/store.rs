@@ -1,4 +1,4 @@
-//! What is known: reports, verdicts, pending markers, sightings and leases, all by digest.
+//! What is known: reports, verdicts and what became of them, pending markers, sightings and leases, by digest.
 //!
 //! The store is a cache (I13): losing it loses no push and no truth. The doc comments of
 //! [`VerdictStore`] and [`Leases`] are the contract; `contract` is the same as tests, and both backends
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::StoreConfig;
+use crate::model::change::{ChangeId, Recorded};
 use crate::model::digest::Digest;
 use crate::model::image::{ImageName, Tag};
 use crate::model::report::Report;
@@ -43,7 +44,8 @@ pub trait VerdictStore: Send + Sync {
 
     /// Stores verdicts derived again from the stored report: a policy changed, an exception expired.
     ///
-    /// A verdict whose `revisions` differ from those of the stored report is left out: it is older news.
+    /// A verdict whose `revisions` differ from those of the stored report is left out: it is older news. What
+    /// changes for people is recorded in the same step, here and in [`VerdictStore::store`]; see [`History`].
     async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError>;
 
     /// The stored report.
@@ -99,6 +101,53 @@ pub trait Notes: Send + Sync {
 
     /// Forgets it; nothing happens if nothing is kept.
     async fn forget(&self, name: &NoteName) -> Result<(), StoreError>;
+}
+
+/// What became of every verdict, by digest; and the feed: the changes of all digests, as they were announced.
+///
+/// Changes are recorded in the step that stores or restates a verdict, see
+/// [`Change::between`](crate::model::change::Change::between). Bounded: of each digest
+/// and in the feed the oldest make room. Losing it loses only history (I13).
+#[async_trait]
+pub trait History: Send + Sync {
+    /// The changes of one digest under all policies, newest first, at most `limit`.
+    async fn history(&self, digest: &Digest, limit: usize) -> Result<Vec<Recorded>, StoreError>;
+
+    /// The changes of one digest that nobody has announced yet, oldest first, at most `limit`.
+    async fn unannounced(&self, digest: &Digest, limit: usize) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Appends changes of one digest to the feed and wakes whoever watches it; afterwards they, and what came
+    /// before them, are no longer unannounced. Call it last: a process that dies before it has somebody else
+    /// announce them again, and even then the feed may have a change twice, never not at all.
+    async fn announce(&self, changes: &[Recorded]) -> Result<(), StoreError>;
+
+    /// What the feed has after a place, oldest first, at most `limit`; `None` means from its beginning. The id
+    /// of each is its place in the feed.
+    async fn feed_after(&self, after: Option<ChangeId>, limit: usize) -> Result<Vec<Recorded>, StoreError>;
+
+    /// The place of the newest change in the feed.
+    async fn feed_end(&self) -> Result<Option<ChangeId>, StoreError>;
+
+    /// Completes when something is appended to the feed after the call returned, by this process or another.
+    /// May complete for nothing; look again.
+    async fn watch_feed(&self) -> Result<Watch, StoreError>;
+}
+
+/// Every digest that has a report.
+#[async_trait]
+pub trait Known: Send + Sync {
+    /// At most `limit` digests that come after one, in an order of the store's own; `None` begins. A digest
+    /// that has a report from the first page to the last is on one of them, whatever else is stored meanwhile.
+    async fn known_after(&self, after: Option<&Digest>, limit: usize) -> Result<KnownPage, StoreError>;
+}
+
+/// Some of the digests that have a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPage {
+    /// Each once; may be fewer than asked for, even none, before the end.
+    pub digests: Vec<Digest>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Digest>,
 }
 
 /// Under which name a note is kept: which room keeps it, and what it is about.
@@ -222,6 +271,11 @@ pub type SharedLeases = Arc<dyn Leases>;
 /// Notes that several parts of a process share.
 pub type SharedNotes = Arc<dyn Notes>;
 
+/// Histories that several parts of a process share.
+pub type SharedHistory = Arc<dyn History>;
+/// Known digests that several parts of a process share.
+pub type SharedKnown = Arc<dyn Known>;
+
 /// An opened store, by the ways in which it is used.
 #[derive(Clone)]
 pub struct Opened {
@@ -231,12 +285,22 @@ pub struct Opened {
     pub leases: SharedLeases,
     /// Small facts that processes share.
     pub notes: SharedNotes,
+    /// What became of verdicts.
+    pub history: SharedHistory,
+    /// Every digest that has a report.
+    pub known: SharedKnown,
 }
 
 impl Opened {
-    fn new<S: VerdictStore + Leases + Notes + 'static>(store: S) -> Self {
+    fn new<S: VerdictStore + Leases + Notes + History + Known + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { verdicts: store.clone(), leases: store.clone(), notes: store }
+        Self {
+            verdicts: store.clone(),
+            leases: store.clone(),
+            notes: store.clone(),
+            history: store.clone(),
+            known: store,
+        }
     }
 }
 

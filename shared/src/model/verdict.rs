@@ -146,6 +146,17 @@ impl Outcome {
             Self::Error => "error",
         }
     }
+
+    /// How one says that something has this outcome.
+    pub const fn said(self) -> &'static str {
+        match self {
+            Self::NotAnImage => "not an image",
+            Self::Pass => "passing",
+            Self::Warn => "warning",
+            Self::Fail => "failing",
+            Self::Error => "not to be judged",
+        }
+    }
 }
 
 impl fmt::Display for Outcome {

@@ -9,21 +9,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Acquired, Lease, Leases, Notes, VerdictStore};
+use super::{Acquired, History, Known, Lease, Leases, Notes, VerdictStore};
 use crate::model::digest::Digest;
 use crate::model::report::Report;
 use crate::model::sample;
 use crate::model::verdict::{Lookup, Outcome, Pending, Verdict};
 
+pub(super) mod history;
+pub(super) mod known;
 pub(super) mod leases;
 pub(super) mod notes;
 pub(super) mod verdicts;
 pub(super) mod watching;
 
 /// All seams, as one backend implements them.
-pub(super) trait Store: VerdictStore + Leases + Notes {}
+pub(super) trait Store: VerdictStore + Leases + Notes + History + Known {}
 
-impl<T: VerdictStore + Leases + Notes> Store for T {}
+impl<T: VerdictStore + Leases + Notes + History + Known> Store for T {}
 
 /// One store, seen through two handles, as two processes would see it.
 pub(super) struct Stores {
@@ -57,6 +59,16 @@ macro_rules! every_promise {
             notes::one_of_many_claims_a_note,
             notes::a_note_ends_by_itself,
             notes::a_note_that_is_no_note_is_refused,
+            history::every_change_of_a_verdict_is_told_with_its_cause,
+            history::what_changes_nothing_for_people_leaves_no_trace,
+            history::changes_by_many_at_once_follow_from_one_another,
+            history::a_history_is_bounded_and_keeps_the_newest,
+            history::changes_are_unannounced_until_somebody_announces_them,
+            history::the_feed_is_read_on_from_any_place,
+            history::the_feed_is_bounded_and_keeps_the_newest,
+            history::news_in_the_feed_wakes_whoever_watches_it,
+            known::every_digest_with_a_report_is_on_one_page,
+            known::whatever_is_stored_meanwhile_skips_nothing,
             watching::news_from_another_handle_completes_a_watch,
             watching::a_watch_begun_before_the_news_completes_after_it,
             watching::a_watch_without_news_ends_at_its_limit,

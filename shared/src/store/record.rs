@@ -4,6 +4,7 @@
 //! |---|---|
 //! | report | 1 version byte, then the JSON of [`Report`] as one zstd frame |
 //! | verdict | JSON `{"v":1,"verdict":…}` |
+//! | change of a verdict | JSON `{"v":1,"change":…}`; its place is its key |
 //! | pending marker | JSON `{"v":1,"since":…,"until":…,"until_ms":…}`; `until_ms` is for Lua, which reads no dates |
 //! | place of a sighting | JSON `{"registry":…,"repository":…,"tag":…}`, always in this order: its bytes are its identity |
 //!
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Sighting, StoreError};
+use crate::model::change::Change;
 use crate::model::digest::Digest;
 use crate::model::image::ImageName;
 use crate::model::report::{Report, ScanRevisions};
@@ -24,6 +26,11 @@ use crate::model::verdict::{Pending, Verdict};
 
 /// The most sightings that are kept of one digest.
 pub(super) const MOST_SIGHTINGS: usize = 64;
+
+/// The most changes that are kept of one digest, of all policies together.
+pub(super) const MOST_CHANGES: usize = 256;
+/// The most changes that the feed keeps.
+pub(super) const LONGEST_FEED: usize = 10_000;
 
 /// The most bytes of JSON that a report may have; a real image of 10,000 packages has about 20 MiB.
 const LARGEST_REPORT: u64 = 256 << 20;
@@ -33,6 +40,7 @@ const LARGEST_VERDICT: usize = 16 << 20;
 const REPORT_VERSION: u8 = 1;
 const VERDICT_VERSION: u8 = 1;
 const PENDING_VERSION: u8 = 1;
+const CHANGE_VERSION: u8 = 1;
 
 /// Fast enough for every scan, and level 6 would gain only some percent.
 const ZSTD_LEVEL: i32 = 3;
@@ -164,6 +172,48 @@ pub(super) fn decode_verdict(digest: &Digest, bytes: &[u8]) -> Result<Verdict, R
         return Err(RecordError::Misplaced(verdict.digest));
     }
     Ok(verdict)
+}
+
+#[derive(Serialize)]
+struct ChangeOut<'a> {
+    v: u8,
+    change: &'a Change,
+}
+
+#[derive(Deserialize)]
+struct ChangeIn {
+    v: u8,
+    change: serde_json::Value,
+}
+
+/// The bytes of a change.
+pub(super) fn encode_change(change: &Change) -> Vec<u8> {
+    let stored = ChangeOut { v: CHANGE_VERSION, change };
+    serde_json::to_vec(&stored).expect("a change has only strings and numbers")
+}
+
+/// A change from its bytes.
+pub(super) fn decode_change(bytes: &[u8]) -> Result<Change, RecordError> {
+    if bytes.len() > LARGEST_VERDICT {
+        return Err(RecordError::TooLarge(LARGEST_VERDICT as u64));
+    }
+    let stored: ChangeIn = serde_json::from_slice(bytes)?;
+    if stored.v != CHANGE_VERSION {
+        return Err(RecordError::Version(stored.v));
+    }
+    Ok(serde_json::from_value(stored.change)?)
+}
+
+/// What verdicts change for people, where these stood before; one that cannot be read counts as none.
+pub(super) fn changes<'a>(
+    digest: &Digest,
+    verdicts: impl Iterator<Item = (&'a Verdict, Option<&'a [u8]>)>,
+) -> Vec<Change> {
+    let change = |(verdict, before): (&Verdict, Option<&[u8]>)| {
+        let before = before.and_then(|bytes| decode_verdict(digest, bytes).ok());
+        Change::between(before.as_ref(), verdict)
+    };
+    verdicts.filter_map(change).collect()
 }
 
 /// Revisions as one text that is equal exactly if they are; kept beside the verdicts so that nobody has

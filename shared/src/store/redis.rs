@@ -1,6 +1,6 @@
 //! The store for many processes: Redis as a single server, behind sentinels, or as a cluster.
 //!
-//! `keys` names what is kept, `scripts` changes it in single steps, `line` is a connection that mends
+//! `keys` names what is kept, `scripts` changes it in single steps, `storing` is the one that matters most, `line` is a connection that mends
 //! itself, `news` hears of what others store. Commands: redis.io/commands, those of version 6.2.
 //!
 //! Two lines: answers to gates never queue behind a report of some megabytes.
@@ -23,13 +23,16 @@ use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 
 mod config;
 mod dialer;
+mod history;
 mod keys;
+mod known;
 mod leases;
 mod line;
 mod lookup;
 mod news;
 mod notes;
 mod scripts;
+mod storing;
 
 #[cfg(test)]
 mod tests;
@@ -50,7 +53,7 @@ const PING_LIMIT: Duration = Duration::from_secs(1);
 /// broken connections by itself. While Redis is away every operation fails with
 /// [`StoreError::Unavailable`] within [`RedisConfig::timeout`].
 ///
-/// Verdicts, reports and sightings expire some time after they were last used (see [`RedisConfig`]). Times
+/// Verdicts with their history, reports and sightings expire some time after they were last used (see [`RedisConfig`]). Times
 /// of sightings are kept to the microsecond.
 pub struct RedisStore {
     config: RedisConfig,
@@ -90,48 +93,6 @@ impl RedisStore {
             watchers,
             _listener: listener,
         })
-    }
-
-    async fn put(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
-        let digest = &report.digest;
-        let bytes = self.encoded(report).await?;
-        let keys = [
-            self.keys.lease(digest),
-            self.keys.report(digest),
-            self.keys.verdict(digest),
-            self.keys.pending(digest),
-        ];
-        let mut store = call(&self.scripts.store, &keys);
-        store
-            .arg(lease.owner.to_string())
-            .arg(lease.fence)
-            .arg(self.keys.news())
-            .arg(digest.as_str())
-            .arg(bytes)
-            .arg(millis(self.config.report_ttl))
-            .arg(millis(self.config.verdict_ttl))
-            .arg(keys::REVISIONS)
-            .arg(record::revisions_text(&report.revisions))
-            .arg(keys::UNTIL)
-            .arg(self.verdicts_until(jiff::Timestamp::now().as_millisecond()));
-        for verdict in verdicts {
-            store.arg(verdict.policy.as_str()).arg(self.encoded_verdict(verdict)?);
-        }
-        let held: bool = self.bulk.run(|connection| invoke(connection, &store)).await?;
-        // The lease of another digest is none of this one's owners.
-        if held { Ok(()) } else { Err(StoreError::LeaseLost(digest.clone())) }
-    }
-
-    async fn derive(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {
-        let mut restate = call(&self.scripts.restate, &[self.keys.verdict(digest)]);
-        restate.arg(self.keys.news()).arg(digest.as_str());
-        for verdict in verdicts {
-            restate
-                .arg(record::revisions_text(&verdict.revisions))
-                .arg(verdict.policy.as_str())
-                .arg(self.encoded_verdict(verdict)?);
-        }
-        self.quick.run(|connection| invoke(connection, &restate)).await
     }
 
     async fn fetch(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
@@ -184,10 +145,6 @@ impl RedisStore {
         let report = report.clone();
         let encoded = spawn_blocking(move || record::encode_report(&report)).await;
         encoded.map_err(|error| self.died(error))?.map_err(|error| self.refused(&error))
-    }
-
-    fn encoded_verdict(&self, verdict: &Verdict) -> Result<Vec<u8>, StoreError> {
-        record::encode_verdict(verdict).map_err(|error| self.refused(&error))
     }
 
     fn refused(&self, error: &record::RecordError) -> StoreError {

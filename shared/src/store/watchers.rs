@@ -1,4 +1,4 @@
-//! Who in this process waits for news about which digest.
+//! Who in this process waits for news about which digest, or for the feed.
 //!
 //! In: digests about which something was stored. Out: woken [`Watch`]es. A digest that nobody waits for
 //! any more is forgotten at the next sweep, so the map is never larger than twice the waits under way.
@@ -16,7 +16,10 @@ const FIRST_SWEEP: usize = 64;
 
 /// The waits of one store.
 #[derive(Debug)]
-pub(super) struct Watchers(Mutex<Channels>);
+pub(super) struct Watchers {
+    digests: Mutex<Channels>,
+    feed: watch::Sender<u64>,
+}
 
 #[derive(Debug)]
 struct Channels {
@@ -26,7 +29,8 @@ struct Channels {
 
 impl Watchers {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Channels { by_digest: HashMap::new(), sweep_at: FIRST_SWEEP }))
+        let digests = Mutex::new(Channels { by_digest: HashMap::new(), sweep_at: FIRST_SWEEP });
+        Self { digests, feed: watch::Sender::new(0) }
     }
 
     /// Begins a wait; news from now on completes it.
@@ -52,8 +56,19 @@ impl Watchers {
         }
     }
 
+    /// Begins a wait for the feed.
+    pub(super) fn watch_feed(&self) -> Watch {
+        Watch::new(self.feed.subscribe())
+    }
+
+    /// Tells everybody who waits for the feed.
+    pub(super) fn wake_feed(&self) {
+        self.feed.send_modify(|news| *news = news.wrapping_add(1));
+    }
+
     /// Tells everybody: news may have been missed.
     pub(super) fn wake_all(&self) {
+        self.wake_feed();
         let mut channels = self.channels();
         channels.sweep();
         for sender in channels.by_digest.values() {
@@ -62,7 +77,7 @@ impl Watchers {
     }
 
     fn channels(&self) -> std::sync::MutexGuard<'_, Channels> {
-        self.0.lock().expect("nothing panics while it holds the map")
+        self.digests.lock().expect("nothing panics while it holds the map")
     }
 }
 

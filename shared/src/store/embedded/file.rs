@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `reports` | digest → report, as `record` describes it |
 //! | `verdicts` | digest, 0, policy name → verdict; digest, 0, `@revisions` → those of the report behind them |
+//! | `history`, `announced`, `feed` | see `history` |
 //! | `pending`, `pending-expiries` | see `pending` |
 //! | `sightings` | digest → see `sightings` |
 //! | `notes`, `note-expiries` | see `notes` |
@@ -22,12 +23,13 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use super::{notes, pending, sightings};
+use super::{history, notes, pending, sightings};
+use crate::model::change::Change;
 use crate::model::digest::Digest;
 use crate::model::report::Report;
 use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 use crate::store::measure::passed_over;
-use crate::store::{Sighting, StoreError, record};
+use crate::store::{KnownPage, Sighting, StoreError, record};
 
 const REPORTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("reports");
 const VERDICTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("verdicts");
@@ -35,8 +37,18 @@ const SIGHTINGS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sight
 const ABOUT: TableDefinition<'_, &[u8], u64> = TableDefinition::new("about");
 
 /// Every table of bytes. A table that an older version did not have is made when the file is opened.
-const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 7] =
-    [REPORTS, VERDICTS, SIGHTINGS, pending::PENDING, pending::EXPIRIES, notes::NOTES, notes::EXPIRIES];
+const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 10] = [
+    REPORTS,
+    VERDICTS,
+    SIGHTINGS,
+    pending::PENDING,
+    pending::EXPIRIES,
+    notes::NOTES,
+    notes::EXPIRIES,
+    history::HISTORY,
+    history::ANNOUNCED,
+    history::FEED,
+];
 
 /// The layout that this build reads and writes.
 const FORMAT: u64 = 1;
@@ -130,12 +142,14 @@ impl File {
             let name = digest.as_str().as_bytes();
             transaction.open_table(REPORTS)?.insert(name, bytes.as_slice())?;
             let mut table = transaction.open_table(VERDICTS)?;
+            let changes = changes(&table, digest, verdicts.iter())?;
             let (first, end) = (verdict_key(digest, ""), [name, &[1]].concat());
             table.retain_in::<&[u8], _>(first.as_slice()..end.as_slice(), |_, _| false)?;
             table.insert(verdict_key(digest, REVISIONS).as_slice(), revisions.as_bytes())?;
             for (verdict, bytes) in verdicts.iter().zip(&encoded) {
                 table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
             }
+            history::record(transaction, digest, &changes)?;
             pending::clear(transaction, digest)
         })
     }
@@ -146,16 +160,18 @@ impl File {
         self.write(|transaction| {
             let mut table = transaction.open_table(VERDICTS)?;
             let stored = revisions(&table, digest)?;
-            let mut replaced = 0;
-            for (verdict, bytes) in verdicts.iter().zip(&encoded) {
+            let is_news = |verdict: &Verdict| {
                 let theirs = record::revisions_text(&verdict.revisions).into_bytes();
-                if stored.as_ref() == Some(&theirs) {
-                    table
-                        .insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
-                    replaced += 1;
-                }
+                stored.as_ref() == Some(&theirs)
+            };
+            let news: Vec<_> =
+                verdicts.iter().zip(&encoded).filter(|(verdict, _)| is_news(verdict)).collect();
+            let changes = changes(&table, digest, news.iter().map(|(verdict, _)| *verdict))?;
+            for (verdict, bytes) in &news {
+                table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
             }
-            Ok(replaced)
+            history::record(transaction, digest, &changes)?;
+            Ok(news.len())
         })
     }
 
@@ -200,6 +216,26 @@ impl File {
             let seen = bytes.map(|bytes| sightings::decode(bytes.value()));
             let seen = seen.unwrap_or_default().into_iter();
             Ok(seen.filter_map(|(place, seen_us)| record::decode_place(&place, seen_us)).collect())
+        })
+    }
+
+    /// The digests after one that have a report, in their own order.
+    pub(super) fn known_after(&self, after: Option<&Digest>, limit: usize) -> Result<KnownPage, StoreError> {
+        use std::ops::Bound;
+        self.read(|transaction| {
+            let reports = transaction.open_table(REPORTS)?;
+            let start = match after {
+                Some(after) => Bound::Excluded(after.as_str().as_bytes()),
+                None => Bound::Unbounded,
+            };
+            let mut digests = Vec::new();
+            for entry in reports.range::<&[u8]>((start, Bound::Unbounded))?.take(limit) {
+                let (name, _) = entry?;
+                let digest = std::str::from_utf8(name.value()).ok().and_then(|text| text.parse().ok());
+                digests.extend(digest);
+            }
+            let next = if digests.len() < limit { None } else { digests.last().cloned() };
+            Ok(KnownPage { digests, next })
         })
     }
 
@@ -318,6 +354,21 @@ fn verdict_key(digest: &Digest, policy: &str) -> Vec<u8> {
 fn revisions(table: &Table<'_, &[u8], &[u8]>, digest: &Digest) -> Result<Option<Vec<u8>>, redb::Error> {
     let stored = table.get(verdict_key(digest, REVISIONS).as_slice())?;
     Ok(stored.map(|bytes| bytes.value().to_vec()))
+}
+
+/// What verdicts change for people, where others stood before.
+fn changes<'a>(
+    table: &Table<'_, &[u8], &[u8]>,
+    digest: &Digest,
+    verdicts: impl Iterator<Item = &'a Verdict>,
+) -> Result<Vec<Change>, redb::Error> {
+    let mut changes = Vec::new();
+    for verdict in verdicts {
+        let before = table.get(verdict_key(digest, verdict.policy.as_str()).as_slice())?;
+        let before = before.as_ref().map(redb::AccessGuard::value);
+        changes.extend(record::changes(digest, std::iter::once((verdict, before))));
+    }
+    Ok(changes)
 }
 
 fn unusable(place: &str, error: &DatabaseError) -> StoreError {

@@ -12,6 +12,7 @@ use crate::model::verdict::Outcome;
 use crate::store::contract::{
     self, LONG, Stores, as_tests, eventually, every_promise, fresh_digest, hold_for, know, known, pending_for,
 };
+use crate::store::{NoteName, Notes};
 
 fn store_in(directory: &TempDir) -> Arc<EmbeddedStore> {
     Arc::new(EmbeddedStore::open(&directory.path().join("store.redb")).unwrap())

@@ -3,12 +3,16 @@
 //! | key | value |
 //! |---|---|
 //! | `tw:report:{digest}` | string: the report, as `record` describes it |
-//! | `tw:verdict:{digest}` | hash: policy name → verdict; `@revisions` of the report behind them, `@until` when they expire |
+//! | `tw:verdict:{digest}` | hash: policy name → verdict; `@revisions` of the report behind them, `@generation` of the verdicts, `@until` when they expire |
+//! | `tw:history:{digest}` | stream: `c` → a change of a verdict |
+//! | `tw:announced:{digest}` | string: the id of the last change in it that was announced |
 //! | `tw:lease:{digest}` | hash: `owner`, `fence`, `until` in milliseconds; the fence outlives the lease for an hour |
 //! | `tw:pending:{digest}` | string: the marker, which expires at its `until` |
 //! | `tw:image:{digest}` | sorted set: place → time of the last sighting in microseconds |
 //! | `tw:note:{room:name}` | string: 16 bytes that tell one writer from another, then the value of a note |
-//! | `tw:news` | channel: digests about which something was stored |
+//! | `tw:known:x` | sorted set: the digests with hex digit x first that have a report, all with one score |
+//! | `tw:feed` | stream: `c` → a change of any digest, as they were announced |
+//! | `tw:news` | channel: digests about which something was stored, and `feed` |
 //!
 //! The braces are literal: they make the digest the hash tag, so that all keys of a digest live in one
 //! slot (Redis Cluster specification, "Hash tags") and one script may touch them all.
@@ -20,6 +24,9 @@ use crate::store::NoteName;
 pub(super) const REVISIONS: &str = "@revisions";
 /// The field of the verdict hash that says when it expires, in milliseconds since 1970.
 pub(super) const UNTIL: &str = "@until";
+
+/// The field of the verdict hash that is another one whenever a verdict in it is.
+pub(super) const GENERATION: &str = "@generation";
 
 /// Names keys; everything begins with the prefix of this installation.
 #[derive(Clone, Debug)]
@@ -50,6 +57,22 @@ impl Keys {
 
     pub(super) fn image(&self, digest: &Digest) -> String {
         self.key("image", digest)
+    }
+
+    pub(super) fn history(&self, digest: &Digest) -> String {
+        self.key("history", digest)
+    }
+
+    pub(super) fn announced(&self, digest: &Digest) -> String {
+        self.key("announced", digest)
+    }
+
+    pub(super) fn known(&self, first_digit: char) -> String {
+        format!("{}:known:{first_digit}", self.prefix)
+    }
+
+    pub(super) fn feed(&self) -> String {
+        format!("{}:feed", self.prefix)
     }
 
     pub(super) fn note(&self, name: &NoteName) -> String {
@@ -99,6 +122,8 @@ mod tests {
                 keys.lease(&digest),
                 keys.pending(&digest),
                 keys.image(&digest),
+                keys.history(&digest),
+                keys.announced(&digest),
             ];
             for key in &of_digest {
                 assert_eq!(slot(key), slot(digest.as_str()), "{key}");

@@ -120,7 +120,7 @@ impl RedisStore {
 }
 
 /// One pipeline for all, or in a cluster, where a pipeline may not leave its slot, all of them at once.
-async fn ask_all(
+pub(super) async fn ask_all(
     mut connection: Connection,
     whole: &Pipeline,
     parts: &[Pipeline],

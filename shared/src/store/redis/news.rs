@@ -21,6 +21,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A connection over which nothing comes may be dead; this is how soon that is noticed.
 const PROOF_OF_LIFE: Duration = Duration::from_secs(5);
 
+/// What is said on the channel when the feed grew.
+pub(super) const FEED: &str = "feed";
+
 /// Listens until the handle is dropped.
 pub(super) fn listen(
     dialer: Dialer,
@@ -74,6 +77,9 @@ impl Listener {
 
     fn pass_on(&self, message: &Msg) {
         let text = String::from_utf8_lossy(message.get_payload_bytes());
+        if text == FEED {
+            return self.watchers.wake_feed();
+        }
         match text.parse::<Digest>() {
             Ok(digest) => self.watchers.wake(&digest),
             Err(error) => tracing::debug!(%error, "news about no digest"),

@@ -1,7 +1,7 @@
 //! What must happen in one step on the server, and is therefore Lua.
 //!
 //! Each script names its keys, arguments and answer in its own first lines. They touch the keys of one
-//! digest, or one note, only, so they run in a cluster too.
+//! digest, or one other key, only, so they run in a cluster too.
 
 use redis::{Script, ScriptInvocation};
 
@@ -15,6 +15,9 @@ pub(super) struct Scripts {
     pub(super) pending: Script,
     pub(super) keep: Script,
     pub(super) claim: Script,
+    pub(super) unannounced: Script,
+    pub(super) announced: Script,
+    pub(super) feed: Script,
 }
 
 impl Scripts {
@@ -28,6 +31,9 @@ impl Scripts {
             pending: Script::new(include_str!("pending.lua")),
             keep: Script::new(include_str!("keep.lua")),
             claim: Script::new(include_str!("claim.lua")),
+            unannounced: Script::new(include_str!("unannounced.lua")),
+            announced: Script::new(include_str!("announced.lua")),
+            feed: Script::new(include_str!("feed.lua")),
         }
     }
 }
