@@ -91,7 +91,7 @@ impl Intake {
             published?;
         }
         join_all(jobs.iter().map(|job| self.note(job))).await;
-        Ok(jobs.into_iter().map(AcceptedJob::from).collect())
+        Ok(jobs.into_iter().filter_map(AcceptedJob::of).collect())
     }
 
     /// Notes that a digest is pending and where it was seen. The push is safe in the queue already, so
@@ -113,13 +113,15 @@ impl Intake {
     }
 }
 
-impl From<Job> for AcceptedJob {
-    fn from(job: Job) -> Self {
+impl AcceptedJob {
+    /// What is said of a job to whoever asked for it; `None` if it is about no image.
+    fn of(job: Job) -> Option<Self> {
         let (image, digest, tag) = match job.task {
             Task::Scan { image, digest, tag } => (image, Some(digest), tag),
             Task::Resolve { image, tag } => (image, None, Some(tag)),
+            Task::Notify { .. } => return None,
         };
-        Self { id: job.id, image, digest, tag }
+        Some(Self { id: job.id, image, digest, tag })
     }
 }
 

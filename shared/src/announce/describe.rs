@@ -26,19 +26,37 @@ impl Describer {
         Self { store, source: public_url.as_str().trim_end_matches('/').to_owned() }
     }
 
-    /// The event that tells `change`. The image lives at `image` if it was seen nowhere.
+    /// The event that tells `change`. An image that was seen nowhere is known to live at `image` from now on.
     pub async fn describe(
         &self,
         change: &Change,
         image: Option<&ImageName>,
     ) -> Result<VerdictEvent, StoreError> {
-        let sightings = match self.store.sightings(&change.digest).await {
-            // Older news than the change: it is told all the same, without them.
+        let sightings = self.sightings(change, image).await?;
+        let reasons = self.reasons(change).await?;
+        Ok(event(&self.source, change, places(&sightings), &reasons))
+    }
+
+    /// Where the image was seen. Of an index the registry may have announced nothing but the index, so its images
+    /// are first seen here: where their job says.
+    async fn sightings(
+        &self,
+        change: &Change,
+        image: Option<&ImageName>,
+    ) -> Result<Vec<Sighting>, StoreError> {
+        let seen = match self.store.sightings(&change.digest).await {
+            // The change is told all the same, without them.
             Err(StoreError::Unreadable { .. }) => Vec::new(),
             other => other?,
         };
-        let reasons = self.reasons(change).await?;
-        Ok(event(&self.source, change, places(&sightings, image), &reasons))
+        match image {
+            Some(image) if seen.is_empty() => {
+                let sighting = Sighting { image: image.clone(), tag: None, seen_at: change.at };
+                self.store.record_sighting(&change.digest, &sighting).await?;
+                Ok(vec![sighting])
+            }
+            Some(_) | None => Ok(seen),
+        }
     }
 
     /// The reasons behind the change, and how many more there are, if its verdict still stands.
@@ -104,8 +122,8 @@ fn identity(change: &Change) -> String {
     hex::encode(&Sha256::digest(about.as_bytes())[..16])
 }
 
-/// Where an image was seen, one row a repository, newest first; `image` if it was seen nowhere.
-fn places(sightings: &[Sighting], image: Option<&ImageName>) -> Vec<EventPlace> {
+/// Where an image was seen, one row a repository, newest first.
+fn places(sightings: &[Sighting]) -> Vec<EventPlace> {
     let mut places: Vec<EventPlace> = Vec::new();
     for sighting in sightings {
         let known = places.iter().position(|place| place.image() == sighting.image);
@@ -118,9 +136,6 @@ fn places(sightings: &[Sighting], image: Option<&ImageName>) -> Vec<EventPlace> 
             }
             Some(_) | None => {}
         }
-    }
-    if places.is_empty() {
-        places.extend(image.map(|image| place(image, Vec::new())));
     }
     places
 }
@@ -176,7 +191,7 @@ mod tests {
             sighting("mirror.io/team/app", ""),
             sighting("r.io/team/app", "latest"),
         ];
-        let places = places(&seen, Some(&"ignored.io/x".parse().unwrap()));
+        let places = places(&seen);
         let event = event("https://t.example.com", &sample::change(), places, &(Vec::new(), 0));
         assert_eq!(event.subject, format!("r.io/team/app@{}", sample::digest()));
         assert_eq!(event.data.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["1.4.2", "latest"]);
@@ -188,10 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_was_seen_nowhere_lives_where_its_job_says_or_has_only_a_digest() {
-        let image: ImageName = "r.io/team/app".parse().unwrap();
-        assert_eq!(places(&[], Some(&image)).len(), 1);
-        let event = event("https://t.example.com", &sample::change(), places(&[], None), &(Vec::new(), 0));
+    fn an_image_that_was_seen_nowhere_has_only_a_digest() {
+        let event = event("https://t.example.com", &sample::change(), places(&[]), &(Vec::new(), 0));
         assert_eq!((event.subject, event.data.registry), (sample::digest().to_string(), None));
     }
 
@@ -199,7 +212,7 @@ mod tests {
     fn an_event_is_bounded_whatever_the_verdict_says() {
         let reasons = vec![reason(&"ü".repeat(4000)); 20];
         let seen: Vec<_> = (0..200).map(|n| sighting(&format!("r.io/team/app{}", n % 40), &format!("v{n}"))).collect();
-        let event = event("https://t.example.com", &sample::change(), places(&seen, None), &(reasons, 7));
+        let event = event("https://t.example.com", &sample::change(), places(&seen), &(reasons, 7));
         assert_eq!((event.data.reasons.len(), event.data.further_reasons), (VerdictEvent::MOST_REASONS, 22));
         assert_eq!(event.data.places.len(), VerdictEvent::MOST_PLACES);
         assert!(event.to_json().len() < 16 << 10, "{}", event.to_json().len());

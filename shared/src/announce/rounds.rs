@@ -110,14 +110,21 @@ impl Announcer {
             after.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok());
         let page = self.known.known_after(after.as_ref(), DIGESTS).await?;
         let before = now - AGE;
-        let mut found = 0;
+        let (mut found, mut next) = (0, page.next);
         for digest in &page.digests {
-            match self.try_announce(digest, None, before).await? {
-                Announced::All(announced) => found += announced,
-                Announced::Elsewhere => {}
+            match self.try_announce(digest, None, before).await {
+                Ok(Announced::All(announced)) => found += announced,
+                Ok(Announced::Elsewhere) => {}
+                // The next turn goes on behind it: nothing may stop the pass for good.
+                Err(error) => {
+                    tracing::warn!(image.digest = %digest, error = %chain(&error), "change not announced yet");
+                    self.soon(digest, None);
+                    next = Some(digest.clone());
+                    break;
+                }
             }
         }
-        match page.next {
+        match next {
             Some(next) => self.notes.keep(&place, next.to_string().as_bytes(), MEMORY).await?,
             None => self.notes.forget(&place).await?,
         }

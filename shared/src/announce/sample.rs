@@ -28,8 +28,8 @@ pub(crate) fn change() -> Change {
         counts: Counts { high: 1, ..Counts::default() },
         appeared: vec!["CVE-2023-4911 is high and has a fix".to_owned()],
         settled: Vec::new(),
-        revisions: crate::model::sample::report().revisions,
-        policy_revision: Revision::of(b"policy"),
+        revisions: crate::model::sample::revisions("db-1"),
+        policy_revision: Revision::new("policy-1"),
     }
 }
 
