@@ -92,7 +92,8 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, registries, queue, store, history, announcer, policies, metrics } = self.parts;
+        let Parts { server, auth, registries, queue, store, history, announcer, policies, metrics } =
+            self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),

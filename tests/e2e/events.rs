@@ -50,7 +50,10 @@ async fn a_listener_hears_every_change_and_after_a_break_exactly_what_it_missed(
     assert_eq!(first.data["subject"], site.name("team/bad", &bad));
     assert_eq!(first.data["source"], site.url);
     let data = &first.data["data"];
-    assert_eq!((&data["verdict"], &data["previous"], &data["cause"]), (&"fail".into(), &"pending".into(), &"first_verdict".into()));
+    assert_eq!(
+        (&data["verdict"], &data["previous"], &data["cause"]),
+        (&"fail".into(), &"pending".into(), &"first_verdict".into())
+    );
     assert!(data["counts"]["high"].as_u64() > Some(0), "{data:#}");
     assert!(data["reasons"][0]["purl"].as_str().is_some_and(|purl| purl.contains("urllib3")), "{data:#}");
     assert_eq!(data["tags"][0], "1.0");
@@ -109,7 +112,10 @@ async fn listeners_do_not_hold_up_a_shutdown_and_resume_at_the_next_process() ->
         listeners.push(Listener::open(&site.url, "", None).await?);
     }
     let (status, problem) = site.get("/v1/events").await?;
-    assert_eq!((status, &problem["type"]), (StatusCode::SERVICE_UNAVAILABLE, &"urn:tidewaiter:problem:crowded".into()));
+    assert_eq!(
+        (status, &problem["type"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"urn:tidewaiter:problem:crowded".into())
+    );
     let digest = site.push(&harmless("a"), "team/app", "1.0")?;
     let seen = listeners[0].verdict().await?;
     assert_eq!(seen.data["data"]["digest"], digest.to_string());
@@ -142,7 +148,9 @@ async fn an_endpoint_gets_each_change_signed_also_those_of_while_it_was_down() -
         site.verdict(&digest).await?;
         missed.push(digest.to_string());
     }
-    eventually_here("it is found to be down", || site.workers.iter().any(|worker| worker.log().contains("job put off")))?;
+    eventually_here("it is found to be down", || {
+        site.workers.iter().any(|worker| worker.log().contains("job put off"))
+    })?;
     receiver.open().await?;
     let mut arrived = Vec::new();
     for _ in 0..3 {
@@ -193,7 +201,8 @@ async fn queues_bound_to_the_topic_get_what_their_pattern_says() -> Result<()> {
     let pattern = format!("verdict.fail.{registry}.team.#");
     let exchange = format!("{}.verdicts", prefix(&site)?);
     let (name, none) = (queue.name().clone(), FieldTable::default());
-    let bound = channel.queue_bind(name.clone(), exchange.into(), pattern.into(), QueueBindOptions::default(), none);
+    let bound =
+        channel.queue_bind(name.clone(), exchange.into(), pattern.into(), QueueBindOptions::default(), none);
     bound.await?;
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     let mut messages = channel.basic_consume(name, "".into(), options, FieldTable::default()).await?;
@@ -205,7 +214,10 @@ async fn queues_bound_to_the_topic_get_what_their_pattern_says() -> Result<()> {
     let event: Value = serde_json::from_slice(&message.data)?;
     assert_eq!(event["data"]["digest"], bad.to_string(), "passes are not for this queue");
     let properties = &message.properties;
-    assert_eq!(properties.content_type().as_ref().map(|text| text.as_str()), Some("application/cloudevents+json"));
+    assert_eq!(
+        properties.content_type().as_ref().map(|text| text.as_str()),
+        Some("application/cloudevents+json")
+    );
     assert_eq!(properties.message_id().as_ref().map(|text| text.as_str()), event["id"].as_str());
     assert_eq!(message.routing_key.as_str(), format!("verdict.fail.{registry}.team.bad"));
     Ok(())

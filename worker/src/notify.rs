@@ -51,7 +51,8 @@ pub struct Endpoints {
 impl Endpoints {
     /// The endpoints of the configuration, for a worker with so many places.
     pub fn new(config: &NotifyConfig, places: NonZeroUsize) -> Result<Self, EndpointError> {
-        let known = config.endpoints.iter().map(|(name, config)| Ok((name.clone(), Endpoint::new(name, config)?)));
+        let known =
+            config.endpoints.iter().map(|(name, config)| Ok((name.clone(), Endpoint::new(name, config)?)));
         let turns = Semaphore::new(places.get().saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS));
         Ok(Self { known: known.collect::<Result<_, _>>()?, turns })
     }

@@ -6,7 +6,9 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::model::change::Change;
-use crate::model::event::{EventPlace, EventReason, SpecVersion, VERDICT_CHANGED, VerdictChanged, VerdictEvent};
+use crate::model::event::{
+    EventPlace, EventReason, SpecVersion, VERDICT_CHANGED, VerdictChanged, VerdictEvent,
+};
 use crate::model::image::{ImageName, Tag};
 use crate::model::verdict::{Lookup, Reason};
 use crate::store::{Sighting, StoreError, VerdictStore};
@@ -195,11 +197,11 @@ mod tests {
         let event = event("https://t.example.com", &sample::change(), places, &(Vec::new(), 0));
         assert_eq!(event.subject, format!("r.io/team/app@{}", sample::digest()));
         assert_eq!(event.data.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["1.4.2", "latest"]);
-        assert_eq!(event.images().map(|image| image.to_string()).collect::<Vec<_>>(), ["r.io/team/app", "mirror.io/team/app"]);
         assert_eq!(
-            event.data.report_uri,
-            format!("https://t.example.com/v1/reports/{}", sample::digest())
+            event.images().map(|image| image.to_string()).collect::<Vec<_>>(),
+            ["r.io/team/app", "mirror.io/team/app"]
         );
+        assert_eq!(event.data.report_uri, format!("https://t.example.com/v1/reports/{}", sample::digest()));
     }
 
     #[test]
@@ -211,7 +213,8 @@ mod tests {
     #[test]
     fn an_event_is_bounded_whatever_the_verdict_says() {
         let reasons = vec![reason(&"ü".repeat(4000)); 20];
-        let seen: Vec<_> = (0..200).map(|n| sighting(&format!("r.io/team/app{}", n % 40), &format!("v{n}"))).collect();
+        let seen: Vec<_> =
+            (0..200).map(|n| sighting(&format!("r.io/team/app{}", n % 40), &format!("v{n}"))).collect();
         let event = event("https://t.example.com", &sample::change(), places(&seen), &(reasons, 7));
         assert_eq!((event.data.reasons.len(), event.data.further_reasons), (VerdictEvent::MOST_REASONS, 22));
         assert_eq!(event.data.places.len(), VerdictEvent::MOST_PLACES);

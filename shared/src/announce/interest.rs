@@ -107,7 +107,10 @@ mod tests {
             (Interest { policies: policy("prod"), ..Interest::default() }, false),
             (Interest { outcomes: fail(), ..Interest::default() }, true),
             (Interest { outcomes: pass(), ..Interest::default() }, false),
-            (Interest { repositories: pattern("registry.example.com:5000/team/*"), ..Interest::default() }, true),
+            (
+                Interest { repositories: pattern("registry.example.com:5000/team/*"), ..Interest::default() },
+                true,
+            ),
             (Interest { repositories: pattern("mirror.example.com/*"), ..Interest::default() }, true),
             (Interest { repositories: pattern("*/other/*"), ..Interest::default() }, false),
             (Interest { policies: default(), outcomes: pass(), ..Interest::default() }, false),

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Announced, AnnounceError, Announcer, CLAIM, Owed, WAITING};
+use super::{AnnounceError, Announced, Announcer, CLAIM, Owed, WAITING};
 use crate::model::digest::Digest;
 use crate::store::NoteName;
 use crate::telemetry::chain;

@@ -41,7 +41,8 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("store.redb");
         let store = store::open(&StoreConfig::Embedded { file }).await.unwrap();
-        let queue = QueueConfig::Embedded { file: folder.path().join("q.redb"), retry: RetryRules::default() };
+        let queue =
+            QueueConfig::Embedded { file: folder.path().join("q.redb"), retry: RetryRules::default() };
         let queue = queue::open(&queue).await.unwrap();
         let endpoints = [("all", endpoint(&[])), ("passes", endpoint(&["pass"]))];
         let endpoints = endpoints.map(|(name, endpoint)| (name.parse().unwrap(), endpoint)).into();
@@ -72,7 +73,9 @@ impl Site {
         let mut posted = Vec::new();
         for _ in 0..waiting {
             let delivery = consumer.next().await.unwrap();
-            let Task::Notify { endpoint, event } = delivery.job.task.clone() else { panic!("a job to notify") };
+            let Task::Notify { endpoint, event } = delivery.job.task.clone() else {
+                panic!("a job to notify")
+            };
             posted.push((endpoint.to_string(), *event));
             delivery.settle(Settlement::Done).await.unwrap();
         }

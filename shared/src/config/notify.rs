@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::ConfigError;
-use super::values::{Span, secret, seconds};
+use super::values::{Span, seconds, secret};
 use crate::announce::{Interest, Transition};
 use crate::model::event::EndpointName;
 use crate::model::verdict::PolicyName;
@@ -95,7 +95,8 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 impl RawEndpoint {
     fn check(self, key: &str) -> Result<EndpointConfig, ConfigError> {
         let url = secret(&format!("{key}.url"), self.url, self.url_file)?;
-        let url = url.ok_or_else(|| ConfigError::invalid(format!("{key}.url"), "say where to post events"))?;
+        let url =
+            url.ok_or_else(|| ConfigError::invalid(format!("{key}.url"), "say where to post events"))?;
         check_url(&format!("{key}.url"), &url, self.plain_http)?;
         let signing = secret(&format!("{key}.secret"), self.secret, self.secret_file)?;
         let token = secret(&format!("{key}.token"), self.token, self.token_file)?;
@@ -103,9 +104,13 @@ impl RawEndpoint {
             let reason = "is empty; make one with `openssl rand -hex 32`, or leave it out";
             return Err(ConfigError::invalid(format!("{key}.secret"), reason));
         }
-        let visible = |token: &SecretString| token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
+        let visible =
+            |token: &SecretString| token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
         if token.as_ref().is_some_and(|token| !visible(token)) {
-            return Err(ConfigError::invalid(format!("{key}.token"), "has characters that no header may have"));
+            return Err(ConfigError::invalid(
+                format!("{key}.token"),
+                "has characters that no header may have",
+            ));
         }
         let timeout = seconds(self.timeout, 10);
         if timeout.is_zero() || timeout > LONGEST_TIMEOUT {

@@ -371,7 +371,8 @@ mod tests {
 
     #[test]
     fn names_of_endpoints_are_fit_for_keys_and_labels() {
-        for (text, accepted) in [("ops", true), ("Ops_2-eu", true), ("", false), ("a.b", false), ("ü", false)] {
+        for (text, accepted) in [("ops", true), ("Ops_2-eu", true), ("", false), ("a.b", false), ("ü", false)]
+        {
             assert_eq!(text.parse::<EndpointName>().is_ok(), accepted, "{text:?}");
         }
     }

@@ -273,7 +273,11 @@ mod tests {
         let event = Box::new(crate::announce::sample::event());
         let job = Job::notify("ops".parse().unwrap(), event, Timestamp::UNIX_EPOCH);
         assert_eq!((job.lane, job.image()), (Lane::Background, None));
-        assert!(job.subject().starts_with("ops about registry.example.com:5000/team/app@sha256:"), "{}", job.subject());
+        assert!(
+            job.subject().starts_with("ops about registry.example.com:5000/team/app@sha256:"),
+            "{}",
+            job.subject()
+        );
         assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
         let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000001","lane":"background",
             "task":{"kind":"notify","endpoint":"ops","event":{"specversion":"1.0","id":"1","source":"https://t.example.com",

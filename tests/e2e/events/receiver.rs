@@ -104,7 +104,9 @@ async fn serve(
     while bytes.len() < length {
         ensure!(stream.read_buf(&mut bytes).await? > 0, "the body ended early");
     }
-    stream.write_all(format!("HTTP/1.1 {answer}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").as_bytes()).await?;
+    stream
+        .write_all(format!("HTTP/1.1 {answer}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").as_bytes())
+        .await?;
     // Seen only when it was answered: until then it may come again.
     out.send((head, bytes))?;
     Ok(())

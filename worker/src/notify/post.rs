@@ -173,7 +173,8 @@ fn written(event: &VerdictEvent, mode: ContentMode) -> Result<(Vec<u8>, HeaderMa
                 ("ce-subject", &event.subject),
                 ("ce-time", &time),
             ] {
-                let value = HeaderValue::from_str(value).map_err(|_| format!("{name} fits into no header"))?;
+                let value =
+                    HeaderValue::from_str(value).map_err(|_| format!("{name} fits into no header"))?;
                 headers.insert(HeaderName::from_static(name), value);
             }
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
