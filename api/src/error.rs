@@ -53,9 +53,9 @@ pub enum ApiError {
     /// The store did not answer.
     #[error("the store cannot be asked; try again")]
     Store(#[source] StoreError),
-    /// So many are served already that another one has to wait.
+    /// As much of this is being done as the process does at once.
     #[error("{0}")]
-    Crowded(&'static str),
+    Busy(&'static str),
     /// The client did not send its body in time.
     #[error("the body did not arrive in time")]
     Timeout,
@@ -93,7 +93,7 @@ impl ApiError {
             Self::RegistryNotConfigured(_) => (StatusCode::UNPROCESSABLE_ENTITY, "registry-not-configured"),
             Self::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
-            Self::Crowded(_) => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
+            Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
         }
     }

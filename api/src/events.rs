@@ -168,7 +168,7 @@ pub(crate) async fn stream_events(
     let interest = query.interest()?;
     let after = resumed(&request, &query)?;
     let place = Arc::clone(&events.places).try_acquire_owned();
-    let place = place.map_err(|_| ApiError::Crowded("too many clients listen to events already"))?;
+    let place = place.map_err(|_| ApiError::Busy("too many clients listen to events already"))?;
     let subscription = Subscription::begin(events.into_inner(), interest, after, place);
     let subscription = subscription.await.map_err(ApiError::Store)?;
     let frames = stream::unfold(subscription, |mut subscription| async {

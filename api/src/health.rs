@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, get, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use shared::queue::JobQueue;
+use shared::reload::PolicyHealth;
 use shared::store::VerdictStore;
 use shared::telemetry::chain;
 
@@ -24,6 +25,8 @@ pub struct Readiness {
     pub queue: String,
     /// Whether a verdict could be found now.
     pub store: String,
+    /// Whether the policy files are what is in force; if not, the last good ones are, and the process stays ready.
+    pub policies: String,
 }
 
 /// A dependency has this long to answer.
@@ -42,11 +45,15 @@ const OK: &str = "ok";
 pub(crate) async fn readyz(
     queue: web::Data<dyn JobQueue>,
     store: web::Data<dyn VerdictStore>,
+    policies: web::Data<PolicyHealth>,
 ) -> HttpResponse {
     let (queue, store) = futures_util::join!(answer(queue.ping()), answer(store.ping()));
     let ready = queue == OK && store == OK;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    HttpResponse::build(status).json(Readiness { queue, store })
+    let policies = policies
+        .broken()
+        .map_or_else(|| OK.to_owned(), |error| format!("{error}; the policies loaded before stay in force"));
+    HttpResponse::build(status).json(Readiness { queue, store, policies })
 }
 
 async fn answer<E: std::error::Error + 'static>(ping: impl Future<Output = Result<(), E>>) -> String {

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod error;
 pub mod events;
 pub mod health;
+pub mod history;
 pub mod intake;
 pub mod probes;
 pub mod queue;
@@ -16,6 +17,7 @@ pub mod requests;
 pub mod routes;
 pub mod scans;
 pub mod server;
+pub mod simulate;
 pub mod verdicts;
 pub mod webhooks;
 

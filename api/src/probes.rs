@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::{App, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::queue::JobQueue;
+use shared::reload::PolicyHealth;
 use shared::store::VerdictStore;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,8 @@ pub struct Probes {
     pub queue: Arc<dyn JobQueue>,
     /// Asked by `/readyz`.
     pub store: Arc<dyn VerdictStore>,
+    /// Told by `/readyz`.
+    pub policy_health: PolicyHealth,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
 }
@@ -28,11 +31,13 @@ impl Probes {
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
         let queue = web::Data::from(self.queue);
         let store = web::Data::from(self.store);
+        let policy_health = web::Data::new(self.policy_health);
         let metrics = web::Data::new(self.metrics);
         let running = HttpServer::new(move || {
             App::new()
                 .app_data(queue.clone())
                 .app_data(store.clone())
+                .app_data(policy_health.clone())
                 .app_data(metrics.clone())
                 .service(health::healthz)
                 .service(health::readyz)

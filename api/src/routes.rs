@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
-use crate::{events, health, queue, reports, scans, verdicts, webhooks};
+use crate::{events, health, history, queue, reports, scans, simulate, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -31,6 +31,8 @@ pub fn table(config: &mut ServiceConfig) {
         .service(scans::request_scan)
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)
+        .service(history::show_history)
+        .service(simulate::simulate_policy)
         .service(reports::show_report)
         .service(events::stream_events)
         .service(queue::queue_status)

@@ -11,13 +11,15 @@ use shared::announce::Announcer;
 use shared::config::{AuthConfig, Exposure, Registries, ServerConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
-use shared::store::{History, VerdictStore};
+use shared::reload::PolicyHealth;
+use shared::store::{History, Known, VerdictStore};
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
 use crate::auth::Tokens;
 use crate::events::Events;
 use crate::intake::Intake;
+use crate::simulate::Simulations;
 use crate::verdicts::Verdicts;
 use crate::webhooks::Webhooks;
 use crate::{requests, routes};
@@ -36,10 +38,14 @@ pub struct Parts {
     pub store: Arc<dyn VerdictStore>,
     /// What became of them.
     pub history: Arc<dyn History>,
+    /// Every digest that has a report.
+    pub known: Arc<dyn Known>,
     /// Who tells of changed verdicts.
     pub announcer: Arc<Announcer>,
     /// The policies; swapped while running.
     pub policies: Arc<ArcSwap<PolicySet>>,
+    /// What is wrong with their files; told by `/readyz`.
+    pub policy_health: PolicyHealth,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
 }
@@ -92,8 +98,19 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, registries, queue, store, history, announcer, policies, metrics } =
-            self.parts;
+        let Parts {
+            server,
+            auth,
+            registries,
+            queue,
+            store,
+            history,
+            known,
+            announcer,
+            policies,
+            policy_health,
+            metrics,
+        } = self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),
@@ -101,6 +118,7 @@ impl Server {
             registries,
             server.pending_ttl,
         ));
+        let simulations = web::Data::new(Simulations::new(Arc::clone(&store), known, Arc::clone(&policies)));
         let describer = announcer.describer();
         let events = Events::new(history, describer, server.event_subscribers, shutdown.clone());
         let events = web::Data::new(events);
@@ -108,6 +126,8 @@ impl Server {
         let webhooks = web::Data::new(Webhooks::new(auth, &server));
         let queue = web::Data::from(queue);
         let store = web::Data::from(store);
+        let history = web::Data::from(history);
+        let policy_health = web::Data::new(policy_health);
         let metrics = web::Data::new(metrics);
         let running = HttpServer::new(move || {
             let (app, document) = App::new()
@@ -122,6 +142,9 @@ impl Server {
                         .app_data(webhooks.clone())
                         .app_data(queue.clone())
                         .app_data(store.clone())
+                        .app_data(history.clone())
+                        .app_data(simulations.clone())
+                        .app_data(policy_health.clone())
                         .app_data(metrics.clone())
                         .configure(routes::extractor_errors)
                 })

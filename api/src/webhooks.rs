@@ -251,7 +251,8 @@ fn nothing(reason: String) -> DeliveryAnswer {
     DeliveryAnswer { rejected: vec![EventNote { event: 0, reason }], ..DeliveryAnswer::default() }
 }
 
-async fn read(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
+/// A whole body, at most so many bytes, within the time that a sender has.
+pub(crate) async fn read(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
     let whole = async {
         let mut body = Vec::new();
         while let Some(chunk) = payload.next().await {

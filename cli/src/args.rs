@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Shows a server's queue and its dead letters.
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Checks policy files.
+    /// Checks policy files, and shows what they would change.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Shows and checks the configuration.
@@ -237,6 +237,27 @@ pub(crate) enum PolicyCommand {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Replays a policy file over everything that a server knows: what would be blocked, allowed and warned about.
+    Simulate(SimulateArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArguments {
+    /// The policy file; it is compared with the server's policy of the same name.
+    pub(crate) file: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = SimulateFormat::Text)]
+    pub(crate) format: SimulateFormat,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimulateFormat {
+    /// For people.
+    Text,
+    /// The server's own JSON, added up.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

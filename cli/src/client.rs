@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -58,17 +59,45 @@ impl Client {
         body: Option<serde_json::Value>,
         patience: Duration,
     ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let mut request = self.request(method, path, query, patience)?;
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.answer(request).await
+    }
+
+    /// The same with a text of some media type.
+    pub(crate) async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        (media_type, text): (&str, &str),
+        patience: Duration,
+    ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let request = self.request(method, path, query, patience)?;
+        self.answer(request.header(CONTENT_TYPE, media_type).body(text.to_owned())).await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        patience: Duration,
+    ) -> anyhow::Result<RequestBuilder> {
         let mut url = self.base.join(path).with_context(|| format!("{} is no base for {path}", self.base))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query.iter().map(|(key, value)| (*key, value.as_str())));
         }
-        let mut request = self.http.request(method, url).timeout(patience + Duration::from_secs(15));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
+        let request = self.http.request(method, url).timeout(patience + Duration::from_secs(15));
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        })
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         let response = request.send().await.with_context(|| format!("cannot reach {}", self.base))?;
         let status = response.status();
         Ok((status, bounded(response).await?))

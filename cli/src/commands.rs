@@ -12,6 +12,7 @@ mod policy;
 mod queue;
 mod scan;
 mod serve;
+mod simulate;
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let overrides = arguments.global.overrides();
@@ -23,7 +24,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Check(check) => check::check(&overrides, check).await,
         Command::Db(command) => db::run(&overrides, command),
         Command::Queue(command) => queue::run(command).await,
-        Command::Policy(command) => policy::run(&command),
+        Command::Policy(command) => policy::run(command).await,
         Command::Config(command) => config::run(&overrides, &command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "tidewaiter", &mut std::io::stdout());

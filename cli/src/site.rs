@@ -8,12 +8,14 @@ use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
 use shared::announce::Announcer;
-use shared::config::{Config, Overrides, QueueConfig, StoreConfig, WorkerConfig};
+use shared::config::{Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig};
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::registry::{Credentials, RegistryClient, RegistryConfig, Transport};
+use shared::reload::{PolicyHealth, Reload};
 use shared::store::Opened;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
@@ -124,6 +126,7 @@ pub(crate) fn worker(
         store: Arc::clone(&store.verdicts),
         leases: Arc::clone(&store.leases),
         notes: Arc::clone(&store.notes),
+        known: Arc::clone(&store.known),
         announcer,
         endpoints: endpoints(config)?,
         registries: config.registries.client().map_err(Failure::usage)?,
@@ -140,6 +143,30 @@ pub(crate) fn worker(
 /// The endpoints of the configuration.
 pub(crate) fn endpoints(config: &Config) -> Result<worker::Endpoints, Failure> {
     worker::Endpoints::new(&config.notify, config.worker.concurrency).map_err(Failure::usage)
+}
+
+/// Keeps the policies of a staying process like the files in their folder, looking again at once on SIGHUP.
+pub(crate) fn follow_policies(
+    config: &PoliciesConfig,
+    policies: Arc<ArcSwap<PolicySet>>,
+    shutdown: CancellationToken,
+) -> Result<PolicyHealth, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let health = PolicyHealth::default();
+    let nudge = Arc::new(Notify::new());
+    // Listened for even without a folder: the signal would end the process otherwise.
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let nudged = Arc::clone(&nudge);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            nudge.notify_one();
+        }
+    });
+    if let Some(folder) = &config.dir {
+        let reload = Reload::new(folder.clone(), policies, health.clone());
+        tokio::spawn(reload.run(nudged, shutdown));
+    }
+    Ok(health)
 }
 
 /// Cancelled by SIGTERM or Ctrl-C; a second signal ends the process at once.

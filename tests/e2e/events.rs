@@ -114,7 +114,7 @@ async fn listeners_do_not_hold_up_a_shutdown_and_resume_at_the_next_process() ->
     let (status, problem) = site.get("/v1/events").await?;
     assert_eq!(
         (status, &problem["type"]),
-        (StatusCode::SERVICE_UNAVAILABLE, &"urn:tidewaiter:problem:crowded".into())
+        (StatusCode::SERVICE_UNAVAILABLE, &"urn:tidewaiter:problem:busy".into())
     );
     let digest = site.push(&harmless("a"), "team/app", "1.0")?;
     let seen = listeners[0].verdict().await?;

@@ -1,4 +1,4 @@
-//! What a job asks for: resolve a tag, scan a digest, or tell an endpoint.
+//! What a job asks for: resolve a tag, scan a digest, derive verdicts again, or tell an endpoint.
 
 use jiff::Timestamp;
 use shared::model::digest::Digest;
@@ -18,7 +18,7 @@ pub(crate) struct Carrier {
 /// What became of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Carried {
-    /// Its verdict is stored.
+    /// What it asked for is stored.
     Done,
     /// Not this time.
     Failed {
@@ -70,6 +70,7 @@ impl Carrier {
                 let tries = Tries::of(job, postponed, Timestamp::now());
                 self.parts.endpoints.tell(self.parts.notes.as_ref(), endpoint, event, tries).await
             }
+            Task::Rejudge { policies, after } => self.rejudge(policies, after.as_ref()).await,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The worker: takes jobs, has them scanned, stores what was found, and settles the job last (I2).
 //!
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
-//! digest from nothing to stored verdicts), [`hold`] (the lease that keeps two workers from one digest),
-//! [`notify`] (an endpoint is told of a changed verdict).
+//! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`]
+//! (the lease that keeps two workers from one digest), [`notify`] (an endpoint is told of a changed verdict).
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -16,14 +16,16 @@ use shared::announce::Announcer;
 use shared::policy::PolicySet;
 use shared::queue::{JobQueue, QueueError};
 use shared::registry::RegistryClient;
-use shared::store::{Leases, Notes, VerdictStore};
+use shared::store::{Known, Leases, Notes, VerdictStore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 mod consume;
 mod hold;
 mod job;
 mod judge;
 mod notify;
+mod rejudge;
 
 pub use notify::{EndpointError, Endpoints};
 
@@ -35,8 +37,10 @@ pub struct Parts {
     pub store: Arc<dyn VerdictStore>,
     /// Who scans what.
     pub leases: Arc<dyn Leases>,
-    /// What is shared for a while.
+    /// What workers tell one another.
     pub notes: Arc<dyn Notes>,
+    /// Every digest that has a report.
+    pub known: Arc<dyn Known>,
     /// Who tells of changed verdicts.
     pub announcer: Arc<Announcer>,
     /// Who is told over HTTP.
@@ -62,5 +66,7 @@ pub struct Parts {
 /// Works until `shutdown`; then finishes what it has begun within the grace period, hands back the rest
 /// and returns.
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), QueueError> {
+    let watch = rejudge::PolicyWatch::of(&parts);
+    let _watching = AbortOnDropHandle::new(tokio::spawn(watch.run()));
     consume::consume(parts, shutdown).await
 }

@@ -1,20 +1,22 @@
-//! `policy check`.
+//! `policy check`; `policy simulate` has a file of its own.
 
 use std::path::Path;
 
 use shared::policy::{Policy, PolicySet};
 
+use super::simulate;
 use crate::args::PolicyCommand;
 use crate::{Exit, Failure};
 
-pub(crate) fn run(command: &PolicyCommand) -> Result<Exit, Failure> {
+pub(crate) async fn run(command: PolicyCommand) -> Result<Exit, Failure> {
     match command {
         PolicyCommand::Check { paths } => {
-            for path in paths {
+            for path in &paths {
                 check(path)?;
             }
             Ok(Exit::Pass)
         }
+        PolicyCommand::Simulate(arguments) => simulate::run(arguments).await,
     }
 }
 

@@ -8,8 +8,10 @@ use shared::announce::Announcer;
 use shared::config::{Config, Overrides, QueueConfig, StoreConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
+use shared::reload::PolicyHealth;
 use shared::store::Opened;
 use shared::telemetry;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Exit, Failure, site};
 
@@ -17,6 +19,8 @@ use crate::{Exit, Failure, site};
 struct Process {
     config: Config,
     policies: Arc<ArcSwap<PolicySet>>,
+    policy_health: PolicyHealth,
+    shutdown: CancellationToken,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
 
@@ -25,13 +29,15 @@ fn process(overrides: &Overrides) -> Result<Process, Failure> {
     telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
     let metrics = telemetry::start_metrics().context("cannot collect metrics")?;
     let policies = Arc::new(ArcSwap::from_pointee(site::policies(&config)?));
-    Ok(Process { config, policies, metrics })
+    let shutdown = site::shutdown_on_signal()?;
+    let policy_health = site::follow_policies(&config.policies, Arc::clone(&policies), shutdown.clone())?;
+    Ok(Process { config, policies, policy_health, shutdown, metrics })
 }
 
 /// Api and worker in one process.
 pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
@@ -52,7 +58,7 @@ pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
 pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
     needs_servers(&process.config, "api")?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
@@ -64,7 +70,7 @@ pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
 pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     let process = process(overrides)?;
     needs_servers(&process.config, "worker")?;
-    let shutdown = site::shutdown_on_signal()?;
+    let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
@@ -74,7 +80,13 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
         worker::run(parts, shutdown).await.context("the worker failed")?;
         return Ok(Exit::Pass);
     };
-    let probes = api::Probes { listen, queue: queue.jobs, store: store.verdicts, metrics: process.metrics };
+    let probes = api::Probes {
+        listen,
+        queue: queue.jobs,
+        store: store.verdicts,
+        policy_health: process.policy_health,
+        metrics: process.metrics,
+    };
     let probing = probes.run(shutdown.clone());
     let working = worker::run(parts, shutdown.clone());
     tokio::select! {
@@ -90,7 +102,7 @@ fn bind(
     store: &Opened,
     announcer: Arc<Announcer>,
 ) -> Result<api::Server, Failure> {
-    let Process { config, policies, metrics } = process;
+    let Process { config, policies, policy_health, shutdown: _, metrics } = process;
     let server = api::Server::bind(api::Parts {
         server: config.server,
         auth: config.auth,
@@ -98,8 +110,10 @@ fn bind(
         queue,
         store: Arc::clone(&store.verdicts),
         history: Arc::clone(&store.history),
+        known: Arc::clone(&store.known),
         announcer,
         policies,
+        policy_health,
         metrics,
     })
     .map_err(Failure::usage)?;

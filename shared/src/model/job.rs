@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::digest::Digest;
 use super::event::{EndpointName, VerdictEvent};
 use super::image::{ImageName, Tag};
+use super::report::Revision;
 
 /// Identity of one job; time-ordered, and the `message_id` on the broker.
 #[derive(
@@ -75,6 +76,14 @@ pub enum Task {
         endpoint: EndpointName,
         /// What.
         event: Box<VerdictEvent>,
+    },
+    /// Derive some of the stored verdicts again, where policies or time have changed them, and publish the
+    /// rest as the next job. Nothing is pulled (I6).
+    Rejudge {
+        /// The revision of all policies together.
+        policies: Revision,
+        /// The last digest that was dealt with; nothing at the beginning.
+        after: Option<Digest>,
     },
 }
 
@@ -157,15 +166,20 @@ impl Job {
         Self::new(Task::Resolve { image, tag }, lane, now)
     }
 
+    /// A new job to derive stored verdicts again, whenever there is time.
+    pub fn rejudge(policies: Revision, after: Option<Digest>, now: Timestamp) -> Self {
+        Self::new(Task::Rejudge { policies, after }, Lane::Background, now)
+    }
+
     /// The image that it is about.
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
             Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
-            Task::Notify { .. } => None,
+            Task::Notify { .. } | Task::Rejudge { .. } => None,
         }
     }
 
-    /// What the job is about, for people: `registry/repo@digest`, `registry/repo:tag`, or who is told what.
+    /// What the job is about, for people: `registry/repo@digest`, `registry/repo:tag`, or in words.
     pub fn subject(&self) -> String {
         match &self.task {
             Task::Scan { image, digest, .. } => image.at(digest),
@@ -173,6 +187,10 @@ impl Job {
             Task::Notify { endpoint, event } => {
                 let (verdict, policy) = (event.data.verdict, &event.data.policy);
                 format!("{endpoint} about {}: {verdict} under {policy}", event.subject)
+            }
+            Task::Rejudge { policies, after: None } => format!("all verdicts under policies {policies}"),
+            Task::Rejudge { policies, after: Some(after) } => {
+                format!("verdicts under policies {policies} after {after}")
             }
         }
     }
@@ -188,6 +206,7 @@ impl Job {
                 Task::Scan { image: _, digest, tag } => WireTask::Scan { digest, tag },
                 Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
                 Task::Notify { endpoint, event } => WireTask::Notify { endpoint, event },
+                Task::Rejudge { policies, after } => WireTask::Rejudge { policies, after },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -209,6 +228,7 @@ impl Job {
                 WireTask::Scan { digest, tag } => Task::Scan { image: image()?, digest, tag },
                 WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
                 WireTask::Notify { endpoint, event } => Task::Notify { endpoint, event },
+                WireTask::Rejudge { policies, after } => Task::Rejudge { policies, after },
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -248,6 +268,11 @@ enum WireTask {
         endpoint: EndpointName,
         event: Box<VerdictEvent>,
     },
+    Rejudge {
+        policies: Revision,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Digest>,
+    },
 }
 
 #[cfg(test)]
@@ -286,6 +311,19 @@ mod tests {
             "mode":"enforce","verdict":"pass","previous":"fail","cause":"policy","counts":{"critical":0,"high":0,"medium":0,
             "low":0,"negligible":0,"unknown":0},"reportUri":"https://t.example.com/r"}}},"enqueued_at":"2026-03-02T09:30:37Z"}"#;
         assert!(matches!(Job::from_json(recorded).unwrap().task, Task::Notify { .. }));
+    }
+
+    #[test]
+    fn a_recorded_rejudgement_still_decodes() {
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000004","lane":"background",
+            "task":{"kind":"rejudge","policies":"00c0ffee00c0ffee","after":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},
+            "enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        let job = Job::from_json(recorded).unwrap();
+        assert!(job.subject().starts_with("verdicts under policies 00c0ffee00c0ffee after sha256:44136"));
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+        let first = Job::rejudge(Revision::new("00c0ffee00c0ffee"), None, job.enqueued_at);
+        assert_eq!(Job::from_json(&first.to_json()).unwrap(), first);
+        assert_eq!(first.image(), None);
     }
 
     #[test]
