@@ -120,7 +120,8 @@ impl Server {
         ));
         let simulations = web::Data::new(Simulations::new(Arc::clone(&store), known, Arc::clone(&policies)));
         let describer = announcer.describer();
-        let events = Events::new(history, describer, server.event_subscribers, shutdown.clone());
+        let feed = Arc::clone(&history);
+        let events = Events::new(feed, describer, server.event_subscribers, shutdown.clone());
         let events = web::Data::new(events);
         let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), policies, announcer, &server));
         let webhooks = web::Data::new(Webhooks::new(auth, &server));
