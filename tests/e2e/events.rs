@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures_util::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::types::{FieldTable, ShortString};
 use lapin::{Connect as _, Connection, ConnectionProperties};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -215,10 +215,10 @@ async fn queues_bound_to_the_topic_get_what_their_pattern_says() -> Result<()> {
     assert_eq!(event["data"]["digest"], bad.to_string(), "passes are not for this queue");
     let properties = &message.properties;
     assert_eq!(
-        properties.content_type().as_ref().map(|text| text.as_str()),
+        properties.content_type().as_ref().map(ShortString::as_str),
         Some("application/cloudevents+json")
     );
-    assert_eq!(properties.message_id().as_ref().map(|text| text.as_str()), event["id"].as_str());
+    assert_eq!(properties.message_id().as_ref().map(ShortString::as_str), event["id"].as_str());
     assert_eq!(message.routing_key.as_str(), format!("verdict.fail.{registry}.team.bad"));
     Ok(())
 }

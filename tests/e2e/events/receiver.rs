@@ -16,10 +16,14 @@ use super::{SOON, free_port};
 /// The key of the signatures.
 pub(super) const SECRET: &str = "the-key-of-the-signatures";
 
+/// Head and body of a request.
+type Request = (String, Vec<u8>);
+
 pub(super) struct Receiver {
     port: u16,
     answer: Arc<Mutex<&'static str>>,
-    requests: (mpsc::UnboundedSender<(String, Vec<u8>)>, mpsc::UnboundedReceiver<(String, Vec<u8>)>),
+    arrived: mpsc::UnboundedSender<Request>,
+    requests: mpsc::UnboundedReceiver<Request>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -27,7 +31,8 @@ impl Receiver {
     /// One that is not there yet.
     pub(super) fn new() -> Result<Self> {
         let answer = Arc::new(Mutex::new("204 No Content"));
-        Ok(Self { port: free_port()?, answer, requests: mpsc::unbounded_channel(), accepting: None })
+        let (arrived, requests) = mpsc::unbounded_channel();
+        Ok(Self { port: free_port()?, answer, arrived, requests, accepting: None })
     }
 
     pub(super) fn url(&self) -> String {
@@ -36,15 +41,15 @@ impl Receiver {
 
     /// What it answers from now on.
     pub(super) fn answer(&self, status: &'static str) {
-        *self.answer.lock().unwrap() = status;
+        *self.answer.lock().expect("nothing panics while it holds the answer") = status;
     }
 
     pub(super) async fn open(&mut self) -> Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
-        let (answer, out) = (Arc::clone(&self.answer), self.requests.0.clone());
+        let (answer, out) = (Arc::clone(&self.answer), self.arrived.clone());
         self.accepting = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let answer = *answer.lock().unwrap();
+                let answer = *answer.lock().expect("nothing panics while it holds the answer");
                 tokio::spawn(serve(stream, answer, out.clone()));
             }
         }));
@@ -60,7 +65,7 @@ impl Receiver {
 
     /// The next event, if its signature is right.
     pub(super) async fn event(&mut self) -> Result<Value> {
-        let next = tokio::time::timeout(SOON, self.requests.1.recv()).await.context("no event in time")?;
+        let next = tokio::time::timeout(SOON, self.requests.recv()).await.context("no event in time")?;
         let (head, body) = next.context("the receiver is there")?;
         let header = |name: &str| {
             let lines = head.lines().filter_map(|line| line.split_once(": "));
@@ -76,7 +81,7 @@ impl Receiver {
 
     /// Whether nothing came that was not looked at.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.requests.1.try_recv().is_err()
+        self.requests.try_recv().is_err()
     }
 }
 
@@ -86,11 +91,7 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    answer: &str,
-    out: mpsc::UnboundedSender<(String, Vec<u8>)>,
-) -> Result<()> {
+async fn serve(mut stream: TcpStream, answer: &str, out: mpsc::UnboundedSender<Request>) -> Result<()> {
     let mut bytes = Vec::new();
     let head = loop {
         ensure!(stream.read_buf(&mut bytes).await? > 0, "the request ended early");
