@@ -119,7 +119,7 @@ impl AcceptedJob {
         let (image, digest, tag) = match job.task {
             Task::Scan { image, digest, tag } => (image, Some(digest), tag),
             Task::Resolve { image, tag } => (image, None, Some(tag)),
-            Task::Rejudge { .. } => return None,
+            Task::Notify { .. } | Task::Rejudge { .. } => return None,
         };
         Some(Self { id: job.id, image, digest, tag })
     }

@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod error;
+pub mod events;
 pub mod gates;
 pub mod harbor;
 pub mod health;

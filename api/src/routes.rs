@@ -7,7 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
 use crate::gates::{gatekeeper, kubernetes, kyverno, pull};
-use crate::{harbor, health, history, policies, queue, reports, scans, simulate, verdicts, webhooks};
+use crate::{events, harbor, health, history, policies, queue, reports, scans, simulate, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -48,6 +48,7 @@ pub fn table(config: &mut ServiceConfig) {
         .service(harbor::harbor_report)
         .service(policies::list_policies)
         .service(policies::show_policy)
+        .service(events::stream_events)
         .service(queue::queue_status)
         .service(queue::list_dead)
         .service(queue::requeue_dead)

@@ -7,6 +7,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
+use shared::announce::Announcer;
 use shared::config::{AuthConfig, Exposure, GateAccess, GateConfig, GatesConfig, Registries, ServerConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
 use crate::auth::Tokens;
+use crate::events::Events;
 use crate::gates::{GateParts, Gates};
 use crate::harbor::Harbor;
 use crate::intake::Intake;
@@ -45,6 +47,8 @@ pub struct Parts {
     pub history: Arc<dyn History>,
     /// Every digest that has a report.
     pub known: Arc<dyn Known>,
+    /// Who tells of changed verdicts.
+    pub announcer: Arc<Announcer>,
     /// The policies; swapped while running.
     pub policies: Arc<ArcSwap<PolicySet>>,
     /// What is wrong with their files; told by `/readyz`.
@@ -138,6 +142,7 @@ impl Server {
             store,
             history,
             known,
+            announcer,
             policies,
             policy_health,
             metrics,
@@ -150,7 +155,12 @@ impl Server {
             server.pending_ttl,
         ));
         let simulations = web::Data::new(Simulations::new(Arc::clone(&store), known, Arc::clone(&policies)));
-        let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), Arc::clone(&policies), &server));
+        let describer = announcer.describer();
+        let feed = Arc::clone(&history);
+        let events = Events::new(feed, describer, server.event_subscribers, shutdown.clone());
+        let events = web::Data::new(events);
+        let verdicts =
+            web::Data::new(Verdicts::new(Arc::clone(&store), Arc::clone(&policies), announcer, &server));
         let harbor = web::Data::new(Harbor::new(lent, registries.clone(), Arc::clone(&policies)));
         let gates = web::Data::new(Gates::new(GateParts {
             config: gates,
@@ -178,6 +188,7 @@ impl Server {
                         .app_data(verdicts.clone())
                         .app_data(gates.clone())
                         .app_data(harbor.clone())
+                        .app_data(events.clone())
                         .app_data(webhooks.clone())
                         .app_data(queue.clone())
                         .app_data(store.clone())

@@ -13,6 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use shared::announce::Announcer;
 use shared::config::ServerConfig;
 use shared::model::digest::Digest;
 use shared::model::image::Platform;
@@ -31,6 +32,7 @@ mod narrow;
 pub struct Verdicts {
     store: Arc<dyn VerdictStore>,
     policies: Arc<ArcSwap<PolicySet>>,
+    announcer: Arc<Announcer>,
     longest_wait: Duration,
 }
 
@@ -39,9 +41,10 @@ impl Verdicts {
     pub fn new(
         store: Arc<dyn VerdictStore>,
         policies: Arc<ArcSwap<PolicySet>>,
+        announcer: Arc<Announcer>,
         server: &ServerConfig,
     ) -> Self {
-        Self { store, policies, longest_wait: server.longest_wait }
+        Self { store, policies, announcer, longest_wait: server.longest_wait }
     }
 
     /// Every policy.
@@ -100,9 +103,12 @@ impl Verdicts {
         let children = self.judge_children(&report, policy, now).await?;
         let verdict = policy.judge(&report, &children, &Circumstances::anywhere(now));
         metrics::counter!("tidewaiter_verdicts_derived_total").increment(1);
-        if let Err(error) = self.store.restate(digest, std::slice::from_ref(&verdict)).await {
+        match self.store.restate(digest, std::slice::from_ref(&verdict)).await {
+            Ok(()) => self.announcer.soon(digest, None),
             // The answer is right all the same; the next question derives it once more.
-            tracing::warn!(image.digest = %digest, error = %chain(&error), "derived verdict not kept");
+            Err(error) => {
+                tracing::warn!(image.digest = %digest, error = %chain(&error), "derived verdict not kept");
+            }
         }
         Ok(Some(verdict))
     }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
+use shared::announce::Announcer;
 use shared::config::{Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig};
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
@@ -52,8 +53,8 @@ fn warn_of_expired(policies: &PolicySet) {
     }
 }
 
-/// The queue of the configuration.
-pub(crate) async fn queue(config: &QueueConfig) -> Result<Arc<dyn JobQueue>, Failure> {
+/// The queue of the configuration, and the exchange beside it.
+pub(crate) async fn queue(config: &QueueConfig) -> Result<shared::queue::Opened, Failure> {
     Ok(shared::queue::open(config).await.context("cannot open the queue")?)
 }
 
@@ -141,12 +142,25 @@ pub(crate) fn lent(
     Ok(Some(LentCredentials::new(Arc::clone(&store.notes), key)))
 }
 
+/// Who tells of changed verdicts, at work until `shutdown`.
+pub(crate) fn announcer(
+    config: &Config,
+    queue: &shared::queue::Opened,
+    store: &Opened,
+    shutdown: &CancellationToken,
+) -> Arc<Announcer> {
+    let (announcer, rounds) = Announcer::new(store, queue, &config.notify, &config.server.public_url);
+    tokio::spawn(rounds.run(shutdown.clone()));
+    announcer
+}
+
 /// A worker's parts.
 pub(crate) fn worker(
     config: &Config,
     queue: Arc<dyn JobQueue>,
     store: &Opened,
     lent: Option<LentCredentials>,
+    announcer: Arc<Announcer>,
     policies: Arc<ArcSwap<PolicySet>>,
 ) -> Result<worker::Parts, Failure> {
     let database = database(&config.advisories.database)?;
@@ -158,6 +172,8 @@ pub(crate) fn worker(
         leases: Arc::clone(&store.leases),
         notes: Arc::clone(&store.notes),
         known: Arc::clone(&store.known),
+        announcer,
+        endpoints: endpoints(config)?,
         registries: config.registries.client().map_err(Failure::usage)?,
         lent,
         engine: engine(&config.worker),
@@ -168,6 +184,11 @@ pub(crate) fn worker(
         grace: config.worker.grace,
         attempts,
     })
+}
+
+/// The endpoints of the configuration.
+pub(crate) fn endpoints(config: &Config) -> Result<worker::Endpoints, Failure> {
+    worker::Endpoints::new(&config.notify, config.worker.concurrency).map_err(Failure::usage)
 }
 
 /// Keeps the policies of a staying process like the files in their folder, looking again at once on SIGHUP.

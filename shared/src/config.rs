@@ -16,6 +16,7 @@ use serde::Deserialize;
 mod advisories;
 mod auth;
 mod gates;
+mod notify;
 mod policies;
 mod print;
 mod queue;
@@ -29,6 +30,7 @@ mod worker;
 pub use advisories::AdvisoriesConfig;
 pub use auth::{AuthConfig, Scope, TokenConfig, TokenSecret, WebhookConfig, WebhookProof};
 pub use gates::{GateAccess, GateConfig, GatesConfig, HarborConfig, Namespaces, PullConfig};
+pub use notify::{ContentMode, EndpointConfig, NotifyConfig};
 pub use policies::PoliciesConfig;
 pub use print::Setting;
 pub use queue::QueueConfig;
@@ -59,6 +61,8 @@ pub struct Config {
     pub policies: PoliciesConfig,
     /// Who may ask whether an image may run, and how long the answer may take.
     pub gates: GatesConfig,
+    /// Who is told of changed verdicts.
+    pub notify: NotifyConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -148,6 +152,8 @@ struct RawConfig {
     #[serde(default)]
     gates: gates::RawGates,
     #[serde(default)]
+    notify: BTreeMap<String, notify::RawEndpoint>,
+    #[serde(default)]
     telemetry: telemetry::RawTelemetry,
 }
 
@@ -169,6 +175,7 @@ impl TryFrom<RawConfig> for Config {
             advisories: raw.advisories.check(&raw.data_dir),
             policies: raw.policies.check(),
             gates: raw.gates.check()?,
+            notify: notify::notify(raw.notify)?,
             telemetry: raw.telemetry.check(),
         })
     }

@@ -6,6 +6,7 @@
 pub mod change;
 pub mod digest;
 pub mod document;
+pub mod event;
 pub mod image;
 pub mod job;
 pub mod layer;

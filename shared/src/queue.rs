@@ -73,13 +73,15 @@ pub struct Delivery {
     pub job: Job,
     /// Which attempt this is, counted from 1, over retries and redeliveries.
     pub attempt: u32,
+    /// How often it was put off without being counted as an attempt.
+    pub postponed: u32,
     receipt: Box<dyn Receipt>,
 }
 
 impl Delivery {
     /// Made by the backends.
-    pub(crate) fn new(job: Job, attempt: u32, receipt: Box<dyn Receipt>) -> Self {
-        Self { job, attempt, receipt }
+    pub(crate) fn new(job: Job, attempt: u32, postponed: u32, receipt: Box<dyn Receipt>) -> Self {
+        Self { job, attempt, postponed, receipt }
     }
 
     /// Says what became of the job; it can be said only once.
@@ -111,6 +113,15 @@ pub enum Settlement {
     /// attempts are used up.
     Retry {
         /// What went wrong, for whoever reads the dead letter.
+        error: String,
+    },
+    /// Somebody else is not ready for it: again after about `wait`, or after the retry tier that fits how
+    /// often it was put off, whichever is longer, but never later than after the longest tier. Spread a
+    /// little, and not counted as an attempt: whoever postpones decides when it has been enough.
+    Postpone {
+        /// The least wait, as far as the tiers reach.
+        wait: Duration,
+        /// What it waits for, for whoever reads the dead letter.
         error: String,
     },
     /// It cannot ever work.
@@ -191,6 +202,33 @@ impl RetryRules {
         let tier = (attempt.saturating_sub(1) as usize).min(self.tiers.len().checked_sub(1)?);
         Some(self.tiers[tier])
     }
+
+    /// When a job comes back that was put off `times` before and has to wait for `wait`: through which tier,
+    /// and after how long exactly. `dice` (0 to 1) spreads what would otherwise come back all at once.
+    /// `None` where there are no tiers.
+    pub(crate) fn postponed(&self, times: u32, wait: Duration, dice: f64) -> Option<Postponement> {
+        let usual = *self.tiers.get(times as usize).or(self.tiers.last())?;
+        let least = usual.max(wait);
+        let longest = *self.tiers.iter().max()?;
+        let tier = self.tiers.iter().copied().filter(|tier| *tier >= least).min().unwrap_or(longest);
+        let floor = tier.mul_f64(0.75).max(wait).min(tier);
+        Some(Postponement { tier, wait: floor + (tier - floor).mul_f64(dice.clamp(0.0, 1.0)) })
+    }
+}
+
+/// When a job that was put off comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Postponement {
+    /// The retry tier through which it goes.
+    pub(crate) tier: Duration,
+    /// How long it waits there; not longer than the tier.
+    pub(crate) wait: Duration,
+}
+
+/// A number from 0 to 1, not known beforehand.
+pub(crate) fn dice() -> f64 {
+    // Without randomness nothing is spread, which is no reason to stop.
+    getrandom::u32().map_or(1.0, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
 impl Default for RetryRules {
@@ -233,13 +271,28 @@ pub enum QueueError {
 /// A queue that several parts of a process share.
 pub type SharedQueue = Arc<dyn JobQueue>;
 
+/// An opened queue, and what comes with it.
+#[derive(Clone)]
+pub struct Opened {
+    /// Where jobs wait.
+    pub jobs: SharedQueue,
+    /// Where changed verdicts are told to anybody who binds a queue. Only a broker has one: nobody outside of
+    /// this process could bind anything to an embedded queue.
+    pub topic: Option<Arc<rabbitmq::Topic>>,
+}
+
 /// Opens the queue that the configuration names.
-pub async fn open(config: &QueueConfig) -> Result<SharedQueue, QueueError> {
+pub async fn open(config: &QueueConfig) -> Result<Opened, QueueError> {
     Ok(match config {
-        QueueConfig::Rabbitmq(config) => Arc::new(rabbitmq::RabbitmqQueue::connect(config.clone()).await?),
+        QueueConfig::Rabbitmq(config) => {
+            let queue = rabbitmq::RabbitmqQueue::connect(config.clone()).await?;
+            let topic = Some(Arc::new(queue.topic()));
+            Opened { jobs: Arc::new(queue), topic }
+        }
         QueueConfig::Embedded { file, retry } => {
             make_folder(file)?;
-            Arc::new(embedded::EmbeddedQueue::open(file, retry.clone())?)
+            let queue = embedded::EmbeddedQueue::open(file, retry.clone())?;
+            Opened { jobs: Arc::new(queue), topic: None }
         }
     })
 }
@@ -261,5 +314,25 @@ mod tests {
         let rules = RetryRules { tiers: [1, 5].map(Duration::from_secs).to_vec(), attempts: 4 };
         let waits: Vec<_> = (1..=5).map(|attempt| rules.after(attempt).map(|wait| wait.as_secs())).collect();
         assert_eq!(waits, [Some(1), Some(5), Some(5), None, None]);
+    }
+
+    #[test]
+    fn what_is_put_off_waits_as_long_as_asked_as_far_as_the_tiers_reach() {
+        let seconds = Duration::from_secs;
+        let rules = RetryRules { tiers: [4, 20, 100].map(seconds).to_vec(), attempts: 4 };
+        for (times, wait, dice, tier, expected) in [
+            (0, 0, 0.0, 4, 3),
+            (0, 0, 1.0, 4, 4),
+            (1, 0, 0.0, 20, 15),
+            (9, 0, 1.0, 100, 100),
+            (0, 18, 0.0, 20, 18),
+            (0, 50, 0.0, 100, 75),
+            (2, 3600, 0.0, 100, 100),
+        ] {
+            let found = rules.postponed(times, seconds(wait), dice);
+            let expected = Postponement { tier: seconds(tier), wait: seconds(expected) };
+            assert_eq!(found, Some(expected), "{times} {wait} {dice}");
+        }
+        assert_eq!(RetryRules { tiers: Vec::new(), attempts: 1 }.postponed(0, seconds(1), 0.5), None);
     }
 }

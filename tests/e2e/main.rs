@@ -3,6 +3,7 @@
 mod bad_input;
 mod command_line;
 mod embedded;
+mod events;
 mod faults;
 mod gates;
 mod harbor;

@@ -58,11 +58,11 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
     async {
         let began = std::time::Instant::now();
         let lane = delivery.job.lane;
-        let (job, attempt) = (delivery.job.clone(), delivery.attempt);
+        let (job, attempt, postponed) = (delivery.job.clone(), delivery.attempt, delivery.postponed);
         let task = tokio::spawn(
             async move {
                 tokio::select! {
-                    carried = carrier.carry_out(&job, attempt) => carried,
+                    carried = carrier.carry_out(&job, attempt, postponed) => carried,
                     () = abandon.cancelled() => Carried::HandedBack,
                 }
             }
@@ -76,6 +76,7 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
             Carried::Done => tracing::info!(duration_ms = took.as_millis(), "job done"),
             Carried::Failed { error } => tracing::warn!(error, "job failed, to be tried again"),
             Carried::Hopeless { error } => tracing::error!(error, "job buried"),
+            Carried::Postponed { error, .. } => tracing::info!(error, "job put off"),
             Carried::HandedBack => tracing::info!("job handed back"),
         }
         metrics::counter!("tidewaiter_jobs_total", "lane" => lane.name(), "result" => result).increment(1);
@@ -95,6 +96,7 @@ impl From<Carried> for Settlement {
             Carried::Done => Self::Done,
             Carried::Failed { error } => Self::Retry { error },
             Carried::Hopeless { error } => Self::Bury { error },
+            Carried::Postponed { wait, error } => Self::Postpone { wait, error },
             Carried::HandedBack => Self::HandBack,
         }
     }

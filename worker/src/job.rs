@@ -1,4 +1,4 @@
-//! What a job asks for: resolve a tag, scan a digest, or derive verdicts again.
+//! What a job asks for: resolve a tag, scan a digest, derive verdicts again, or tell an endpoint.
 
 use jiff::Timestamp;
 use shared::model::digest::Digest;
@@ -8,6 +8,7 @@ use shared::telemetry::chain;
 
 use crate::Parts;
 use crate::judge::{JudgeError, Prospect};
+use crate::notify::Tries;
 
 /// Carries out jobs.
 pub(crate) struct Carrier {
@@ -29,6 +30,13 @@ pub(crate) enum Carried {
         /// Why.
         error: String,
     },
+    /// Somebody else is not ready for it.
+    Postponed {
+        /// The least wait.
+        wait: std::time::Duration,
+        /// What it waits for.
+        error: String,
+    },
     /// The process ends; another worker does it.
     HandedBack,
 }
@@ -40,6 +48,7 @@ impl Carried {
             Self::Done => "done",
             Self::Failed { .. } => "failed",
             Self::Hopeless { .. } => "hopeless",
+            Self::Postponed { .. } => "postponed",
             Self::HandedBack => "handed_back",
         }
     }
@@ -50,7 +59,7 @@ impl Carrier {
         Self { parts }
     }
 
-    pub(crate) async fn carry_out(&self, job: &Job, attempt: u32) -> Carried {
+    pub(crate) async fn carry_out(&self, job: &Job, attempt: u32, postponed: u32) -> Carried {
         match &job.task {
             Task::Resolve { image, tag } => self.resolve(image, tag, job.lane).await,
             Task::Scan { image, digest, .. } => match self.judge(image, digest).await {
@@ -60,6 +69,10 @@ impl Carrier {
                 }
                 Err(error) => self.give_up(digest, attempt, &error).await,
             },
+            Task::Notify { endpoint, event } => {
+                let tries = Tries::of(job, postponed, Timestamp::now());
+                self.parts.endpoints.tell(self.parts.notes.as_ref(), endpoint, event, tries).await
+            }
             Task::Rejudge { policies, after } => self.rejudge(policies, after.as_ref()).await,
         }
     }

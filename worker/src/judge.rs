@@ -105,13 +105,18 @@ impl Carrier {
         loop {
             if self.is_judged(digest).await? {
                 metrics::counter!("tidewaiter_scans_total", "work" => "none").increment(1);
+                // Whoever stored it may have died before it was announced.
+                self.parts.announcer.announce(digest, Some(image)).await;
                 return Ok(());
             }
             // Watched before the lease is asked for, so that no result falls between.
             let mut watch = self.parts.store.watch(digest).await?;
             let work = |lease| self.judge_holding(client, image, digest, lease);
             match under_lease(&self.parts.leases, digest, self.parts.lease, work).await? {
-                Held::Done(()) => return Ok(()),
+                Held::Done(()) => {
+                    self.parts.announcer.announce(digest, Some(image)).await;
+                    return Ok(());
+                }
                 Held::Busy { .. } if began.elapsed() > PATIENCE => {
                     return Err(JudgeError::Starved { digest: digest.clone(), waited: began.elapsed() });
                 }
@@ -283,7 +288,11 @@ impl Carrier {
         };
         match under_lease(&self.parts.leases, digest, self.parts.lease, store).await? {
             // Whoever is busy with it will say more than this.
-            Held::Done(()) | Held::Busy { .. } => Ok(()),
+            Held::Done(()) => {
+                self.parts.announcer.announce(digest, None).await;
+                Ok(())
+            }
+            Held::Busy { .. } => Ok(()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The worker: takes jobs, has them scanned, stores what was found, and settles the job last (I2).
 //!
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
-//! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`] (the lease that keeps two workers from one digest).
+//! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`]
+//! (the lease that keeps two workers from one digest), [`notify`] (an endpoint is told of a changed verdict).
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use scanner::advisories::Database;
 use scanner::image::Engine;
+use shared::announce::Announcer;
 use shared::policy::PolicySet;
 use shared::queue::{JobQueue, QueueError};
 use shared::registry::{LentCredentials, RegistryClient};
@@ -23,7 +25,10 @@ mod hold;
 mod job;
 mod judge;
 mod login;
+mod notify;
 mod rejudge;
+
+pub use notify::{EndpointError, Endpoints};
 
 /// Everything that a worker is made of.
 pub struct Parts {
@@ -37,6 +42,10 @@ pub struct Parts {
     pub notes: Arc<dyn Notes>,
     /// Every digest that has a report.
     pub known: Arc<dyn Known>,
+    /// Who tells of changed verdicts.
+    pub announcer: Arc<Announcer>,
+    /// Who is told over HTTP.
+    pub endpoints: Endpoints,
     /// Where images come from.
     pub registries: RegistryClient,
     /// Credentials that were lent for single images.

@@ -219,6 +219,7 @@ impl Carrier {
         });
         let verdicts = judging.await.map_err(|_| RejudgeError::Panicked(digest.clone()))?;
         self.parts.store.restate(digest, &verdicts).await?;
+        self.parts.announcer.announce(digest, None).await;
         metrics::counter!("tidewaiter_verdicts_derived_total").increment(verdicts.len() as u64);
         Ok(verdicts.len())
     }

@@ -32,12 +32,14 @@ fn check(overrides: &Overrides) -> Result<Exit, Failure> {
     let config = site::configuration(overrides)?;
     let policies = site::policies(&config)?;
     config.registries.client().map_err(Failure::usage)?;
+    site::endpoints(&config)?;
     println!(
-        "configuration is sound: {} registries, {} policies, {} API tokens, {} webhook sources",
+        "configuration is sound: {} registries, {} policies, {} API tokens, {} webhook sources, {} endpoints to notify",
         config.registries.iter().count(),
         policies.iter().count(),
         config.auth.tokens.len(),
-        config.auth.webhooks.len()
+        config.auth.webhooks.len(),
+        config.notify.endpoints.len()
     );
     Ok(Exit::Pass)
 }

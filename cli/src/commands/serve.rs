@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
+use shared::announce::Announcer;
 use shared::config::{Config, Overrides, QueueConfig, StoreConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
@@ -42,9 +43,10 @@ pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let lent = site::lent(&process.config, &store, Household::Together)?;
-    let policies = Arc::clone(&process.policies);
-    let parts = site::worker(&process.config, Arc::clone(&queue), &store, lent.clone(), policies)?;
-    let server = bind(process, queue, &store, lent)?;
+    let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
+    let (jobs, policies) = (Arc::clone(&queue.jobs), Arc::clone(&process.policies));
+    let parts = site::worker(&process.config, jobs, &store, lent.clone(), Arc::clone(&announcer), policies)?;
+    let server = bind(process, queue.jobs, &store, lent, announcer)?;
     // Either ending ends the other: half a Tidewaiter would look healthy and judge nothing.
     let working = tokio::spawn(worker::run(parts, shutdown.clone()));
     let served = server.run(shutdown.clone()).await;
@@ -63,7 +65,8 @@ pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let lent = site::lent(&process.config, &store, Household::Apart)?;
-    bind(process, queue, &store, lent)?.run(shutdown).await.context("the server failed")?;
+    let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
+    bind(process, queue.jobs, &store, lent, announcer)?.run(shutdown).await.context("the server failed")?;
     Ok(Exit::Pass)
 }
 
@@ -75,14 +78,16 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
     let lent = site::lent(&process.config, &store, Household::Apart)?;
-    let parts = site::worker(&process.config, Arc::clone(&queue), &store, lent, process.policies)?;
+    let announcer = site::announcer(&process.config, &queue, &store, &shutdown);
+    let jobs = Arc::clone(&queue.jobs);
+    let parts = site::worker(&process.config, jobs, &store, lent, announcer, process.policies)?;
     let Some(listen) = process.config.worker.probes else {
         worker::run(parts, shutdown).await.context("the worker failed")?;
         return Ok(Exit::Pass);
     };
     let probes = api::Probes {
         listen,
-        queue,
+        queue: queue.jobs,
         store: store.verdicts,
         policy_health: process.policy_health,
         metrics: process.metrics,
@@ -101,6 +106,7 @@ fn bind(
     queue: Arc<dyn JobQueue>,
     store: &Opened,
     lent: Option<LentCredentials>,
+    announcer: Arc<Announcer>,
 ) -> Result<api::Server, Failure> {
     let Process { config, policies, policy_health, shutdown: _, metrics } = process;
     let server = api::Server::bind(api::Parts {
@@ -113,6 +119,7 @@ fn bind(
         store: Arc::clone(&store.verdicts),
         history: Arc::clone(&store.history),
         known: Arc::clone(&store.known),
+        announcer,
         policies,
         policy_health,
         metrics,

@@ -59,7 +59,21 @@ fn setting(key: &str, value: String, from: &Value) -> Setting {
 
 fn shown(key: &str, text: &str) -> String {
     let last = key.rsplit('.').next().unwrap_or(key);
-    if SECRET_KEYS.contains(&last) { REDACTED.to_owned() } else { without_userinfo(text) }
+    match last {
+        _ if SECRET_KEYS.contains(&last) => REDACTED.to_owned(),
+        // Many receivers know their senders by a part of the path.
+        "url" if key.starts_with("notify.") => host_alone(text),
+        _ => without_userinfo(text),
+    }
+}
+
+/// `https://hooks.example.com/services/T0/B0/key` shows as `https://hooks.example.com/[redacted]`.
+fn host_alone(text: &str) -> String {
+    match url::Url::parse(text).ok().as_ref().map(|url| (url.scheme(), url.host_str(), url.port())) {
+        Some((scheme, Some(host), Some(port))) => format!("{scheme}://{host}:{port}/{REDACTED}"),
+        Some((scheme, Some(host), None)) => format!("{scheme}://{host}/{REDACTED}"),
+        Some((_, None, _)) | None => REDACTED.to_owned(),
+    }
 }
 
 /// `amqp://user:password@host` shows as `amqp://[redacted]@host`.
@@ -85,6 +99,8 @@ mod tests {
             ("registries.main.password_file", "/run/secrets/x", "/run/secrets/x"),
             ("auth.tokens.ci.token", "abc", "[redacted]"),
             ("gates.harbor.credentials_key", "abc", "[redacted]"),
+            ("notify.ops.url", "https://u:p@hooks.io:8443/T0/key?x=1", "https://hooks.io:8443/[redacted]"),
+            ("notify.ops.url", "not a url", "[redacted]"),
         ] {
             assert_eq!(shown(key, text), expected);
         }

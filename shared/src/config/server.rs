@@ -25,6 +25,8 @@ pub struct ServerConfig {
     pub body_limit: usize,
     /// How long a request may wait for a verdict at most; default 60 s.
     pub longest_wait: Duration,
+    /// How many clients may listen to `GET /v1/events` at the same time; default 256.
+    pub event_subscribers: usize,
     /// How long a digest counts as pending before it must be asked for again (I3); default 1 h.
     pub pending_ttl: Duration,
 }
@@ -57,6 +59,7 @@ pub(super) struct RawServer {
     allow_unauthenticated: bool,
     body_limit: Option<Bytes>,
     longest_wait: Option<Span>,
+    event_subscribers: Option<usize>,
     pending_ttl: Option<Span>,
 }
 
@@ -87,6 +90,7 @@ impl RawServer {
             exposure,
             body_limit: usize::try_from(body_limit).unwrap_or(usize::MAX),
             longest_wait: seconds(self.longest_wait, 60),
+            event_subscribers: self.event_subscribers.unwrap_or(256),
             pending_ttl: seconds(self.pending_ttl, 3600),
         })
     }

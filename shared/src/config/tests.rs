@@ -145,3 +145,36 @@ fn i9_a_gate_answers_before_its_callers_patience_ends() {
     let tls = load("[server.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"").unwrap();
     assert_eq!(tls.server.public_url.scheme(), "https");
 }
+
+#[test]
+fn endpoints_are_told_what_they_ask_for_over_https() {
+    let config = load(
+        "[notify.ops]\nurl = \"https://hooks.example.com/x\"\nsecret = \"k\"\noutcomes = [\"pass->fail\"]\n\
+         repositories = [\"r.io/team/*\"]\npolicies = [\"default\"]\nmode = \"binary\"\ntimeout = \"3s\"\n\
+         [notify.lan]\nurl = \"http://10.0.0.5/x\"\nplain_http = true",
+    )
+    .unwrap();
+    let ops = &config.notify.endpoints[&"ops".parse().unwrap()];
+    assert_eq!((ops.mode, ops.timeout.as_secs()), (ContentMode::Binary, 3));
+    assert_eq!((ops.interest.outcomes.len(), ops.interest.repositories.len()), (1, 1));
+    let lan = &config.notify.endpoints[&"lan".parse().unwrap()];
+    assert_eq!((lan.mode, lan.give_up_after.as_secs()), (ContentMode::Structured, 86_400));
+    assert!(lan.secret.is_none() && lan.interest == crate::announce::Interest::default());
+    assert!(!format!("{config:?}").contains("hooks.example.com"), "the URL may be a secret");
+}
+
+#[test]
+fn an_endpoint_that_would_leak_or_never_match_is_refused_by_name() {
+    let url = "url = \"https://h.io/\"";
+    refused("[notify.ops]\n", &["notify.ops.url"]);
+    refused("[notify.ops]\nurl = \"http://h.io/\"", &["notify.ops.url", "plain_http = true"]);
+    refused("[notify.ops]\nurl = \"ftp://h.io/\"", &["notify.ops.url", "https://"]);
+    refused("[notify.ops]\nurl = \"https://user:pw@h.io/\"", &["notify.ops.url", "token"]);
+    refused(&format!("[notify.ops]\n{url}\nsecret = \"\""), &["notify.ops.secret", "openssl rand"]);
+    refused(&format!("[notify.ops]\n{url}\ntoken = \"a b\""), &["notify.ops.token"]);
+    refused(&format!("[notify.ops]\n{url}\noutcomes = [\"bad\"]"), &["notify.ops.outcomes", "pass->fail"]);
+    refused(&format!("[notify.ops]\n{url}\nrepositories = [\"team\"]"), &["notify.ops.repositories"]);
+    refused(&format!("[notify.ops]\n{url}\ntimeout = \"5m\""), &["notify.ops.timeout", "60s"]);
+    refused(&format!("[notify.ops]\n{url}\nretries = 3"), &["retries"]);
+    refused(&format!("[notify.\"a.b\"]\n{url}"), &["a.b"]);
+}

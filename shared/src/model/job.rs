@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::digest::Digest;
+use super::event::{EndpointName, VerdictEvent};
 use super::image::{ImageName, Tag};
 use super::report::Revision;
 
@@ -67,6 +68,14 @@ pub enum Task {
         image: ImageName,
         /// The tag to resolve.
         tag: Tag,
+    },
+    /// Post an event to one endpoint. The event travels along, so that every retry says the same; where the
+    /// endpoint is and its secret are only in the configuration.
+    Notify {
+        /// Whom.
+        endpoint: EndpointName,
+        /// What.
+        event: Box<VerdictEvent>,
     },
     /// Derive some of the stored verdicts again, where policies or time have changed them, and publish the
     /// rest as the next job. Nothing is pulled (I6).
@@ -147,6 +156,11 @@ impl Job {
         Self::new(Task::Scan { image, digest, tag }, lane, now)
     }
 
+    /// A new job to post an event to one endpoint, whenever there is time.
+    pub fn notify(endpoint: EndpointName, event: Box<VerdictEvent>, now: Timestamp) -> Self {
+        Self::new(Task::Notify { endpoint, event }, Lane::Background, now)
+    }
+
     /// A new job to resolve one tag and scan what it points at.
     pub fn resolve(image: ImageName, tag: Tag, lane: Lane, now: Timestamp) -> Self {
         Self::new(Task::Resolve { image, tag }, lane, now)
@@ -161,7 +175,7 @@ impl Job {
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
             Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
-            Task::Rejudge { .. } => None,
+            Task::Notify { .. } | Task::Rejudge { .. } => None,
         }
     }
 
@@ -170,6 +184,10 @@ impl Job {
         match &self.task {
             Task::Scan { image, digest, .. } => image.at(digest),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
+            Task::Notify { endpoint, event } => {
+                let (verdict, policy) = (event.data.verdict, &event.data.policy);
+                format!("{endpoint} about {}: {verdict} under {policy}", event.subject)
+            }
             Task::Rejudge { policies, after: None } => format!("all verdicts under policies {policies}"),
             Task::Rejudge { policies, after: Some(after) } => {
                 format!("verdicts under policies {policies} after {after}")
@@ -187,6 +205,7 @@ impl Job {
             task: match self.task.clone() {
                 Task::Scan { image: _, digest, tag } => WireTask::Scan { digest, tag },
                 Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
+                Task::Notify { endpoint, event } => WireTask::Notify { endpoint, event },
                 Task::Rejudge { policies, after } => WireTask::Rejudge { policies, after },
             },
             enqueued_at: self.enqueued_at,
@@ -208,6 +227,7 @@ impl Job {
             task: match wire.task {
                 WireTask::Scan { digest, tag } => Task::Scan { image: image()?, digest, tag },
                 WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
+                WireTask::Notify { endpoint, event } => Task::Notify { endpoint, event },
                 WireTask::Rejudge { policies, after } => Task::Rejudge { policies, after },
             },
             enqueued_at: wire.enqueued_at,
@@ -244,6 +264,10 @@ enum WireTask {
     Resolve {
         tag: Tag,
     },
+    Notify {
+        endpoint: EndpointName,
+        event: Box<VerdictEvent>,
+    },
     Rejudge {
         policies: Revision,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -267,6 +291,26 @@ mod tests {
             "registry.example.com:5000/team/app@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
         assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+    }
+
+    #[test]
+    fn a_job_to_notify_carries_its_event_and_no_secret() {
+        let event = Box::new(crate::announce::sample::event());
+        let job = Job::notify("ops".parse().unwrap(), event, Timestamp::UNIX_EPOCH);
+        assert_eq!((job.lane, job.image()), (Lane::Background, None));
+        assert!(
+            job.subject().starts_with("ops about registry.example.com:5000/team/app@sha256:"),
+            "{}",
+            job.subject()
+        );
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000001","lane":"background",
+            "task":{"kind":"notify","endpoint":"ops","event":{"specversion":"1.0","id":"1","source":"https://t.example.com",
+            "type":"dev.tidewaiter.verdict.changed.v1","subject":"x","time":"2026-03-02T09:31:40Z","datacontenttype":"application/json",
+            "data":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","policy":"default",
+            "mode":"enforce","verdict":"pass","previous":"fail","cause":"policy","counts":{"critical":0,"high":0,"medium":0,
+            "low":0,"negligible":0,"unknown":0},"reportUri":"https://t.example.com/r"}}},"enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        assert!(matches!(Job::from_json(recorded).unwrap().task, Task::Notify { .. }));
     }
 
     #[test]

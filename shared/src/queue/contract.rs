@@ -73,6 +73,7 @@ macro_rules! promises {
             i3_a_failed_job_comes_back_and_dies_after_its_attempts
             a_failed_job_waits_for_its_tier
             a_job_handed_back_is_not_counted
+            a_postponed_job_comes_back_uncounted_and_not_before_its_time
             i3_a_buried_job_is_visible_with_its_error
             an_error_of_any_length_is_accepted
             looking_at_dead_letters_leaves_them_in_their_order

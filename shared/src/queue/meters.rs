@@ -7,6 +7,15 @@ use crate::model::job::Lane;
 
 /// A publish ended, well or not, after `took`.
 pub(crate) fn published(lane: Lane, took: Duration, outcome: &Result<(), QueueError>) {
+    publish(lane.name(), took, outcome);
+}
+
+/// A publish to whoever binds a queue ended, well or not, after `took`.
+pub(crate) fn told(took: Duration, outcome: &Result<(), QueueError>) {
+    publish("topic", took, outcome);
+}
+
+fn publish(lane: &'static str, took: Duration, outcome: &Result<(), QueueError>) {
     let outcome = match outcome {
         Ok(()) => "confirmed",
         Err(QueueError::Unavailable { .. }) => "unavailable",
@@ -15,8 +24,7 @@ pub(crate) fn published(lane: Lane, took: Duration, outcome: &Result<(), QueueEr
         Err(QueueError::Stale(_)) => "stale",
         Err(QueueError::Unusable { .. }) => "unusable",
     };
-    metrics::counter!("tidewaiter_queue_publishes_total", "lane" => lane.name(), "outcome" => outcome)
-        .increment(1);
+    metrics::counter!("tidewaiter_queue_publishes_total", "lane" => lane, "outcome" => outcome).increment(1);
     metrics::histogram!("tidewaiter_queue_publish_seconds").record(took.as_secs_f64());
 }
 
@@ -30,6 +38,7 @@ pub(crate) fn settled(settlement: &Settlement) {
     let kind = match settlement {
         Settlement::Done => "done",
         Settlement::Retry { .. } => "retry",
+        Settlement::Postpone { .. } => "postpone",
         Settlement::Bury { .. } => "bury",
         Settlement::HandBack => "hand_back",
     };

@@ -3,7 +3,7 @@
 //! Quorum queues with publisher confirms, mandatory routing, a delivery limit and at-least-once dead
 //! lettering; RabbitMQ 3.10 or later. `topology` names what is kept on the broker, `message` what a
 //! message carries, `broker` keeps the connection, `line` publishes, `taker` consumes, `dead` is for
-//! operators.
+//! operators, `topic` tells whoever binds a queue to it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use super::{
 use crate::model::job::{Job, Lane};
 use answered::answered;
 
+pub use topic::{Notice, Topic};
+
 mod answered;
 mod broker;
 mod dead;
@@ -29,6 +31,7 @@ mod message;
 mod post;
 mod receipt;
 mod taker;
+mod topic;
 mod topology;
 
 #[cfg(test)]
@@ -101,6 +104,11 @@ impl RabbitmqQueue {
         tracing::info!(queue.place = broker.place, "connected to the broker");
         let post = Arc::new(post::Post::new(broker, config.publish_timeout));
         Ok(Self { dead: dead::DeadLetters::new(post.clone()), post, publish_timeout: config.publish_timeout })
+    }
+
+    /// Where changed verdicts are told, over the same connection.
+    pub fn topic(&self) -> Topic {
+        Topic::new(self.post.broker.clone(), self.publish_timeout)
     }
 
     /// How many messages wait in each of `queues`, and how many consume from each.

@@ -102,3 +102,28 @@ pub(in crate::queue) async fn a_job_handed_back_is_not_counted(ground: &impl Gro
     }
     assert_eq!(next(&mut consumer).await.attempt, 2);
 }
+
+pub(in crate::queue) async fn a_postponed_job_comes_back_uncounted_and_not_before_its_time(
+    ground: &impl Ground,
+) {
+    let mut rules = quick(2);
+    rules.tiers = [50, 600].map(Duration::from_millis).to_vec();
+    let queue = ground.open(rules).await;
+    let published = publish(&queue, Lane::Background, 1).await;
+    let mut consumer = queue.consume(1).await.unwrap();
+    let postpone = |wait| Settlement::Postpone { wait, error: "the endpoint rests".to_owned() };
+    let began = Instant::now();
+    let delivery = next(&mut consumer).await;
+    assert_eq!((delivery.attempt, delivery.postponed), (1, 0));
+    delivery.settle(postpone(Duration::from_millis(300))).await.unwrap();
+    for postponed in 1..=3 {
+        let delivery = next(&mut consumer).await;
+        assert!(began.elapsed() >= Duration::from_millis(300), "it came too early");
+        assert_eq!((delivery.job.id, delivery.attempt, delivery.postponed), (published[0], 1, postponed));
+        delivery.settle(postpone(Duration::ZERO)).await.unwrap();
+    }
+    let delivery = next(&mut consumer).await;
+    delivery.settle(Settlement::Bury { error: "too old".to_owned() }).await.unwrap();
+    let dead = dead_letters(&queue, 1).await.remove(0);
+    assert_eq!((dead.id, dead.error.as_str()), (Some(published[0]), "too old"));
+}

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use redb::{ReadableTable as _, ReadableTableMetadata as _, StorageError, Table, TableDefinition};
 
 use super::super::dead_letter::{Death, never_settled, undecodable};
-use super::super::{DeadJob, DeadSelection, LaneStatus, QueueStatus, RetryRules, Settlement};
+use super::super::{DeadJob, DeadSelection, LaneStatus, QueueStatus, RetryRules, Settlement, dice};
 use super::record::Record;
 use crate::model::job::{Job, JobDecodeError, Lane};
 
@@ -53,6 +53,7 @@ impl Number {
 pub(super) struct Taken {
     pub(super) number: Number,
     pub(super) attempt: u32,
+    pub(super) postponed: u32,
     pub(super) job: Job,
 }
 
@@ -130,8 +131,8 @@ impl<'txn> Ledger<'txn> {
                 match Job::from_json(&record.body) {
                     Ok(job) => {
                         self.taken.insert(number.key().as_slice(), bytes.as_slice())?;
-                        let attempt = record.attempt;
-                        return Ok(Some(Taken { number, attempt, job }));
+                        let (attempt, postponed) = (record.attempt, record.deferrals);
+                        return Ok(Some(Taken { number, attempt, postponed, job }));
                     }
                     Err(error) => self.sort_out(number, record, &error, now)?,
                 }
@@ -153,6 +154,12 @@ impl<'txn> Ledger<'txn> {
                 Some(delay) => self.delay(number, &record.after_failure(error), now, delay)?,
                 None => self.bury(record, error, now)?,
             },
+            Settlement::Postpone { wait, error } => {
+                match self.rules.postponed(record.deferrals, *wait, dice()) {
+                    Some(again) => self.delay(number, &record.put_off(error), now, again.wait)?,
+                    None => self.bury(record, error, now)?,
+                }
+            }
         }
         Ok(true)
     }

@@ -19,7 +19,7 @@ pub(super) struct Record {
     pub(super) lane: Lane,
     /// Which attempt its next delivery is, from 1; on a dead letter, how often it was tried.
     pub(super) attempt: u32,
-    /// How often it was put off because a newer build wrote it.
+    /// How often it was put off: a newer build wrote it, or somebody else was not ready for it.
     pub(super) deferrals: u32,
     /// The last error.
     pub(super) error: Option<String>,
@@ -54,6 +54,11 @@ impl Record {
     /// The record after one more failure.
     pub(super) fn after_failure(self, error: &str) -> Self {
         Self { attempt: self.attempt.saturating_add(1), error: Some(kept_error(error)), ..self }
+    }
+
+    /// The record, put off once more.
+    pub(super) fn put_off(self, error: &str) -> Self {
+        Self { deferrals: self.deferrals.saturating_add(1), error: Some(kept_error(error)), ..self }
     }
 
     /// The record of a job that died after `attempts`.

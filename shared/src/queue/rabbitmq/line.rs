@@ -39,10 +39,21 @@ pub(super) struct Outgoing {
     pub(super) exchange: ShortString,
     /// The routing key.
     pub(super) routing_key: ShortString,
+    /// Whether some queue has to take it.
+    pub(super) routing: Routing,
     /// The body.
     pub(super) body: Vec<u8>,
     /// Persistence, identity, headers.
     pub(super) properties: BasicProperties,
+}
+
+/// Whether a message that no queue takes is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Routing {
+    /// It is: the broker returns it.
+    Required,
+    /// It is not: perhaps nobody wants to know.
+    Optional,
 }
 
 struct Order {
@@ -156,7 +167,8 @@ async fn send(
 ) -> Vec<(Fate, Option<BasicReturnMessage>)> {
     let gone = gone(channel).shared();
     let sent = round.iter().map(async |Order { message, .. }| {
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let mandatory = message.routing == Routing::Required;
+        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
         let published = async {
             let sent = channel.basic_publish(
                 message.exchange.clone(),

@@ -3,7 +3,7 @@
 //! | header | means |
 //! |---|---|
 //! | `x-tidewaiter-attempt` | which attempt the next delivery is, from 1, redeliveries by the broker not counted |
-//! | `x-tidewaiter-deferrals` | how often a worker put it off because a newer build wrote it |
+//! | `x-tidewaiter-deferrals` | how often a worker put it off: a newer build wrote it, or somebody else was not ready for it |
 //! | `x-tidewaiter-error` | the last error |
 //! | `x-tidewaiter-lane`, `x-tidewaiter-died-at` | on dead letters: where it came from, and when it died (RFC 3339) |
 //! | `traceparent`, `tracestate` | W3C trace context, carried along |
@@ -30,7 +30,7 @@ const CARRIED: [&str; 2] = ["traceparent", "tracestate"];
 const CARRIED_BYTES: usize = 512;
 
 /// Delivery mode 2: the message is written to disk.
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
 
 /// A message apart from where it comes from or goes to.
 #[derive(Clone, Debug)]
@@ -91,6 +91,11 @@ impl Message {
     /// The same message, put off once more.
     pub(super) fn put_off(self) -> Self {
         Self { deferrals: self.deferrals.saturating_add(1), ..self }
+    }
+
+    /// The same message, put off once more because of `error`.
+    pub(super) fn put_off_for(self, error: &str) -> Self {
+        Self { error: Some(kept_error(error)), ..self.put_off() }
     }
 
     /// The message after one more failure.

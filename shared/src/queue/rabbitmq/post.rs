@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lapin::types::ShortString;
 
-use super::super::QueueError;
+use super::super::{Postponement, QueueError};
 use super::broker::Broker;
-use super::line::{Line, Outgoing};
+use super::line::{Line, Outgoing, Routing};
 use super::message::Message;
 use crate::model::job::Lane;
 
@@ -54,10 +54,24 @@ impl Post {
         lane: Lane,
         delay: Duration,
     ) -> Result<(), QueueError> {
-        let properties = message.properties();
+        self.postpone(message, lane, Postponement { tier: delay, wait: delay }).await
+    }
+
+    /// A message into the queue from which it returns to its lane, at the latest after that queue's time.
+    pub(super) async fn postpone(
+        &self,
+        message: Message,
+        lane: Lane,
+        again: Postponement,
+    ) -> Result<(), QueueError> {
+        let mut properties = message.properties();
+        if again.wait < again.tier {
+            properties = properties.with_expiration(again.wait.as_millis().to_string().into());
+        }
         let outgoing = Outgoing {
-            exchange: self.broker.names.retry(delay),
+            exchange: self.broker.names.retry(again.tier),
             routing_key: lane.name().into(),
+            routing: Routing::Required,
             body: message.body,
             properties,
         };
@@ -78,6 +92,7 @@ impl Post {
         let outgoing = Outgoing {
             exchange: ShortString::default(),
             routing_key: self.broker.names.dead.clone(),
+            routing: Routing::Required,
             properties: message.dead_properties(lane, attempts, Timestamp::now()),
             body: message.body,
         };
@@ -88,6 +103,7 @@ impl Post {
         Outgoing {
             exchange: self.broker.names.jobs.clone(),
             routing_key: lane.name().into(),
+            routing: Routing::Required,
             properties: message.properties(),
             body: message.body,
         }

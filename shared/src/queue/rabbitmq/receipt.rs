@@ -8,7 +8,7 @@ use lapin::{Acker, Channel};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::super::{QueueError, Receipt, Settlement, meters};
+use super::super::{QueueError, Receipt, Settlement, dice, meters};
 use super::answered::answered;
 use super::message::Message;
 use super::post::Post;
@@ -115,6 +115,12 @@ async fn settle(
             }
             None => post.bury(message, lane, attempt, error).await?,
         },
+        Settlement::Postpone { wait, error } => {
+            match post.broker.rules.postponed(message.deferrals, *wait, dice()) {
+                Some(again) => post.postpone(message.put_off_for(error), lane, again).await?,
+                None => post.bury(message, lane, attempt, error).await?,
+            }
+        }
         Settlement::Bury { error } => post.bury(message, lane, attempt, error).await?,
         Settlement::HandBack => post.hand_back(message, lane).await?,
     }

@@ -146,9 +146,9 @@ impl Taker {
                 break;
             };
             meters::delivered(taken.lane);
-            let attempt = taken.message.attempt;
+            let (attempt, postponed) = (taken.message.attempt, taken.message.deferrals);
             let receipt = BrokerReceipt { taken, post: self.post.clone(), _permit: permit };
-            slot.send(Delivery::new(job, attempt, Box::new(receipt)));
+            slot.send(Delivery::new(job, attempt, postponed, Box::new(receipt)));
         }
         for Taken { lane, message, held } in std::mem::take(&mut self.spare) {
             match self.post.hand_back(message, lane).await {

@@ -6,6 +6,8 @@
 //!        │ expired, confirmed, its lane as routing key       ▼
 //!  <prefix>.jobs.retry.<delay> (fanout ▶ quorum, TTL)   <prefix>.jobs.dead        quorum
 //!                                                       <prefix>.jobs.consumers   quorum, always empty
+//!
+//!  <prefix>.verdicts (topic) ──verdict.<decision>.<registry>.<repository>──▶ whatever anybody binds
 //! ```
 //!
 //! Quorum queues with TTL and at-least-once dead lettering need RabbitMQ 3.10 or later
@@ -30,6 +32,8 @@ const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 pub(super) struct Names {
     /// The exchange that routes jobs to their lanes, by the lane's name.
     pub(super) jobs: ShortString,
+    /// The exchange that tells changed verdicts to whoever binds a queue to it.
+    pub(super) verdicts: ShortString,
     /// Where jobs end that nobody could do.
     pub(super) dead: ShortString,
     /// Never holds a message: every taker of jobs consumes from it for as long as it lives, so that its
@@ -51,6 +55,7 @@ impl Names {
         }
         let jobs = format!("{prefix}.jobs");
         Ok(Self {
+            verdicts: format!("{prefix}.verdicts").into(),
             dead: format!("{jobs}.dead").into(),
             consumers: format!("{jobs}.consumers").into(),
             jobs: jobs.into(),
@@ -94,6 +99,7 @@ pub(super) async fn declare(
     delivery_limit: u32,
 ) -> lapin::Result<()> {
     declare_exchange(channel, &names.jobs, ExchangeKind::Direct).await?;
+    declare_exchange(channel, &names.verdicts, ExchangeKind::Topic).await?;
     let unlimited = quorum([("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))]);
     declare_queue(channel, &names.dead, unlimited).await?;
     declare_queue(channel, &names.consumers, quorum([])).await?;
@@ -180,7 +186,7 @@ pub(super) async fn delete(channel: &Channel, names: &Names, rules: &RetryRules)
     for queue in retries.iter().chain(&lanes).chain(&others) {
         channel.queue_delete(queue.clone(), QueueDeleteOptions::default()).await?;
     }
-    for exchange in retries.iter().chain([&names.jobs]) {
+    for exchange in retries.iter().chain([&names.jobs, &names.verdicts]) {
         channel.exchange_delete(exchange.clone(), ExchangeDeleteOptions::default()).await?;
     }
     Ok(())
@@ -195,6 +201,7 @@ mod tests {
         let names = Names::new("tidewaiter").unwrap();
         let lanes = Lane::ALL.map(|lane| names.lane(lane).to_string());
         assert_eq!(names.jobs.as_str(), "tidewaiter.jobs");
+        assert_eq!(names.verdicts.as_str(), "tidewaiter.verdicts");
         assert_eq!(names.dead.as_str(), "tidewaiter.jobs.dead");
         assert_eq!(lanes, ["tidewaiter.jobs.urgent", "tidewaiter.jobs.push", "tidewaiter.jobs.background"]);
         for (millis, name) in [(2000, "2s"), (300_000, "300s"), (50, "50ms"), (1500, "1500ms")] {
