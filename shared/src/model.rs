@@ -1,8 +1,10 @@
 //! The vocabulary: every value that travels from push to decision, defined once.
 //!
 //! In the order in which an image meets them: [`push`] → [`job`] → [`layer`] → [`package`] →
-//! [`report`] → [`verdict`]; [`digest`] and [`image`] are the words that all of them use.
+//! [`report`] → [`verdict`]; [`digest`] and [`image`] are the words that all of them use. [`sweep`] and
+//! [`bookmark`]: the way of the pushes that nobody announced.
 
+pub mod bookmark;
 pub mod digest;
 pub mod document;
 pub mod image;
@@ -12,6 +14,7 @@ pub mod package;
 pub mod problem;
 pub mod push;
 pub mod report;
+pub mod sweep;
 pub mod verdict;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::digest::Digest;
 use super::image::{ImageName, Tag};
+use super::sweep::Sweep;
 
 /// Identity of one job; time-ordered, and the `message_id` on the broker.
 #[derive(
@@ -67,6 +68,8 @@ pub enum Task {
         /// The tag to resolve.
         tag: Tag,
     },
+    /// Compare one piece of a registry with what is known, and queue what was never seen.
+    Sweep(Box<Sweep>),
 }
 
 /// Why stored bytes are not a job that this build can do.
@@ -143,10 +146,16 @@ impl Job {
         Self::new(Task::Resolve { image, tag }, lane, now)
     }
 
+    /// A new job to do the next piece of a sweep, whenever there is time.
+    pub fn sweep(sweep: Sweep, now: Timestamp) -> Self {
+        Self::new(Task::Sweep(Box::new(sweep)), Lane::Background, now)
+    }
+
     /// The image that it is about.
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
             Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
+            Task::Sweep(_) => None,
         }
     }
 
@@ -155,6 +164,7 @@ impl Job {
         match &self.task {
             Task::Scan { image, digest, .. } => image.at(digest),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
+            Task::Sweep(sweep) => sweep.subject(),
         }
     }
 
@@ -168,6 +178,7 @@ impl Job {
             task: match self.task.clone() {
                 Task::Scan { image: _, digest, tag } => WireTask::Scan { digest, tag },
                 Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
+                Task::Sweep(sweep) => WireTask::Sweep { sweep },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -188,6 +199,7 @@ impl Job {
             task: match wire.task {
                 WireTask::Scan { digest, tag } => Task::Scan { image: image()?, digest, tag },
                 WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
+                WireTask::Sweep { sweep } => Task::Sweep(sweep),
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -223,6 +235,9 @@ enum WireTask {
     Resolve {
         tag: Tag,
     },
+    Sweep {
+        sweep: Box<Sweep>,
+    },
 }
 
 #[cfg(test)]
@@ -240,6 +255,20 @@ mod tests {
             job.subject(),
             "registry.example.com:5000/team/app@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+    }
+
+    #[test]
+    fn a_recorded_sweep_still_decodes() {
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000002","lane":"background",
+            "task":{"kind":"sweep","sweep":{"id":"01939e2c-0000-7000-8000-000000000003","registry":"r.io","trigger":"schedule",
+            "started_at":"2026-03-02T09:30:37Z","step":7,"piece":{"kind":"tags","repository":"team/app",
+            "at":{"turn":{"by":"link","with":"n=100&last=v1"},"within":"v3","pages":1,"names":100},"rest":["team/web"],
+            "catalogue":{"turn":{"by":"after","with":"team/web"},"pages":1,"names":2}},
+            "tally":{"repositories_seen":2,"repositories_done":0,"tags":100,"enqueued":3,"known":97,"skipped":0,"errors":[],"further_errors":0}}},
+            "enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        let job = Job::from_json(recorded).unwrap();
+        assert_eq!((job.subject().as_str(), job.image()), ("sweep of r.io/team/app", None));
         assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
     }
 
