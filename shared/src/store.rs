@@ -87,7 +87,8 @@ pub trait Leases: Send + Sync {
 /// Losing them loses no push and no verdict (I13); whoever keeps one says what happens then.
 #[async_trait]
 pub trait Notes: Send + Sync {
-    /// Keeps `value` under `name` for `ttl`, in the place of what was there.
+    /// Keeps `value` under `name` for `ttl`, in the place of what was there. [`StoreError::Refused`] if it has
+    /// more than [`NoteName::LARGEST_VALUE`] bytes.
     async fn keep(&self, name: &NoteName, value: &[u8], ttl: Duration) -> Result<(), StoreError>;
 
     /// Keeps it only where nothing is kept under that name: `true` for exactly one of many who claim it.
@@ -105,6 +106,9 @@ pub trait Notes: Send + Sync {
 pub struct NoteName(String);
 
 impl NoteName {
+    /// The most bytes that a note may have: notes are small.
+    pub const LARGEST_VALUE: usize = 64 << 10;
+
     /// `room` is a word of ours, so that no two rooms meet; `about` may come from outside: only its digest is kept.
     pub fn new(room: &'static str, about: &str) -> Self {
         Self(format!("{room}:{}", Digest::of(about.as_bytes()).encoded()))
@@ -215,20 +219,24 @@ pub enum StoreError {
 pub type SharedStore = Arc<dyn VerdictStore>;
 /// Leases that several parts of a process share.
 pub type SharedLeases = Arc<dyn Leases>;
+/// Notes that several parts of a process share.
+pub type SharedNotes = Arc<dyn Notes>;
 
-/// An opened store, by the two ways in which it is used.
+/// An opened store, by the ways in which it is used.
 #[derive(Clone)]
 pub struct Opened {
     /// Reports and verdicts.
     pub verdicts: SharedStore,
     /// Who scans what.
     pub leases: SharedLeases,
+    /// Small facts that processes share.
+    pub notes: SharedNotes,
 }
 
 impl Opened {
-    fn new<S: VerdictStore + Leases + 'static>(store: S) -> Self {
+    fn new<S: VerdictStore + Leases + Notes + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { verdicts: store.clone(), leases: store }
+        Self { verdicts: store.clone(), leases: store.clone(), notes: store }
     }
 }
 
@@ -240,6 +248,17 @@ pub async fn open(config: &StoreConfig) -> Result<Opened, StoreError> {
             make_folder(file)?;
             Opened::new(embedded::EmbeddedStore::open(file)?)
         }
+    })
+}
+
+/// Refuses a note that is larger than notes may be.
+fn check_note(value: &[u8], place: &str) -> Result<(), StoreError> {
+    if value.len() <= NoteName::LARGEST_VALUE {
+        return Ok(());
+    }
+    Err(StoreError::Refused {
+        place: place.to_owned(),
+        reason: format!("a note of {} bytes; at most {} are kept", value.len(), NoteName::LARGEST_VALUE),
     })
 }
 

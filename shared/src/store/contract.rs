@@ -9,20 +9,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Acquired, Lease, Leases, VerdictStore};
+use super::{Acquired, Lease, Leases, Notes, VerdictStore};
 use crate::model::digest::Digest;
 use crate::model::report::Report;
 use crate::model::sample;
 use crate::model::verdict::{Lookup, Outcome, Pending, Verdict};
 
 pub(super) mod leases;
+pub(super) mod notes;
 pub(super) mod verdicts;
 pub(super) mod watching;
 
-/// Both seams, as one backend implements them.
-pub(super) trait Store: VerdictStore + Leases {}
+/// All seams, as one backend implements them.
+pub(super) trait Store: VerdictStore + Leases + Notes {}
 
-impl<T: VerdictStore + Leases> Store for T {}
+impl<T: VerdictStore + Leases + Notes> Store for T {}
 
 /// One store, seen through two handles, as two processes would see it.
 pub(super) struct Stores {
@@ -52,6 +53,10 @@ macro_rules! every_promise {
             leases::a_lease_that_was_given_back_is_free_at_once,
             leases::a_lease_is_worth_nothing_for_another_digest,
             leases::a_holder_that_nobody_replaced_may_still_store,
+            notes::a_note_is_read_by_everybody_until_it_is_forgotten,
+            notes::one_of_many_claims_a_note,
+            notes::a_note_ends_by_itself,
+            notes::a_note_that_is_no_note_is_refused,
             watching::news_from_another_handle_completes_a_watch,
             watching::a_watch_begun_before_the_news_completes_after_it,
             watching::a_watch_without_news_ends_at_its_limit,

@@ -16,13 +16,16 @@ use tokio::task::spawn_blocking;
 use super::measure::Backend;
 use super::record;
 use super::watchers::Watchers;
-use super::{Acquired, Lease, Leases, Sighting, StoreError, VerdictStore, Watch};
+use super::{
+    Acquired, Lease, Leases, NoteName, Notes, Sighting, StoreError, VerdictStore, Watch, check_note,
+};
 use crate::model::digest::Digest;
 use crate::model::report::Report;
 use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 
 mod file;
 mod leases;
+mod notes;
 mod pending;
 mod sightings;
 
@@ -35,7 +38,7 @@ use leases::LeaseTable;
 /// Reports, verdicts and leases in one file that belongs to one process.
 ///
 /// What was stored survives `kill -9`; opening the file again takes milliseconds. Leases do not survive:
-/// whoever held one is gone. Expired pending markers are removed as new ones are written.
+/// whoever held one is gone. Expired pending markers and notes are removed as new ones are written.
 pub struct EmbeddedStore {
     file: Arc<File>,
     /// One writer at a time; the others wait here instead of each on a thread of its own.
@@ -193,4 +196,52 @@ impl Leases for EmbeddedStore {
         };
         Backend::Embedded.measured("release", released).await
     }
+}
+
+#[async_trait]
+impl Notes for EmbeddedStore {
+    async fn keep(&self, name: &NoteName, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+        let kept = async {
+            check_note(value, self.file.place())?;
+            let (name, value) = (name.clone(), value.to_vec());
+            self.write(move |file| {
+                let now = Timestamp::now();
+                file.write(|transaction| notes::keep(transaction, &name, &value, after(now, ttl), now))
+            })
+            .await
+        };
+        Backend::Embedded.measured("keep_note", kept).await
+    }
+
+    async fn claim(&self, name: &NoteName, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+        let claimed = async {
+            check_note(value, self.file.place())?;
+            let (name, value) = (name.clone(), value.to_vec());
+            self.write(move |file| {
+                let now = Timestamp::now();
+                file.write(|transaction| notes::claim(transaction, &name, &value, after(now, ttl), now))
+            })
+            .await
+        };
+        Backend::Embedded.measured("claim_note", claimed).await
+    }
+
+    async fn read(&self, name: &NoteName) -> Result<Option<Vec<u8>>, StoreError> {
+        let name = name.clone();
+        let kept = EmbeddedStore::read(self, move |file| {
+            file.read(|transaction| notes::read(transaction, &name, Timestamp::now()))
+        });
+        Backend::Embedded.measured("read_note", kept).await
+    }
+
+    async fn forget(&self, name: &NoteName) -> Result<(), StoreError> {
+        let name = name.clone();
+        let forgotten = self.write(move |file| file.write(|transaction| notes::forget(transaction, &name)));
+        Backend::Embedded.measured("forget_note", forgotten).await
+    }
+}
+
+/// When something that is kept from now on for `ttl` ends.
+fn after(now: Timestamp, ttl: Duration) -> Timestamp {
+    now.checked_add(ttl).unwrap_or(Timestamp::MAX)
 }

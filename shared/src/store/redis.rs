@@ -28,6 +28,7 @@ mod leases;
 mod line;
 mod lookup;
 mod news;
+mod notes;
 mod scripts;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! | `verdicts` | digest, 0, policy name → verdict; digest, 0, `@revisions` → those of the report behind them |
 //! | `pending`, `pending-expiries` | see `pending` |
 //! | `sightings` | digest → see `sightings` |
+//! | `notes`, `note-expiries` | see `notes` |
 //! | `about` | `format` → version of this layout |
 //!
 //! Keys and values are bytes: redb's own encodings of richer types may change between its versions.
@@ -21,7 +22,7 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use super::{pending, sightings};
+use super::{notes, pending, sightings};
 use crate::model::digest::Digest;
 use crate::model::report::Report;
 use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
@@ -32,6 +33,10 @@ const REPORTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("reports
 const VERDICTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("verdicts");
 const SIGHTINGS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sightings");
 const ABOUT: TableDefinition<'_, &[u8], u64> = TableDefinition::new("about");
+
+/// Every table of bytes. A table that an older version did not have is made when the file is opened.
+const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 7] =
+    [REPORTS, VERDICTS, SIGHTINGS, pending::PENDING, pending::EXPIRIES, notes::NOTES, notes::EXPIRIES];
 
 /// The layout that this build reads and writes.
 const FORMAT: u64 = 1;
@@ -60,7 +65,7 @@ impl File {
                 about.insert(&b"format"[..], FORMAT)?;
             }
             // Readers find every table, even if nothing was ever written.
-            for table in [REPORTS, VERDICTS, SIGHTINGS, pending::PENDING, pending::EXPIRIES] {
+            for table in EVERY_TABLE {
                 transaction.open_table(table)?;
             }
             Ok(found.unwrap_or(FORMAT))
@@ -212,14 +217,24 @@ impl File {
         })
     }
 
-    fn read<T>(
+    /// How many notes there are, and how many entries in the order of their expiry.
+    #[cfg(test)]
+    pub(super) fn count_notes(&self) -> Result<(u64, u64), StoreError> {
+        use redb::ReadableTableMetadata as _;
+        self.read(|transaction| {
+            let kept = transaction.open_table(notes::NOTES)?.len()?;
+            Ok((kept, transaction.open_table(notes::EXPIRIES)?.len()?))
+        })
+    }
+
+    pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         self.with(|database| work(&database.begin_read()?))
     }
 
-    fn write<T>(
+    pub(super) fn write<T>(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {

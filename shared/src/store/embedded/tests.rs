@@ -87,6 +87,24 @@ async fn expired_markers_do_not_pile_up() {
     assert_eq!(known(&*store, &kept, "default").await, Lookup::Pending(marker));
 }
 
+#[tokio::test]
+async fn expired_notes_do_not_pile_up_and_others_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(&directory);
+    let name = |number: u32| NoteName::new("test", &number.to_string());
+    for number in 0..20 {
+        Notes::keep(&*store, &name(number), b"short", Duration::ZERO).await.unwrap();
+    }
+    eventually("the end of the short ones", async || {
+        Notes::keep(&*store, &name(100), b"long", LONG).await.unwrap();
+        (store.file.count_notes().unwrap() == (1, 1)).then_some(())
+    })
+    .await;
+    drop(store);
+    let store = store_in(&directory);
+    assert_eq!(Notes::read(&*store, &name(100)).await.unwrap(), Some(b"long".to_vec()));
+}
+
 /// What the two tests below run in a process of its own; by itself it does nothing.
 #[tokio::test]
 async fn stores_in_another_process() {

@@ -7,12 +7,14 @@
 //! | `tw:lease:{digest}` | hash: `owner`, `fence`, `until` in milliseconds; the fence outlives the lease for an hour |
 //! | `tw:pending:{digest}` | string: the marker, which expires at its `until` |
 //! | `tw:image:{digest}` | sorted set: place → time of the last sighting in microseconds |
+//! | `tw:note:{room:name}` | string: 16 bytes that tell one writer from another, then the value of a note |
 //! | `tw:news` | channel: digests about which something was stored |
 //!
 //! The braces are literal: they make the digest the hash tag, so that all keys of a digest live in one
 //! slot (Redis Cluster specification, "Hash tags") and one script may touch them all.
 
 use crate::model::digest::Digest;
+use crate::store::NoteName;
 
 /// The field of the verdict hash that names the revisions of the stored report. No policy name has an `@`.
 pub(super) const REVISIONS: &str = "@revisions";
@@ -48,6 +50,10 @@ impl Keys {
 
     pub(super) fn image(&self, digest: &Digest) -> String {
         self.key("image", digest)
+    }
+
+    pub(super) fn note(&self, name: &NoteName) -> String {
+        format!("{}:note:{{{}}}", self.prefix, name.as_str())
     }
 
     pub(super) fn news(&self) -> String {

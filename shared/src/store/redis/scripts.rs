@@ -1,7 +1,7 @@
 //! What must happen in one step on the server, and is therefore Lua.
 //!
 //! Each script names its keys, arguments and answer in its own first lines. They touch the keys of one
-//! digest only, so they run in a cluster too.
+//! digest, or one note, only, so they run in a cluster too.
 
 use redis::{Script, ScriptInvocation};
 
@@ -14,6 +14,7 @@ pub(super) struct Scripts {
     pub(super) restate: Script,
     pub(super) pending: Script,
     pub(super) keep: Script,
+    pub(super) claim: Script,
 }
 
 impl Scripts {
@@ -26,6 +27,7 @@ impl Scripts {
             restate: Script::new(include_str!("restate.lua")),
             pending: Script::new(include_str!("pending.lua")),
             keep: Script::new(include_str!("keep.lua")),
+            claim: Script::new(include_str!("claim.lua")),
         }
     }
 }
