@@ -13,6 +13,7 @@ use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::registry::{Credentials, RegistryClient, RegistryConfig, Transport};
 use shared::store::Opened;
+use shared::sweeps::Sweeps;
 use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
@@ -105,6 +106,10 @@ pub(crate) fn worker(
     let database = database(&config.advisories.database)?;
     tracing::info!(database.revision = %database.revision(), database.as_of = %database.as_of(), "advisory database open");
     let attempts = config.queue.retry().attempts;
+    let sweeping = worker::Sweeping {
+        sweeps: Sweeps::new(Arc::clone(&queue), Arc::clone(&store.notes)),
+        registries: config.registries.clone(),
+    };
     Ok(worker::Parts {
         queue,
         store: Arc::clone(&store.verdicts),
@@ -117,6 +122,7 @@ pub(crate) fn worker(
         lease: config.worker.lease,
         grace: config.worker.grace,
         attempts,
+        sweeping,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`model`] (what travels), [`policy`] (what is thought of it), then the seams, each
 //! one trait with two real implementations: [`queue`] and [`store`]; [`registry`] (where images come
-//! from), [`output`] (what leaves), and [`config`] and [`telemetry`], which every process begins with.
+//! from), [`sweeps`] (pushes that nobody announced), [`output`] (what leaves), and [`config`] and [`telemetry`], which every process begins with.
 
 pub mod config;
 pub mod model;
@@ -11,4 +11,5 @@ pub mod policy;
 pub mod queue;
 pub mod registry;
 pub mod store;
+pub mod sweeps;
 pub mod telemetry;

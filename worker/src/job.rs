@@ -1,4 +1,4 @@
-//! What a job asks for: resolve a tag, or scan a digest.
+//! What a job asks for: resolve a tag, scan a digest, or do a piece of a sweep.
 
 use jiff::Timestamp;
 use shared::model::digest::Digest;
@@ -57,6 +57,7 @@ impl Carrier {
                 Ok(()) => Carried::Done,
                 Err(error) => self.give_up(digest, attempt, &error).await,
             },
+            Task::Sweep(sweep) => self.sweep(sweep, attempt).await,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
 //! digest from nothing to stored verdicts), [`hold`] (the lease that keeps two workers from one digest).
+//! [`sweep`]: what a registry has that nobody announced.
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -21,6 +22,9 @@ mod consume;
 mod hold;
 mod job;
 mod judge;
+mod sweep;
+
+pub use sweep::Sweeping;
 
 /// Everything that a worker is made of.
 pub struct Parts {
@@ -46,10 +50,15 @@ pub struct Parts {
     pub grace: Duration,
     /// How often a job is tried before the queue buries it.
     pub attempts: u32,
+    /// How registries are compared with what is known.
+    pub sweeping: Sweeping,
 }
 
 /// Works until `shutdown`; then finishes what it has begun within the grace period, hands back the rest
 /// and returns.
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), QueueError> {
-    consume::consume(parts, shutdown).await
+    let scheduled = tokio::spawn(sweep::begin_when_due(parts.sweeping.clone(), shutdown.clone()));
+    let consumed = consume::consume(parts, shutdown).await;
+    scheduled.abort();
+    consumed
 }
