@@ -15,6 +15,7 @@ pub mod requests;
 pub mod routes;
 pub mod scans;
 pub mod server;
+pub mod sweeps;
 pub mod verdicts;
 pub mod webhooks;
 

@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
-use crate::{health, queue, reports, scans, verdicts, webhooks};
+use crate::{health, queue, reports, scans, sweeps, verdicts, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -29,6 +29,9 @@ pub fn table(config: &mut ServiceConfig) {
     config
         .service(webhooks::receive)
         .service(scans::request_scan)
+        .service(sweeps::begin_sweep)
+        .service(sweeps::list_sweeps)
+        .service(sweeps::show_sweep)
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)
         .service(reports::show_report)

@@ -11,6 +11,7 @@ use shared::config::{AuthConfig, Exposure, Registries, ServerConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::store::VerdictStore;
+use shared::sweeps::Sweeps;
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
@@ -32,6 +33,8 @@ pub struct Parts {
     pub queue: Arc<dyn JobQueue>,
     /// Where verdicts are.
     pub store: Arc<dyn VerdictStore>,
+    /// Where sweeps begin.
+    pub sweeps: Sweeps,
     /// The policies; swapped while running.
     pub policies: Arc<ArcSwap<PolicySet>>,
     /// What `/metrics` shows.
@@ -86,8 +89,11 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, registries, queue, store, policies, metrics } = self.parts;
+        let Parts { server, auth, registries, queue, store, sweeps, policies, metrics } =
+            self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
+        let sweeps = web::Data::new(sweeps);
+        let served = web::Data::new(registries.clone());
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),
             Arc::clone(&store),
@@ -107,6 +113,8 @@ impl Server {
                     app.wrap(from_fn(requests::observe))
                         .app_data(tokens.clone())
                         .app_data(intake.clone())
+                        .app_data(sweeps.clone())
+                        .app_data(served.clone())
                         .app_data(verdicts.clone())
                         .app_data(webhooks.clone())
                         .app_data(queue.clone())

@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Scan(ScanArguments),
     /// Asks a server for the verdict of images. Exit code 0 pass or warn, 1 fail, 2 usage, 3 no verdict.
     Check(CheckArguments),
+    /// Has a server compare a registry with what is known, and scan what was never seen.
+    Sweep(SweepArguments),
     /// Builds and shows the advisory database.
     #[command(subcommand)]
     Db(DbCommand),
@@ -151,6 +153,21 @@ pub(crate) enum CheckFormat {
     Text,
     /// One JSON object an image.
     Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArguments {
+    /// A registry of the server's configuration, by name or host; with /REPO only that repository.
+    #[arg(value_name = "REGISTRY[/REPO]")]
+    pub(crate) registry: String,
+    /// Waits until it is over, and shows how far it is. Exit code 1 if something could not be compared.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

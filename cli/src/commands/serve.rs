@@ -8,6 +8,7 @@ use shared::config::{Config, Overrides, QueueConfig, StoreConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::store::Opened;
+use shared::sweeps::Sweeps;
 use shared::telemetry;
 
 use crate::{Exit, Failure, site};
@@ -80,12 +81,14 @@ pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
 
 fn bind(process: Process, queue: Arc<dyn JobQueue>, store: &Opened) -> Result<api::Server, Failure> {
     let Process { config, policies, metrics } = process;
+    let sweeps = Sweeps::new(Arc::clone(&queue), Arc::clone(&store.notes));
     let server = api::Server::bind(api::Parts {
         server: config.server,
         auth: config.auth,
         registries: config.registries,
         queue,
         store: Arc::clone(&store.verdicts),
+        sweeps,
         policies,
         metrics,
     })
