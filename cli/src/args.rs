@@ -110,6 +110,8 @@ pub(crate) enum ScanFormat {
     Table,
     /// Tidewaiter's own JSON.
     Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 /// Which server, and who asks.
@@ -131,7 +133,8 @@ pub(crate) struct CheckArguments {
     /// The policy that judges.
     #[arg(long, default_value = "default")]
     pub(crate) policy: PolicyName,
-    /// How long to wait for verdicts that are not there yet, for example 60s.
+    /// How long to wait for verdicts that are not there yet, for example 60s. What the server has never seen is
+    /// then scanned at once, if the token has the scope push.
     #[arg(long, default_value = "0s", value_parser = duration)]
     pub(crate) wait: Duration,
     /// Of an index the verdict for this platform.
@@ -153,6 +156,10 @@ pub(crate) enum CheckFormat {
     Text,
     /// One JSON object an image.
     Json,
+    /// SARIF 2.1.0 of the findings, for code scanning.
+    Sarif,
+    /// JUnit XML of the verdicts, for CI systems that show tests.
+    Junit,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,15 @@
 //! Reports as bytes: one file a format, used by the api and the command line alike.
 
+use crate::model::image::ImageName;
 use crate::model::report::Report;
 
 mod json;
+pub mod junit;
+pub mod sarif;
 mod table;
 
 /// Every format. Adding one: a file, and a line here.
-pub const ALL: &[&dyn Output] = &[&json::Json, &table::Table];
+pub const ALL: &[&dyn Output] = &[&json::Json, &sarif::Sarif, &table::Table];
 
 /// Writes one format.
 pub trait Output: Send + Sync {
@@ -18,6 +21,11 @@ pub trait Output: Send + Sync {
 
     /// The report in this format. Texts from images are escaped for it.
     fn render(&self, report: &Report) -> Vec<u8>;
+
+    /// The same for an image that is known by this name, where the format has a place for it.
+    fn render_named(&self, report: &Report, _name: &ImageName) -> Vec<u8> {
+        self.render(report)
+    }
 }
 
 /// The format of that name.
