@@ -89,8 +89,7 @@ impl Server {
 
     /// Answers until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let Parts { server, auth, registries, queue, store, sweeps, policies, metrics } =
-            self.parts;
+        let Parts { server, auth, registries, queue, store, sweeps, policies, metrics } = self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
         let sweeps = web::Data::new(sweeps);
         let served = web::Data::new(registries.clone());

@@ -241,8 +241,9 @@ mod tests {
     use crate::store::embedded::EmbeddedStore;
 
     fn open(folder: &std::path::Path) -> (Sweeps, Arc<dyn JobQueue>) {
-        let queue: Arc<dyn JobQueue> =
-            Arc::new(EmbeddedQueue::open(&folder.join("queue.db"), crate::queue::RetryRules::default()).unwrap());
+        let queue: Arc<dyn JobQueue> = Arc::new(
+            EmbeddedQueue::open(&folder.join("queue.db"), crate::queue::RetryRules::default()).unwrap(),
+        );
         let notes = Arc::new(EmbeddedStore::open(&folder.join("store.db")).unwrap());
         (Sweeps::new(Arc::clone(&queue), notes), queue)
     }
@@ -274,7 +275,10 @@ mod tests {
         let (sweeps, _queue) = open(folder.path());
         let Begun::Now(first) = begin(&sweeps, None).await else { panic!("nothing else is on its way") };
         assert_eq!(begin(&sweeps, None).await, Begun::Before(first.clone()));
-        assert!(matches!(begin(&sweeps, Some("team/app")).await, Begun::Now(_)), "one repository is another matter");
+        assert!(
+            matches!(begin(&sweeps, Some("team/app")).await, Begun::Now(_)),
+            "one repository is another matter"
+        );
         let over = Progress { state: SweepState::Finished { at: Timestamp::now() }, ..first.clone() };
         sweeps.end(&over).await.unwrap();
         let Begun::Now(second) = begin(&sweeps, None).await else { panic!("the first is over") };

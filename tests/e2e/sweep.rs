@@ -35,7 +35,11 @@ async fn images_that_no_webhook_announced_are_found_judged_and_found_only_once()
     assert_eq!(site.get(&format!("/v1/verdicts/{digest}")).await?.0, StatusCode::NOT_FOUND);
 
     let (code, first) = swept(&site, "main")?;
-    assert_eq!((code, &first["state"], &first["errors"]), (Some(0), &json!("finished"), &json!([])), "{first:#}");
+    assert_eq!(
+        (code, &first["state"], &first["errors"]),
+        (Some(0), &json!("finished"), &json!([])),
+        "{first:#}"
+    );
     let sum = |progress: &Value| {
         ["repositories_seen", "repositories_done", "tags", "enqueued", "known", "skipped"]
             .map(|key| progress[key].as_u64().unwrap_or(u64::MAX))
@@ -45,7 +49,11 @@ async fn images_that_no_webhook_announced_are_found_judged_and_found_only_once()
     assert_eq!(site.verdict(&index).await?["outcome"], "fail");
 
     let (code, second) = swept(&site, &site.registry.host())?;
-    assert_eq!((code, sum(&second)), (Some(0), [2, 2, 4, 0, 3, 1]), "a second sweep enqueues nothing: {second:#}");
+    assert_eq!(
+        (code, sum(&second)),
+        (Some(0), [2, 2, 4, 0, 3, 1]),
+        "a second sweep enqueues nothing: {second:#}"
+    );
     let (_, listed) = site.get("/v1/sweeps").await?;
     let ids: Vec<&Value> = listed["sweeps"].as_array().unwrap().iter().map(|sweep| &sweep["id"]).collect();
     assert_eq!(ids, [&second["id"], &first["id"]], "newest first");
@@ -65,7 +73,10 @@ async fn one_repository_is_swept_alone_and_what_is_not_there_is_said() -> Result
     let (code, progress) = swept(&site, "main/team/missing")?;
     assert_eq!(code, Some(1));
     let reason = progress["errors"][0]["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("does not exist") && progress["errors"][0]["repository"] == "team/missing", "{progress:#}");
+    assert!(
+        reason.contains("does not exist") && progress["errors"][0]["repository"] == "team/missing",
+        "{progress:#}"
+    );
     for (target, expected) in [("elsewhere", "there is main"), ("main/NOT", "not a repository")] {
         let done = site.run(&["sweep", target, "--server", &site.url])?;
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
@@ -91,12 +102,14 @@ async fn i2_a_worker_killed_in_the_middle_of_a_sweep_loses_no_image() -> Result<
     assert_eq!(again["id"], begun["id"], "one of the whole registry at a time");
     let path = format!("/v1/sweeps/{}", begun["id"].as_str().unwrap());
     let progress = || async { Ok::<Value, anyhow::Error>(site.get(&path).await?.1) };
-    eventually("the sweep is in the middle", || async { Ok(progress().await?["repositories_done"] == 1) }).await?;
+    eventually("the sweep is in the middle", || async { Ok(progress().await?["repositories_done"] == 1) })
+        .await?;
     site.workers[0].kill();
     let (_, interrupted) = site.get(&path).await?;
     assert_eq!(interrupted["state"], "running", "it was killed too late to prove anything: {interrupted:#}");
     site.add_worker()?;
-    eventually("the sweep is finished", || async { Ok(site.get(&path).await?.1["state"] == "finished") }).await?;
+    eventually("the sweep is finished", || async { Ok(site.get(&path).await?.1["state"] == "finished") })
+        .await?;
     for digest in &digests {
         site.verdict(digest).await?;
     }
@@ -142,7 +155,9 @@ async fn registry(
                 }
                 let (status, header, body) = answer(heard.fetch_add(1, Ordering::SeqCst), &path);
                 let length = body.len();
-                let text = format!("HTTP/1.1 {status} So\r\nconnection: close\r\n{header}content-length: {length}\r\n\r\n{body}");
+                let text = format!(
+                    "HTTP/1.1 {status} So\r\nconnection: close\r\n{header}content-length: {length}\r\n\r\n{body}"
+                );
                 let _ = stream.write_all(text.as_bytes()).await;
                 let _ = stream.shutdown().await;
             });

@@ -86,9 +86,12 @@ impl Carrier {
             return match held {
                 Ok(Held::Done(Done::Before)) => Carried::Done,
                 Ok(Held::Done(Done::Now { onward, rest: None })) => self.go_on(onward).await,
-                Ok(Held::Done(Done::Now { onward, rest: Some(rest) })) => self.rest(onward, &rest, attempt).await,
+                Ok(Held::Done(Done::Now { onward, rest: Some(rest) })) => {
+                    self.rest(onward, &rest, attempt).await
+                }
                 Ok(Held::Busy { remaining }) if tokio::time::Instant::now() < patience => {
-                    tokio::time::sleep(remaining.clamp(Duration::from_millis(50), Duration::from_secs(1))).await;
+                    tokio::time::sleep(remaining.clamp(Duration::from_millis(50), Duration::from_secs(1)))
+                        .await;
                     continue;
                 }
                 Ok(Held::Busy { .. }) => {
@@ -110,7 +113,9 @@ impl Carrier {
             // The queue would bury it with the next failure; a fresh copy has all its attempts.
             return Some(self.publish(sweep.clone()).await);
         }
-        Some(Carried::Failed { error: format!("{} is left alone for {} s more", sweep.registry, left.as_secs()) })
+        Some(Carried::Failed {
+            error: format!("{} is left alone for {} s more", sweep.registry, left.as_secs()),
+        })
     }
 
     async fn piece(&self, sweep: &Sweep) -> Result<Done, Setback> {
@@ -213,9 +218,7 @@ impl Carrier {
                 .buffered(AT_ONCE)
                 .collect()
                 .await;
-        let is_setback = |resolved: &Option<Result<Digest, RegistryError>>| {
-            matches!(resolved, Some(Err(error)) if error.is_retryable())
-        };
+        let is_setback = |resolved: &Option<Result<Digest, RegistryError>>| matches!(resolved, Some(Err(error)) if error.is_retryable());
         // What was resolved before the registry had enough is not asked for again.
         let good = resolved.iter().position(|(_, resolved)| is_setback(resolved)).unwrap_or(resolved.len());
         let last = good.checked_sub(1).map(|last| resolved[last].0.to_string());
@@ -337,14 +340,14 @@ fn part_of(named: &[Repository], at: &Bookmark) -> Listed<Repository> {
     Listed { names: part, illegal: 0, next }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn named_repositories_are_swept_in_parts_and_each_once() {
-        let named: Vec<Repository> = (0..250).map(|number| format!("team/n{number}").parse().unwrap()).collect();
+        let named: Vec<Repository> =
+            (0..250).map(|number| format!("team/n{number}").parse().unwrap()).collect();
         let (mut at, mut seen, mut parts) = (Bookmark::default(), Vec::new(), 0);
         loop {
             let listed = part_of(&named, &at);

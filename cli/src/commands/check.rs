@@ -89,7 +89,8 @@ pub(crate) async fn check(overrides: &Overrides, arguments: CheckArguments) -> R
     let images = named(&arguments.images)?;
     let client = Client::new(&arguments.server)?;
     let resolver = ask::Resolver::new(overrides, &arguments)?;
-    let questions = images.into_iter().map(|(image, named)| ask::ask(&client, &resolver, &arguments, image, named));
+    let questions =
+        images.into_iter().map(|(image, named)| ask::ask(&client, &resolver, &arguments, image, named));
     let answers: Vec<Result<Asked, Failure>> = stream::iter(questions).buffered(AT_ONCE).collect().await;
     let asked = answers.into_iter().collect::<Result<Vec<Asked>, Failure>>()?;
     let document = match arguments.format {
@@ -111,7 +112,9 @@ fn named(images: &[String]) -> Result<Vec<(String, Named)>, Failure> {
     let understood = images.iter().map(|image| {
         let named = match image.parse() {
             Ok(digest) => Named::Digest(digest),
-            Err(_) => Named::Image(image.parse().map_err(|error| Failure::usage(anyhow!("{image}: {error}")))?),
+            Err(_) => {
+                Named::Image(image.parse().map_err(|error| Failure::usage(anyhow!("{image}: {error}")))?)
+            }
         };
         Ok((image.clone(), named))
     });

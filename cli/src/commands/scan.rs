@@ -13,8 +13,8 @@ use shared::model::digest::Digest;
 use shared::model::image::{ImageName, Reference};
 use shared::model::report::Report;
 use shared::model::verdict::{Outcome, PolicyName, Verdict};
-use shared::output::sarif::{self, Examined};
 use shared::output;
+use shared::output::sarif::{self, Examined};
 use shared::policy::{Policy, PolicySet};
 use shared::registry::{RegistryClient, Transport};
 
@@ -28,7 +28,9 @@ pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Res
     let argument: ImageArgument = arguments.image.parse().map_err(Failure::usage)?;
     let name = match &argument {
         ImageArgument::Registry(reference) => Some(reference.name.clone()),
-        ImageArgument::OciLayout { .. } | ImageArgument::OciArchive { .. } | ImageArgument::DockerArchive { .. } => None,
+        ImageArgument::OciLayout { .. }
+        | ImageArgument::OciArchive { .. }
+        | ImageArgument::DockerArchive { .. } => None,
     };
     let (source, digest) = open(argument, &config, &arguments).await?;
     let engine = site::engine(&config.worker);

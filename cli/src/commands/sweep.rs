@@ -20,8 +20,7 @@ pub(crate) async fn sweep(arguments: SweepArguments) -> Result<Exit, Failure> {
     let (registry, repository) = target(&arguments.registry).map_err(Failure::usage)?;
     let client = Client::new(&arguments.server)?;
     let body = json!({"registry": registry, "repository": repository});
-    let (status, answer) =
-        client.ask(Method::POST, "/v1/sweeps", &[], Some(body), Duration::ZERO).await?;
+    let (status, answer) = client.ask(Method::POST, "/v1/sweeps", &[], Some(body), Duration::ZERO).await?;
     let progress = match status {
         StatusCode::ACCEPTED => read(&answer)?,
         StatusCode::UNPROCESSABLE_ENTITY => return Err(Failure::usage(refused(status, &answer))),
@@ -135,7 +134,8 @@ mod tests {
             ("main/Team", None),
             ("main/", None),
         ] {
-            let found = target(text).ok().map(|(registry, name)| (registry, name.map(|name| name.to_string())));
+            let found =
+                target(text).ok().map(|(registry, name)| (registry, name.map(|name| name.to_string())));
             assert_eq!(found, expected.map(|(registry, name)| (registry, name.map(str::to_owned))), "{text}");
         }
     }

@@ -33,9 +33,8 @@ impl<'de> Deserialize<'de> for Every {
         if text == "off" {
             return Ok(Self::Off);
         }
-        let refused = || {
-            serde::de::Error::custom(format!("{text:?} is not a duration; write it like 24h, or off"))
-        };
+        let refused =
+            || serde::de::Error::custom(format!("{text:?} is not a duration; write it like 24h, or off"));
         let span: jiff::SignedDuration = text.parse().map_err(|_| refused())?;
         Duration::try_from(span).map(|span| Self::Span(Span(span))).map_err(|_| refused())
     }
@@ -65,7 +64,8 @@ pub(super) fn settings(
 ) -> Result<SweepSettings, ConfigError> {
     let rate = rate.unwrap_or(DEFAULT_RATE);
     if !RATES.contains(&rate) {
-        let reason = format!("is {rate}; expected requests per second, between {} and {}", RATES.start(), RATES.end());
+        let reason =
+            format!("is {rate}; expected requests per second, between {} and {}", RATES.start(), RATES.end());
         return Err(ConfigError::invalid(format!("{key}.sweep_rate"), reason));
     }
     if repositories.len() > MOST_REPOSITORIES {
@@ -87,6 +87,7 @@ pub(super) fn settings(
 
 /// Whether a registry may let its clients list its repositories. These are known not to.
 fn offers_catalogue(host: &str) -> bool {
-    let never = ["docker.io", "ghcr.io", "quay.io", "public.ecr.aws", "registry.gitlab.com", "registry.k8s.io"];
+    let never =
+        ["docker.io", "ghcr.io", "quay.io", "public.ecr.aws", "registry.gitlab.com", "registry.k8s.io"];
     !never.contains(&host) && !host.ends_with(".pkg.dev")
 }

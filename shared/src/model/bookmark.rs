@@ -128,7 +128,8 @@ impl Bookmark {
         }
         let here = Landmark { turn: self.turn.clone(), first: first.map(str::to_owned) };
         let again = self.compared.as_ref().is_some_and(|known| {
-            known.turn == turn || (known.first.is_some() && known.first == here.first && known.turn != here.turn)
+            known.turn == turn
+                || (known.first.is_some() && known.first == here.first && known.turn != here.turn)
         });
         if again || turn == self.turn {
             return Err(Endless::Repeats(pages));
@@ -153,7 +154,10 @@ mod tests {
     }
 
     /// Follows pages that name their successors; how many pages were read until the end or an error.
-    fn follow(next: impl Fn(u32) -> Option<u32>, first: impl Fn(u32) -> Option<String>) -> (u32, Option<Endless>) {
+    fn follow(
+        next: impl Fn(u32) -> Option<u32>,
+        first: impl Fn(u32) -> Option<String>,
+    ) -> (u32, Option<Endless>) {
         let (mut bookmark, mut page, mut read) = (Bookmark::default(), 0, 0);
         loop {
             read += 1;

@@ -51,7 +51,8 @@ struct Case {
 /// All of them as one document.
 pub fn render(checked: &[Checked<'_>], now: Timestamp) -> Vec<u8> {
     let suites: Vec<(&Checked<'_>, Vec<Case>)> = checked.iter().map(|one| (one, cases(one))).collect();
-    let count = |kind: Kind| suites.iter().flat_map(|(_, cases)| cases).filter(|case| case.kind == kind).count();
+    let count =
+        |kind: Kind| suites.iter().flat_map(|(_, cases)| cases).filter(|case| case.kind == kind).count();
     let total: usize = suites.iter().map(|(_, cases)| cases.len()).sum();
     let longest = checked.iter().map(|one| one.took).max().unwrap_or_default();
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -174,10 +175,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn document(image: &str, verdict: &Verdict) -> String {
-        let checked =
-            Checked { image, digest: Some(&verdict.digest), answer: Answered::Judged(verdict), took: Duration::from_millis(1204) };
-        let nothing =
-            Checked { image: "r.io/gone:1", digest: None, answer: Answered::Nothing("pending"), took: Duration::ZERO };
+        let checked = Checked {
+            image,
+            digest: Some(&verdict.digest),
+            answer: Answered::Judged(verdict),
+            took: Duration::from_millis(1204),
+        };
+        let nothing = Checked {
+            image: "r.io/gone:1",
+            digest: None,
+            answer: Answered::Nothing("pending"),
+            took: Duration::ZERO,
+        };
         String::from_utf8(render(&[checked, nothing], sample::time("2026-03-02T09:31:40Z"))).unwrap()
     }
 

@@ -13,7 +13,8 @@ use super::Output;
 use crate::model::digest::Digest;
 use crate::model::image::ImageName;
 use crate::model::report::{
-    Coverage, CoverageState, Finding, FindingKind, FindingStatus, Fix, InstalledPackage, Report, Severity, Subject,
+    Coverage, CoverageState, Finding, FindingKind, FindingStatus, Fix, InstalledPackage, Report, Severity,
+    Subject,
 };
 
 /// The format.
@@ -46,7 +47,8 @@ pub struct Examined<'a> {
     pub name: Option<&'a ImageName>,
 }
 
-const SCHEMA: &str = "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/main/sarif-2.1/schema/sarif-schema-2.1.0.json";
+const SCHEMA: &str =
+    "https://raw.githubusercontent.com/oasis-tcs/sarif-spec/main/sarif-2.1/schema/sarif-schema-2.1.0.json";
 /// Places of one package that are named.
 const MOST_PLACES: usize = 5;
 /// Longer texts of others are cut.
@@ -157,10 +159,15 @@ fn groups(report: &Report) -> BTreeMap<usize, Group<'_>> {
     for finding in counted(report) {
         let Some(package) = report.package_of(finding) else { continue };
         let named = &package.package;
-        let key = (finding.id.as_str(), named.kind.purl_type(), named.name.as_str(), named.namespace.as_deref());
+        let key =
+            (finding.id.as_str(), named.kind.purl_type(), named.name.as_str(), named.namespace.as_deref());
         let next = order.len();
         let at = *order.entry(key).or_insert(next);
-        groups.entry(at).or_insert_with(|| Group { finding, package, places: Vec::new() }).places.push(package);
+        groups
+            .entry(at)
+            .or_insert_with(|| Group { finding, package, places: Vec::new() })
+            .places
+            .push(package);
     }
     groups
 }
@@ -172,7 +179,8 @@ fn rule(group: &Group<'_>) -> Value {
     tags.extend(known_exploited.then(|| "known-exploited".to_owned()));
     let mut properties = json!({"precision": "very-high", "tags": tags});
     // Without a rating there is no number: no data is not zero.
-    if let Some(number) = score.map(|score| score.to_string()).or_else(|| usual(*severity).map(str::to_owned)) {
+    if let Some(number) = score.map(|score| score.to_string()).or_else(|| usual(*severity).map(str::to_owned))
+    {
         properties["security-severity"] = json!(number);
     }
     json!({
@@ -238,7 +246,13 @@ fn notifications(report: &Report) -> Vec<Value> {
     let problems = report.problems.iter().map(|problem| ("warning", problem.to_string()));
     let silent = |coverage: &&Coverage| coverage.state == CoverageState::None;
     let uncovered = report.coverage.iter().filter(silent).map(|coverage| {
-        ("warning", format!("no advisories for {} packages of {}: no data is not no findings", coverage.packages, coverage.subject))
+        (
+            "warning",
+            format!(
+                "no advisories for {} packages of {}: no data is not no findings",
+                coverage.packages, coverage.subject
+            ),
+        )
     });
     let shape = match &report.subject {
         Subject::Image(_) => None,

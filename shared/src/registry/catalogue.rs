@@ -192,9 +192,7 @@ fn read<T: FromStr>(page: &Page, at: &Bookmark, most: usize) -> Result<Listed<T>
     let illegal = u32::try_from(taken.len() - names.len()).unwrap_or(u32::MAX);
     let next = match (taken.last(), turn_after(page, at.turn())) {
         (Some(last), _) if taken.len() < unread.len() => Some(at.further(taken.len(), last)?),
-        (_, Some(turn)) => {
-            Some(at.page_after(taken.len(), page.names.first().map(String::as_str), turn)?)
-        }
+        (_, Some(turn)) => Some(at.page_after(taken.len(), page.names.first().map(String::as_str), turn)?),
         (_, None) => None,
     };
     Ok(Listed { names, illegal, next })
@@ -220,7 +218,9 @@ fn next_link(headers: &HeaderMap) -> Result<Option<Cursor>, &'static str> {
             return Err("its Link header is too long");
         }
         for link in value.split('<').skip(1) {
-            let Some((url, parameters)) = link.split_once('>') else { return Err("its Link header is cut off") };
+            let Some((url, parameters)) = link.split_once('>') else {
+                return Err("its Link header is cut off");
+            };
             if !is_next(parameters) {
                 continue;
             }
@@ -270,7 +270,10 @@ mod tests {
     #[test]
     fn links_are_read_as_registries_write_them() {
         check("</v2/_catalog?last=b&n=2>; rel=\"next\"", Ok(Some("last=b&n=2")));
-        check("<https://r.io/v2/a/tags/list?next_page=gAAA%3D%3D&n=50>; rel=\"next\"", Ok(Some("next_page=gAAA%3D%3D&n=50")));
+        check(
+            "<https://r.io/v2/a/tags/list?next_page=gAAA%3D%3D&n=50>; rel=\"next\"",
+            Ok(Some("next_page=gAAA%3D%3D&n=50")),
+        );
         check("</v2/_catalog?n=2>;rel=next", Ok(Some("n=2")));
         check("</x?a>; rel=\"prev\", </x?b>; title=\"x\"; rel=\"last next\"", Ok(Some("b")));
         check("</x?a,b>; rel=next", Ok(Some("a,b")));
@@ -345,7 +348,8 @@ mod tests {
 
     #[test]
     fn texts_that_name_nothing_are_counted_not_passed_over() {
-        let page = Page { names: ["team/app", "../etc", "", "UPPER"].map(str::to_owned).to_vec(), link: None };
+        let page =
+            Page { names: ["team/app", "../etc", "", "UPPER"].map(str::to_owned).to_vec(), link: None };
         let listed: Listed<Repository> = read(&page, &Bookmark::default(), 10).unwrap();
         assert_eq!((listed.names.len(), listed.illegal, listed.next), (1, 3, None));
     }

@@ -72,7 +72,11 @@ impl Carrier {
         }
         let lookups = self.parts.store.lookup(&digests, &PolicyName::default_policy()).await?;
         let known: BTreeMap<Digest, Lookup> = digests.into_iter().zip(lookups).collect();
-        Ok(known.into_iter().filter(|(_, lookup)| *lookup == Lookup::Unknown).map(|(digest, _)| digest).collect())
+        Ok(known
+            .into_iter()
+            .filter(|(_, lookup)| *lookup == Lookup::Unknown)
+            .map(|(digest, _)| digest)
+            .collect())
     }
 
     /// Notes what is pending now, and where everything was seen.

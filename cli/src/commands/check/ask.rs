@@ -38,9 +38,10 @@ impl Resolver {
             Target::Tag(tag) => tag,
         };
         let (client, name) = site::registry_for(&self.config, &reference.name, self.transport)?;
-        let digest = client.resolve(&name, &tag).await.map_err(|error| {
-            Failure::no_verdict(anyhow!("the tag cannot be resolved: {}", chain(&error)))
-        })?;
+        let digest = client
+            .resolve(&name, &tag)
+            .await
+            .map_err(|error| Failure::no_verdict(anyhow!("the tag cannot be resolved: {}", chain(&error))))?;
         eprintln!("{image} is {}", name.at(&digest));
         Ok((name, digest))
     }
@@ -86,12 +87,15 @@ struct Question<'a> {
 impl Question<'_> {
     async fn ask(&self) -> Result<Answer, Failure> {
         let deadline = Instant::now() + self.arguments.wait;
-        let mut unknown = "nothing is known about it; was it pushed to a registry that this server watches?".to_owned();
+        let mut unknown =
+            "nothing is known about it; was it pushed to a registry that this server watches?".to_owned();
         let (mut wait, mut asked_for) = (Duration::ZERO, false);
         loop {
             let answer = match self.once(wait).await? {
                 Said::Verdict(verdict) => return Ok(Answer::Judged(verdict)),
-                Said::Pending => Answer::Pending("it is not judged yet; ask again, or wait with --wait 60s".to_owned()),
+                Said::Pending => {
+                    Answer::Pending("it is not judged yet; ask again, or wait with --wait 60s".to_owned())
+                }
                 Said::Unknown => {
                     // Once: the job is durable, and its verdict will wake the next question.
                     if !asked_for && !self.arguments.wait.is_zero() {
@@ -134,16 +138,20 @@ impl Question<'_> {
     /// Asks the server to scan what it has never seen; why that does not help, or that it was done.
     async fn request_scan(&self) -> String {
         let Some(name) = self.name else {
-            return "nothing is known about it; name it as registry/repository@digest to have it scanned".to_owned();
+            return "nothing is known about it; name it as registry/repository@digest to have it scanned"
+                .to_owned();
         };
         let body = json!({"image": name.at(self.digest), "lane": "urgent"});
         let asked = self.client.ask(Method::POST, "/v1/scans", &[], Some(body), Duration::ZERO).await;
         match asked {
             Ok((StatusCode::ACCEPTED, _)) => "its scan was asked for and has not come to an end".to_owned(),
             Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
-                "nothing is known about it, and the token may not ask for a scan: that needs the scope push".to_owned()
+                "nothing is known about it, and the token may not ask for a scan: that needs the scope push"
+                    .to_owned()
             }
-            Ok((status, body)) => format!("nothing is known about it, and no scan: {:#}", refused(status, &body)),
+            Ok((status, body)) => {
+                format!("nothing is known about it, and no scan: {:#}", refused(status, &body))
+            }
             Err(error) => format!("nothing is known about it, and no scan: {error:#}"),
         }
     }

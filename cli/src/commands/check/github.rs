@@ -25,7 +25,8 @@ pub(super) struct Actions {
 impl Actions {
     /// If this runs in GitHub Actions.
     pub(super) fn here() -> Option<Self> {
-        let file = |variable: &str| std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let file =
+            |variable: &str| std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
         (std::env::var("GITHUB_ACTIONS").ok()? == "true")
             .then(|| Self { summary: file("GITHUB_STEP_SUMMARY"), output: file("GITHUB_OUTPUT") })
     }
@@ -92,7 +93,9 @@ fn annotation(kind: &str, title: &str, text: &str) -> String {
 }
 
 fn summary(asked: &[Asked]) -> String {
-    let mut text = String::from("### Tidewaiter\n\n| image | verdict | critical | high | medium | low | digest |\n|---|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "### Tidewaiter\n\n| image | verdict | critical | high | medium | low | digest |\n|---|---|---|---|---|---|---|\n",
+    );
     for one in asked {
         let digest = one.digest.as_ref().map_or_else(|| "-".to_owned(), |digest| format!("`{digest}`"));
         let _ = match one.answer.verdict() {
@@ -101,10 +104,17 @@ fn summary(asked: &[Asked]) -> String {
                 writeln!(
                     text,
                     "| {} | **{}** | {} | {} | {} | {} | {digest} |",
-                    markdown(&one.image), verdict.outcome, counts.critical, counts.high, counts.medium, counts.low
+                    markdown(&one.image),
+                    verdict.outcome,
+                    counts.critical,
+                    counts.high,
+                    counts.medium,
+                    counts.low
                 )
             }
-            Err(_) => writeln!(text, "| {} | **no verdict** | - | - | - | - | {digest} |", markdown(&one.image)),
+            Err(_) => {
+                writeln!(text, "| {} | **no verdict** | - | - | - | - | {digest} |", markdown(&one.image))
+            }
         };
     }
     text.push('\n');
@@ -146,7 +156,8 @@ fn outputs(asked: &[Asked], worst: Exit) -> String {
         Exit::Fail => "fail",
         Exit::NoVerdict | Exit::Usage => "none",
     };
-    let digest = asked.first().and_then(|one| one.digest.as_ref()).map(ToString::to_string).unwrap_or_default();
+    let digest =
+        asked.first().and_then(|one| one.digest.as_ref()).map(ToString::to_string).unwrap_or_default();
     let images: Vec<String> = asked.iter().filter_map(pinned).collect();
     format!("verdict={verdict}\ndigest={digest}\nimages={}\n", serde_json::json!(images))
 }
@@ -167,9 +178,15 @@ mod tests {
         let asked = [failed("r.io/a:1", hostile)];
         let text = annotations(&asked);
         assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(text.starts_with("::error title=Tidewaiter%3A no verdict::r.io/a:1: evil%25%0D%0A::stop"), "{text}");
+        assert!(
+            text.starts_with("::error title=Tidewaiter%3A no verdict::r.io/a:1: evil%25%0D%0A::stop"),
+            "{text}"
+        );
         let told = summary(&asked);
-        assert!(!told.contains("<script>") && !told.contains("\n::stop") && told.contains("\\| &lt;script&gt;"), "{told}");
+        assert!(
+            !told.contains("<script>") && !told.contains("\n::stop") && told.contains("\\| &lt;script&gt;"),
+            "{told}"
+        );
         assert_eq!(outputs(&asked, Exit::NoVerdict), "verdict=none\ndigest=\nimages=[]\n");
     }
 }

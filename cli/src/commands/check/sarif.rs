@@ -32,7 +32,9 @@ pub(super) async fn render(client: &Client, asked: &[Asked]) -> Result<String, F
                     reports.push((name, child));
                 }
             }
-            Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => reports.push((name, report)),
+            Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => {
+                reports.push((name, report))
+            }
         }
     }
     let examined: Vec<Examined<'_>> =
@@ -45,7 +47,9 @@ async fn fetch(client: &Client, digest: &Digest) -> anyhow::Result<Report> {
     let query = [("format", "json".to_owned())];
     let (status, body) = client.ask(Method::GET, &path, &query, None, std::time::Duration::ZERO).await?;
     match status {
-        StatusCode::OK => serde_json::from_slice(&body).with_context(|| format!("the report of {digest} cannot be read")),
+        StatusCode::OK => {
+            serde_json::from_slice(&body).with_context(|| format!("the report of {digest} cannot be read"))
+        }
         other => Err(refused(other, &body).context(format!("there is no report of {digest}"))),
     }
 }

@@ -23,7 +23,8 @@ fn check_structure(log: &Value) {
         let driver = &run["tool"]["driver"];
         assert!(driver["name"].is_string());
         let rules = driver["rules"].as_array().unwrap();
-        let ids: std::collections::BTreeSet<&str> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+        let ids: std::collections::BTreeSet<&str> =
+            rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), rules.len(), "one rule a flaw");
         for rule in rules {
             assert!(url::Url::parse(rule["helpUri"].as_str().unwrap()).is_ok());
@@ -41,9 +42,15 @@ fn check_structure(log: &Value) {
             assert!(result["message"]["text"].is_string());
             let place = &result["locations"][0]["physicalLocation"];
             let uri = place["artifactLocation"]["uri"].as_str().unwrap();
-            assert!(!uri.starts_with('/') && !uri.contains(['@', ':']), "relative, without tag and digest: {uri}");
+            assert!(
+                !uri.starts_with('/') && !uri.contains(['@', ':']),
+                "relative, without tag and digest: {uri}"
+            );
             assert!(place["region"]["startLine"].as_u64().is_some_and(|line| line >= 1));
-            assert_eq!(result["partialFingerprints"]["tidewaiterFinding/v1"].as_str().map(str::len), Some(64));
+            assert_eq!(
+                result["partialFingerprints"]["tidewaiterFinding/v1"].as_str().map(str::len),
+                Some(64)
+            );
         }
         assert!(run["automationDetails"]["id"].as_str().unwrap().ends_with('/'));
         assert!(run["invocations"][0]["executionSuccessful"].is_boolean());
@@ -64,7 +71,10 @@ fn a_report_becomes_a_log_that_code_scanning_takes() {
         run["results"][0]["message"]["text"],
         "jinja2 2.11.2 in team/app is affected by CVE-2024-22195 (medium); fixed in 3.1.3. Found in usr/lib/python3/dist-packages/Jinja2-2.11.2.dist-info/METADATA"
     );
-    assert_eq!(run["tool"]["driver"]["rules"][0]["helpUri"], "https://nvd.nist.gov/vuln/detail/CVE-2024-22195");
+    assert_eq!(
+        run["tool"]["driver"]["rules"][0]["helpUri"],
+        "https://nvd.nist.gov/vuln/detail/CVE-2024-22195"
+    );
 }
 
 #[test]
@@ -73,7 +83,9 @@ fn the_example_of_the_wire_folder_has_the_same_structure() {
     let example = std::path::Path::new(&folder).join("wire/outbound/sarif-2.1.0.json");
     let example: Value = serde_json::from_slice(&std::fs::read(example).unwrap()).unwrap();
     let ours = rendered(&sample());
-    for pointer in ["/runs/0/tool/driver/rules/0", "/runs/0/results/0", "/runs/0/results/0/locations/0/physicalLocation"] {
+    for pointer in
+        ["/runs/0/tool/driver/rules/0", "/runs/0/results/0", "/runs/0/results/0/locations/0/physicalLocation"]
+    {
         let (ours, theirs) = (ours.pointer(pointer).unwrap(), example.pointer(pointer).unwrap());
         for key in theirs.as_object().unwrap().keys() {
             assert!(ours.get(key).is_some(), "{pointer} lacks {key}");
