@@ -174,6 +174,7 @@ fn groups(report: &Report) -> BTreeMap<usize, Group<'_>> {
 
 fn rule(group: &Group<'_>) -> Value {
     let Finding { id, severity, score, summary, kind, known_exploited, .. } = group.finding;
+    let id = cut(id);
     let summary = summary.as_deref().map_or_else(|| id.clone(), cut);
     let mut tags = vec!["security".to_owned(), kind_name(*kind).to_owned(), severity.name().to_owned()];
     tags.extend(known_exploited.then(|| "known-exploited".to_owned()));
@@ -184,12 +185,12 @@ fn rule(group: &Group<'_>) -> Value {
         properties["security-severity"] = json!(number);
     }
     json!({
-        "id": cut(id),
+        "id": id,
         "name": "PackageVulnerability",
         "shortDescription": {"text": summary},
         "fullDescription": {"text": format!("{id}: {summary}")},
         "defaultConfiguration": {"level": level(*severity)},
-        "helpUri": help(id),
+        "helpUri": help(&id),
         "help": {"text": format!(
             "{id}\nSeverity: {}\nPackage: {}\nFixed version: {}",
             severity.name().to_uppercase(),
@@ -210,7 +211,7 @@ fn result(group: &Group<'_>, rule: usize, path: &str) -> Value {
     let exploited = if finding.known_exploited { ", known to be exploited" } else { "" };
     let text = format!(
         "{name} {version} in {path} is affected by {} ({}{exploited}); {}. Found in {}",
-        finding.id,
+        cut(&finding.id),
         finding.severity,
         advice(&finding.fix),
         found.join(", ")
@@ -322,7 +323,7 @@ fn help(id: &str) -> String {
     };
     let mut address = url::Url::parse(base).expect("these are URLs");
     if let Ok(mut segments) = address.path_segments_mut() {
-        segments.pop_if_empty().push(&cut(id));
+        segments.pop_if_empty().push(id);
     }
     address.into()
 }
