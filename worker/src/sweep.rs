@@ -69,7 +69,7 @@ enum Done {
     /// It was done before, by somebody who died before saying so.
     Before,
     /// It is done, or some of it; the registry wants to rest before the next one.
-    Now { onward: Onward, rest: Option<Setback> },
+    Now { onward: Box<Onward>, rest: Option<Setback> },
 }
 
 impl Carrier {
@@ -85,9 +85,9 @@ impl Carrier {
             let held = under_lease(&self.parts.leases, &one_at_a_time, self.parts.lease, work).await;
             return match held {
                 Ok(Held::Done(Done::Before)) => Carried::Done,
-                Ok(Held::Done(Done::Now { onward, rest: None })) => self.go_on(onward).await,
+                Ok(Held::Done(Done::Now { onward, rest: None })) => self.go_on(*onward).await,
                 Ok(Held::Done(Done::Now { onward, rest: Some(rest) })) => {
-                    self.rest(onward, &rest, attempt).await
+                    self.rest(*onward, &rest, attempt).await
                 }
                 Ok(Held::Busy { remaining }) if tokio::time::Instant::now() < patience => {
                     tokio::time::sleep(remaining.clamp(Duration::from_millis(50), Duration::from_secs(1)))
@@ -127,7 +127,7 @@ impl Carrier {
             let mut sweep = sweep.clone();
             let reason = format!("registry {} is not in the configuration any more", sweep.registry);
             sweep.tally.trouble(None, &reason);
-            return Ok(Done::Now { onward: Onward::Finished(sweep), rest: None });
+            return Ok(done(Onward::Finished(sweep)));
         };
         match &sweep.piece {
             Piece::Catalogue { at } => self.catalogue(sweep, at, settings).await,
@@ -155,14 +155,14 @@ impl Carrier {
                 }
                 tracing::warn!(registry = %sweep.registry, error = %chain(&error), "registry cannot be swept");
                 sweep.tally.trouble(None, &chain(&error));
-                return Ok(Done::Now { onward: sweep.after_catalogue(Vec::new(), None), rest: None });
+                return Ok(done(sweep.after_catalogue(Vec::new(), None)));
             }
         };
         if listed.illegal > 0 {
             let reason = format!("{} entries of the catalogue are no names of repositories", listed.illegal);
             sweep.tally.trouble(None, &reason);
         }
-        Ok(Done::Now { onward: sweep.after_catalogue(listed.names, listed.next), rest: None })
+        Ok(done(sweep.after_catalogue(listed.names, listed.next)))
     }
 
     /// Compares one page of a repository's tags.
@@ -186,7 +186,7 @@ impl Carrier {
                 if !(listed_by_itself && is_gone(&error)) {
                     sweep.tally.trouble(Some(repository.clone()), &chain(&error));
                 }
-                return Ok(Done::Now { onward: sweep.after_tags(None), rest: None });
+                return Ok(done(sweep.after_tags(None)));
             }
         };
         if listed.illegal > 0 {
@@ -231,7 +231,7 @@ impl Carrier {
             }
             (_, _) => (listed.next, None),
         };
-        Ok(Done::Now { onward: sweep.after_tags(next), rest })
+        Ok(Done::Now { onward: Box::new(sweep.after_tags(next)), rest })
     }
 
     /// Publishes what comes next, and only then notes how far the sweep is.
@@ -313,6 +313,11 @@ impl Carrier {
             tracing::warn!(sweep.id = %progress.id, error = %chain(&error), "progress of the sweep not noted");
         }
     }
+}
+
+/// A piece that is done, and nobody has to rest.
+fn done(onward: Onward) -> Done {
+    Done::Now { onward: Box::new(onward), rest: None }
 }
 
 /// How long a registry is left alone: as long as it asks for, else longer each time.

@@ -33,7 +33,7 @@ pub(super) async fn render(client: &Client, asked: &[Asked]) -> Result<String, F
                 }
             }
             Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => {
-                reports.push((name, report))
+                reports.push((name, report));
             }
         }
     }
