@@ -72,7 +72,7 @@ impl Intake {
             Pushed::Digest { tag, .. } => tag.as_ref(),
             Pushed::Tag(tag) => Some(tag),
         };
-        if tag.is_some_and(is_artifact_tag) {
+        if tag.is_some_and(Tag::names_artifact) {
             return Admission::ArtifactTag;
         }
         Admission::Job(Box::new(match event.pushed {
@@ -119,41 +119,8 @@ impl AcceptedJob {
         let (image, digest, tag) = match job.task {
             Task::Scan { image, digest, tag } => (image, Some(digest), tag),
             Task::Resolve { image, tag } => (image, None, Some(tag)),
-            Task::Notify { .. } | Task::Rejudge { .. } => return None,
+            Task::Notify { .. } | Task::Rejudge { .. } | Task::Sweep(_) => return None,
         };
         Some(Self { id: job.id, image, digest, tag })
-    }
-}
-
-/// Tags under which tools keep signatures, attestations, SBOMs and referrers lists of a digest:
-/// `sha256-<64 hex>`, alone or with `.sig`, `.att` or `.sbom` (cosign; OCI referrers tag schema).
-fn is_artifact_tag(tag: &Tag) -> bool {
-    let Some(rest) = tag.as_str().strip_prefix("sha256-") else { return false };
-    let hex = rest
-        .strip_suffix(".sig")
-        .or(rest.strip_suffix(".att"))
-        .or(rest.strip_suffix(".sbom"))
-        .unwrap_or(rest);
-    hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn artifact_tags_are_recognised_and_nothing_else_is() {
-        let hex = "a".repeat(64);
-        for (tag, expected) in [
-            (format!("sha256-{hex}"), true),
-            (format!("sha256-{hex}.sig"), true),
-            (format!("sha256-{hex}.att"), true),
-            (format!("sha256-{hex}.sbom"), true),
-            (format!("sha256-{hex}.exe"), false),
-            ("sha256-abc.sig".to_owned(), false),
-            ("latest".to_owned(), false),
-        ] {
-            assert_eq!(is_artifact_tag(&tag.parse().unwrap()), expected, "{tag}");
-        }
     }
 }

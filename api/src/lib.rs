@@ -22,6 +22,7 @@ pub mod routes;
 pub mod scans;
 pub mod server;
 pub mod simulate;
+pub mod sweeps;
 pub mod tls;
 pub mod verdicts;
 pub mod webhooks;

@@ -51,7 +51,13 @@ pub(crate) async fn show_report(
     })?;
     let report = store.report(&digest).await.map_err(ApiError::Store)?;
     let report = report.ok_or_else(|| ApiError::UnknownDigest(digest.to_string()))?;
-    Ok(HttpResponse::Ok().content_type(format.media_type()).body(format.render(&report)))
+    // Formats with a place for the image's name get the one under which it was seen last.
+    let seen = store.sightings(&digest).await.map_err(ApiError::Store)?;
+    let body = match seen.first() {
+        Some(sighting) => format.render_named(&report, &sighting.image),
+        None => format.render(&report),
+    };
+    Ok(HttpResponse::Ok().content_type(format.media_type()).body(body))
 }
 
 /// The first format that the client accepts, in the client's order.

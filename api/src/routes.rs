@@ -7,7 +7,9 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
 use crate::gates::{gatekeeper, kubernetes, kyverno, pull};
-use crate::{events, harbor, health, history, policies, queue, reports, scans, simulate, verdicts, webhooks};
+use crate::{
+    events, harbor, health, history, policies, queue, reports, scans, simulate, sweeps, verdicts, webhooks,
+};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -30,6 +32,9 @@ pub fn table(config: &mut ServiceConfig) {
     config
         .service(webhooks::receive)
         .service(scans::request_scan)
+        .service(sweeps::begin_sweep)
+        .service(sweeps::list_sweeps)
+        .service(sweeps::show_sweep)
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)
         .service(history::show_history)

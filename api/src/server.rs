@@ -14,6 +14,7 @@ use shared::queue::JobQueue;
 use shared::registry::{LentCredentials, RegistryClient};
 use shared::reload::PolicyHealth;
 use shared::store::{History, Known, VerdictStore};
+use shared::sweeps::Sweeps;
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
@@ -49,6 +50,8 @@ pub struct Parts {
     pub known: Arc<dyn Known>,
     /// Who tells of changed verdicts.
     pub announcer: Arc<Announcer>,
+    /// Where sweeps begin.
+    pub sweeps: Sweeps,
     /// The policies; swapped while running.
     pub policies: Arc<ArcSwap<PolicySet>>,
     /// What is wrong with their files; told by `/readyz`.
@@ -144,10 +147,13 @@ impl Server {
             known,
             announcer,
             policies,
+            sweeps,
             policy_health,
             metrics,
         } = self.parts;
         let tokens = web::Data::new(Tokens::new(&auth));
+        let sweeps = web::Data::new(sweeps);
+        let served = web::Data::new(registries.clone());
         let intake = web::Data::new(Intake::new(
             Arc::clone(&queue),
             Arc::clone(&store),
@@ -185,6 +191,8 @@ impl Server {
                     app.wrap(from_fn(requests::observe))
                         .app_data(tokens.clone())
                         .app_data(intake.clone())
+                        .app_data(sweeps.clone())
+                        .app_data(served.clone())
                         .app_data(verdicts.clone())
                         .app_data(gates.clone())
                         .app_data(harbor.clone())

@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Scan(ScanArguments),
     /// Asks a server for the verdict of images. Exit code 0 pass or warn, 1 fail, 2 usage, 3 no verdict.
     Check(CheckArguments),
+    /// Has a server compare a registry with what is known, and scan what was never seen.
+    Sweep(SweepArguments),
     /// Builds and shows the advisory database.
     #[command(subcommand)]
     Db(DbCommand),
@@ -112,6 +114,8 @@ pub(crate) enum ScanFormat {
     Cyclonedx,
     /// SPDX 2.3: the inventory, with links to advisories.
     Spdx,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 /// Which server, and who asks.
@@ -133,7 +137,8 @@ pub(crate) struct CheckArguments {
     /// The policy that judges.
     #[arg(long, default_value = "default")]
     pub(crate) policy: PolicyName,
-    /// How long to wait for verdicts that are not there yet, for example 60s.
+    /// How long to wait for verdicts that are not there yet, for example 60s. What the server has never seen is
+    /// then scanned at once, if the token has the scope push.
     #[arg(long, default_value = "0s", value_parser = duration)]
     pub(crate) wait: Duration,
     /// Of an index the verdict for this platform.
@@ -155,6 +160,25 @@ pub(crate) enum CheckFormat {
     Text,
     /// One JSON object an image.
     Json,
+    /// SARIF 2.1.0 of the findings, for code scanning.
+    Sarif,
+    /// JUnit XML of the verdicts, for CI systems that show tests.
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArguments {
+    /// A registry of the server's configuration, by name or host; with /REPO only that repository.
+    #[arg(value_name = "REGISTRY[/REPO]")]
+    pub(crate) registry: String,
+    /// Waits until it is over, and shows how far it is. Exit code 1 if something could not be compared.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -13,6 +13,7 @@ mod queue;
 mod scan;
 mod serve;
 mod simulate;
+mod sweep;
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let overrides = arguments.global.overrides();
@@ -22,6 +23,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Worker => serve::worker(&overrides).await,
         Command::Scan(scan) => scan::scan(&overrides, scan).await,
         Command::Check(check) => check::check(&overrides, check).await,
+        Command::Sweep(sweep) => sweep::sweep(sweep).await,
         Command::Db(command) => db::run(&overrides, command),
         Command::Queue(command) => queue::run(command).await,
         Command::Policy(command) => policy::run(command).await,

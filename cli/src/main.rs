@@ -26,14 +26,21 @@ pub(crate) enum Exit {
     NoVerdict,
 }
 
+impl Exit {
+    /// The number that scripts see.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Fail => 1,
+            Self::Usage => 2,
+            Self::NoVerdict => 3,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Pass => 0,
-            Exit::Fail => 1,
-            Exit::Usage => 2,
-            Exit::NoVerdict => 3,
-        })
+        Self::from(exit.code())
     }
 }
 
@@ -51,6 +58,11 @@ impl Failure {
     /// The command line or the configuration is wrong.
     pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::Usage, source: error.into() }
+    }
+
+    /// Whether the command line or the configuration is wrong.
+    pub(crate) fn is_usage(&self) -> bool {
+        self.exit == Exit::Usage
     }
 
     /// There is no verdict.

@@ -15,6 +15,7 @@ use shared::queue::JobQueue;
 use shared::registry::{Credentials, LendingKey, LentCredentials, RegistryClient, RegistryConfig, Transport};
 use shared::reload::{PolicyHealth, Reload};
 use shared::store::Opened;
+use shared::sweeps::Sweeps;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -166,6 +167,10 @@ pub(crate) fn worker(
     let database = database(&config.advisories.database)?;
     tracing::info!(database.revision = %database.revision(), database.as_of = %database.as_of(), "advisory database open");
     let attempts = config.queue.retry().attempts;
+    let sweeping = worker::Sweeping {
+        sweeps: Sweeps::new(Arc::clone(&queue), Arc::clone(&store.notes)),
+        registries: config.registries.clone(),
+    };
     Ok(worker::Parts {
         queue,
         store: Arc::clone(&store.verdicts),
@@ -183,6 +188,7 @@ pub(crate) fn worker(
         lease: config.worker.lease,
         grace: config.worker.grace,
         attempts,
+        sweeping,
     })
 }
 

@@ -23,6 +23,7 @@ mod queue;
 mod registries;
 mod server;
 mod store;
+mod sweep;
 mod telemetry;
 mod values;
 mod worker;
@@ -37,6 +38,7 @@ pub use queue::QueueConfig;
 pub use registries::{Registries, RegistrySettings};
 pub use server::{Exposure, ServerConfig, TlsConfig};
 pub use store::StoreConfig;
+pub use sweep::SweepSettings;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use worker::WorkerConfig;
 

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`model`] (what travels), [`policy`] (what is thought of it), then the seams, each
 //! one trait with two real implementations: [`queue`] and [`store`]; [`registry`] (where images come
-//! from), [`announce`] (who is told of a changed verdict), [`output`] (what leaves), [`derive`] and [`reload`]
-//! (policies that change), and [`config`] and [`telemetry`], which every process begins with.
+//! from), [`sweeps`] (pushes that nobody announced), [`announce`] (who is told of a changed verdict), [`output`]
+//! (what leaves), [`derive`] and [`reload`] (policies that change), and [`config`] and [`telemetry`], which every
+//! process begins with.
 
 pub mod announce;
 pub mod config;
@@ -15,4 +16,5 @@ pub mod queue;
 pub mod registry;
 pub mod reload;
 pub mod store;
+pub mod sweeps;
 pub mod telemetry;

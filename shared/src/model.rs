@@ -1,8 +1,10 @@
 //! The vocabulary: every value that travels from push to decision, defined once.
 //!
 //! In the order in which an image meets them: [`push`] → [`job`] → [`layer`] → [`package`] →
-//! [`report`] → [`verdict`] → [`change`]; [`digest`] and [`image`] are the words that all of them use.
+//! [`report`] → [`verdict`] → [`change`] → [`event`]; [`digest`] and [`image`] are the words that all of them
+//! use. [`sweep`] and [`bookmark`]: the way of the pushes that nobody announced.
 
+pub mod bookmark;
 pub mod change;
 pub mod digest;
 pub mod document;
@@ -16,6 +18,7 @@ pub mod push;
 pub mod report;
 pub mod settings;
 pub mod signature;
+pub mod sweep;
 pub mod verdict;
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
+use crate::model::image::ImageName;
 use crate::model::report::Report;
 
 mod cyclonedx;
 mod json;
+pub mod junit;
+pub mod sarif;
 mod spdx;
 mod table;
 mod wording;
@@ -16,7 +19,8 @@ mod tests;
 pub use wording::advisory_url;
 
 /// Every format. Adding one: a file, and a line here.
-pub const ALL: &[&dyn Output] = &[&json::Json, &table::Table, &cyclonedx::CycloneDx, &spdx::Spdx];
+pub const ALL: &[&dyn Output] =
+    &[&json::Json, &sarif::Sarif, &table::Table, &cyclonedx::CycloneDx, &spdx::Spdx];
 
 /// Writes one format.
 pub trait Output: Send + Sync {
@@ -28,6 +32,11 @@ pub trait Output: Send + Sync {
 
     /// The report in this format. Texts from images are escaped for it.
     fn render(&self, report: &Report) -> Vec<u8>;
+
+    /// The same for an image that is known by this name, where the format has a place for it.
+    fn render_named(&self, report: &Report, _name: &ImageName) -> Vec<u8> {
+        self.render(report)
+    }
 }
 
 /// The format of that name.

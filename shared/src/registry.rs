@@ -13,6 +13,7 @@ mod auth;
 mod blob;
 mod body;
 mod breaker;
+mod catalogue;
 mod challenge;
 mod config;
 mod connection;
@@ -36,6 +37,7 @@ use crate::model::document::{Descriptor, Document};
 use crate::model::image::{ImageName, RegistryHost, Tag};
 
 pub use blob::BlobReader;
+pub use catalogue::{CatalogueError, Listed};
 pub use config::{RedirectTargets, RegistryConfig, Timeouts, Transport};
 pub use connection::Access;
 pub use credentials::{Credentials, CredentialsError};

@@ -1,6 +1,7 @@
 //! Tidewaiter as its users meet it: the real binary, registry, RabbitMQ, Redis and skopeo.
 
 mod bad_input;
+mod ci;
 mod command_line;
 mod embedded;
 mod events;
@@ -13,5 +14,6 @@ mod policy_changes;
 mod providers;
 mod pull;
 mod push;
+mod sweep;
 mod tls;
 mod webhooks;

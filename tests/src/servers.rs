@@ -19,12 +19,26 @@ pub struct Registry {
 impl Registry {
     /// Starts one that posts to `webhook` with a bearer token.
     pub fn start(folder: &Path, webhook: &str, token: &str) -> Result<Self> {
+        Self::start_with(
+            folder,
+            &format!(
+                "notifications:\n  endpoints:\n    - name: tidewaiter\n      url: {webhook}\n      headers: {{Authorization: [\"Bearer {token}\"]}}\n      timeout: 5s\n      threshold: 1000\n      backoff: 200ms\n"
+            ),
+        )
+    }
+
+    /// Starts one that announces nothing.
+    pub fn start_silent(folder: &Path) -> Result<Self> {
+        Self::start_with(folder, "")
+    }
+
+    fn start_with(folder: &Path, notifications: &str) -> Result<Self> {
         let port = free_port()?;
         let storage = folder.join("registry");
         std::fs::create_dir_all(&storage)?;
         let config = folder.join("registry.yml");
         let text = format!(
-            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\nnotifications:\n  endpoints:\n    - name: tidewaiter\n      url: {webhook}\n      headers: {{Authorization: [\"Bearer {token}\"]}}\n      timeout: 5s\n      threshold: 1000\n      backoff: 200ms\n",
+            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n{notifications}",
             storage.display()
         );
         std::fs::write(&config, text)?;

@@ -68,6 +68,15 @@ impl Site {
         Self::ready(folder, registry, front, Vec::new(), url).await
     }
 
+    /// The same beside a registry that announces nothing.
+    pub async fn unannounced(extra: &str) -> Result<Self> {
+        let (folder, port) = (TempDir::new()?, free_port()?);
+        let registry = Registry::start_silent(folder.path())?;
+        configure(folder.path(), port, &registry, extra)?;
+        let front = tidewaiter("serve", "serve", folder.path())?;
+        Self::ready(folder, registry, front, Vec::new(), format!("http://127.0.0.1:{port}")).await
+    }
+
     /// An api and so many workers on RabbitMQ and Redis.
     pub async fn distributed(workers: usize) -> Result<Self> {
         Self::distributed_on(workers, &amqp_url()?, "").await
@@ -76,16 +85,39 @@ impl Site {
     /// The same on a broker of one's own, with further configuration.
     pub async fn distributed_on(workers: usize, amqp: &str, extra: &str) -> Result<Self> {
         let (folder, port) = (TempDir::new()?, free_port()?);
+        let webhook = format!("http://127.0.0.1:{port}/webhooks/distribution");
+        let registry = Registry::start(folder.path(), &webhook, WEBHOOK_TOKEN)?;
+        Self::distributed_beside(registry, folder, port, workers, amqp, extra).await
+    }
+
+    /// An api and so many workers beside a registry that announces nothing.
+    pub async fn distributed_unannounced(workers: usize, extra: &str) -> Result<Self> {
+        let (folder, port) = (TempDir::new()?, free_port()?);
+        let registry = Registry::start_silent(folder.path())?;
+        Self::distributed_beside(registry, folder, port, workers, &amqp_url()?, extra).await
+    }
+
+    async fn distributed_beside(
+        registry: Registry,
+        folder: TempDir,
+        port: u16,
+        workers: usize,
+        amqp: &str,
+        extra: &str,
+    ) -> Result<Self> {
         let url = format!("http://127.0.0.1:{port}");
-        let registry =
-            Registry::start(folder.path(), &format!("{url}/webhooks/distribution"), WEBHOOK_TOKEN)?;
         // The registry's port is free by definition, so it names this site on shared servers.
         let prefix = format!("test-{}-{}", std::process::id(), registry.port);
         let servers = format!(
-            "[queue]\nurl = \"{amqp}\"\nprefix = \"{prefix}\"\nretry_after = [\"200ms\", \"1s\"]\n[store]\nurl = \"{}\"\nprefix = \"{prefix}\"\n{extra}",
+            "[queue]\nurl = \"{amqp}\"\nprefix = \"{prefix}\"\nretry_after = [\"200ms\", \"1s\"]\n[store]\nurl = \"{}\"\nprefix = \"{prefix}\"\n",
             redis_url()?
         );
-        configure(folder.path(), port, &registry, &servers)?;
+        // What is said about the registry comes first: its section is the open one.
+        let (about_registry, rest) = match extra.find('[') {
+            Some(section) => extra.split_at(section),
+            None => (extra, ""),
+        };
+        configure(folder.path(), port, &registry, &format!("{about_registry}{servers}{rest}"))?;
         let front = tidewaiter("api", "api", folder.path())?;
         let workers = (0..workers)
             .map(|number| tidewaiter("worker", &format!("worker-{number}"), folder.path()))
@@ -277,9 +309,11 @@ fn tidewaiter(role: &str, name: &str, folder: &Path) -> Result<Process> {
 
 fn configure(folder: &Path, port: u16, registry: &Registry, extra: &str) -> Result<()> {
     let text = format!(
-        "data_dir = \"{data}\"\n[server]\nlisten = \"127.0.0.1:{port}\"\n[auth.webhooks.distribution]\ntoken = \"{WEBHOOK_TOKEN}\"\n[registries.main]\nhost = \"{host}\"\nplain_http = true\n{extra}",
+        "data_dir = \"{data}\"\n[server]\nlisten = \"127.0.0.1:{port}\"\n[auth.webhooks.distribution]\ntoken = \"{WEBHOOK_TOKEN}\"\n[registries.main]\nhost = \"{host}\"\nplain_http = true\n{sweeps}{extra}",
         data = folder.join("data").display(),
         host = registry.host(),
+        // A sweep that nobody asked for would be one more job for whoever counts them.
+        sweeps = if extra.contains("sweep_every") { "" } else { "sweep_every = \"off\"\n" },
     );
     std::fs::write(folder.join("tidewaiter.toml"), text)?;
     let advisories = advisories();

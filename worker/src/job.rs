@@ -1,4 +1,5 @@
-//! What a job asks for: resolve a tag, scan a digest, derive verdicts again, or tell an endpoint.
+//! What a job asks for: resolve a tag, scan a digest, derive verdicts again, tell an endpoint, or do a piece of
+//! a sweep.
 
 use jiff::Timestamp;
 use shared::model::digest::Digest;
@@ -74,6 +75,7 @@ impl Carrier {
                 self.parts.endpoints.tell(self.parts.notes.as_ref(), endpoint, event, tries).await
             }
             Task::Rejudge { policies, after } => self.rejudge(policies, after.as_ref()).await,
+            Task::Sweep(sweep) => self.sweep(sweep, attempt).await,
         }
     }
 

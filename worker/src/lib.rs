@@ -3,6 +3,7 @@
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
 //! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`]
 //! (the lease that keeps two workers from one digest), [`notify`] (an endpoint is told of a changed verdict).
+//! [`sweep`]: what a registry has that nobody announced.
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -27,8 +28,10 @@ mod judge;
 mod login;
 mod notify;
 mod rejudge;
+mod sweep;
 
 pub use notify::{EndpointError, Endpoints};
+pub use sweep::Sweeping;
 
 /// Everything that a worker is made of.
 pub struct Parts {
@@ -64,6 +67,8 @@ pub struct Parts {
     pub grace: Duration,
     /// How often a job is tried before the queue buries it.
     pub attempts: u32,
+    /// How registries are compared with what is known.
+    pub sweeping: Sweeping,
 }
 
 /// Works until `shutdown`; then finishes what it has begun within the grace period, hands back the rest
@@ -71,5 +76,7 @@ pub struct Parts {
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), QueueError> {
     let watch = rejudge::PolicyWatch::of(&parts);
     let _watching = AbortOnDropHandle::new(tokio::spawn(watch.run()));
+    let sweeping = sweep::begin_when_due(parts.sweeping.clone(), shutdown.clone());
+    let _sweeping = AbortOnDropHandle::new(tokio::spawn(sweeping));
     consume::consume(parts, shutdown).await
 }

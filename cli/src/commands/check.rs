@@ -1,38 +1,124 @@
-//! `check`: the CI gate. Asks a server, and ends with the exit code of the worst answer.
+//! `check`: the CI gate. Asks a server about images, and ends with the exit code of the worst answer.
+//!
+//! `ask` gets the answers, all images at once; then one file a format says them, and `github` says them to
+//! GitHub Actions.
 
-use std::time::{Duration, Instant};
+use std::io::Write;
 
 use anyhow::{Context, anyhow};
-use reqwest::{Method, StatusCode};
-use serde_json::json;
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
 use shared::config::Overrides;
 use shared::model::digest::Digest;
-use shared::model::image::{Reference, Target};
-use shared::model::verdict::{Effect, Mode, Outcome, Verdict};
-use shared::registry::Transport;
-use shared::telemetry::chain;
+use shared::model::image::{ImageName, Reference};
+use shared::model::verdict::{Mode, Outcome, Verdict};
+use shared::output::junit::{self, Answered, Checked};
 
 use crate::args::{CheckArguments, CheckFormat};
-use crate::client::{Client, refused};
-use crate::{Exit, Failure, site};
+use crate::client::Client;
+use crate::{Exit, Failure};
+
+mod ask;
+mod github;
+mod sarif;
+mod text;
+
+/// So many images are asked about at the same time.
+const AT_ONCE: usize = 8;
+
+/// What an argument names.
+enum Named {
+    /// A digest alone: nobody knows where the image lives.
+    Digest(Digest),
+    /// An image in a registry.
+    Image(Reference),
+}
+
+/// One image, and what the server said about it.
+struct Asked {
+    /// As it was typed.
+    image: String,
+    /// Registry and repository, where they are known.
+    name: Option<ImageName>,
+    /// What was asked about; a tag was resolved once (I12).
+    digest: Option<Digest>,
+    answer: Answer,
+    took: std::time::Duration,
+}
 
 /// What the server said about one image.
 enum Answer {
     Judged(Box<Verdict>),
-    Pending,
-    Unknown,
+    Pending(String),
+    Unknown(String),
+    /// It could not be asked, or the tag not resolved.
+    Failed(String),
+}
+
+impl Answer {
+    /// The verdict, or why there is none.
+    fn verdict(&self) -> Result<&Verdict, &str> {
+        match self {
+            Self::Judged(verdict) => Ok(verdict),
+            Self::Pending(why) | Self::Unknown(why) | Self::Failed(why) => Err(why),
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match self {
+            Self::Judged(_) => "known",
+            Self::Pending(_) => "pending",
+            Self::Unknown(_) => "unknown",
+            Self::Failed(_) => "error",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self.verdict() {
+            Ok(verdict) => match (verdict.outcome, verdict.mode) {
+                (Outcome::Pass | Outcome::Warn, _) | (Outcome::Fail, Mode::Audit) => Exit::Pass,
+                (Outcome::Fail, Mode::Enforce) => Exit::Fail,
+                (Outcome::Error | Outcome::NotAnImage, _) => Exit::NoVerdict,
+            },
+            Err(_) => Exit::NoVerdict,
+        }
+    }
 }
 
 pub(crate) async fn check(overrides: &Overrides, arguments: CheckArguments) -> Result<Exit, Failure> {
+    let images = named(&arguments.images)?;
     let client = Client::new(&arguments.server)?;
-    let mut worst = Exit::Pass;
-    for image in &arguments.images {
-        let digest = digest_of(overrides, image, &arguments).await?;
-        let answer = ask(&client, &digest, &arguments).await.map_err(Failure::no_verdict)?;
-        print(image, &digest, &answer, arguments.format);
-        worst = worse(worst, exit_of(&answer));
+    let resolver = ask::Resolver::new(overrides, &arguments)?;
+    let questions =
+        images.into_iter().map(|(image, named)| ask::ask(&client, &resolver, &arguments, image, named));
+    let answers: Vec<Result<Asked, Failure>> = stream::iter(questions).buffered(AT_ONCE).collect().await;
+    let asked = answers.into_iter().collect::<Result<Vec<Asked>, Failure>>()?;
+    let document = match arguments.format {
+        CheckFormat::Text => text::render(&asked),
+        CheckFormat::Json => asked.iter().map(|one| format!("{}\n", as_json(one))).collect(),
+        CheckFormat::Sarif => sarif::render(&client, &asked).await?,
+        CheckFormat::Junit => as_junit(&asked),
+    };
+    std::io::stdout().write_all(document.as_bytes()).context("cannot write the verdicts")?;
+    let worst = asked.iter().map(|one| one.answer.exit()).fold(Exit::Pass, worse);
+    if let Some(actions) = github::Actions::here() {
+        actions.tell(&asked, worst, arguments.format)?;
     }
     Ok(worst)
+}
+
+/// Every argument is understood before anybody is asked anything.
+fn named(images: &[String]) -> Result<Vec<(String, Named)>, Failure> {
+    let understood = images.iter().map(|image| {
+        let named = match image.parse() {
+            Ok(digest) => Named::Digest(digest),
+            Err(_) => {
+                Named::Image(image.parse().map_err(|error| Failure::usage(anyhow!("{image}: {error}")))?)
+            }
+        };
+        Ok((image.clone(), named))
+    });
+    understood.collect()
 }
 
 /// A failure is worse than no verdict: the first is certain.
@@ -46,115 +132,35 @@ fn worse(left: Exit, right: Exit) -> Exit {
     if rank(right) > rank(left) { right } else { left }
 }
 
-fn exit_of(answer: &Answer) -> Exit {
-    match answer {
-        Answer::Judged(verdict) => match (verdict.outcome, verdict.mode) {
-            (Outcome::Pass | Outcome::Warn, _) | (Outcome::Fail, Mode::Audit) => Exit::Pass,
-            (Outcome::Fail, Mode::Enforce) => Exit::Fail,
-            (Outcome::Error | Outcome::NotAnImage, _) => Exit::NoVerdict,
-        },
-        Answer::Pending | Answer::Unknown => Exit::NoVerdict,
-    }
+/// `registry/repository@digest`, where both are known.
+fn pinned(asked: &Asked) -> Option<String> {
+    Some(asked.name.as_ref()?.at(asked.digest.as_ref()?))
 }
 
-/// A digest as it is written; a tag is resolved here and now, once, and the digest is said (I12).
-async fn digest_of(
-    overrides: &Overrides,
-    image: &str,
-    arguments: &CheckArguments,
-) -> Result<Digest, Failure> {
-    if let Ok(digest) = image.parse() {
-        return Ok(digest);
+fn as_json(asked: &Asked) -> Value {
+    let mut line = json!({
+        "image": asked.image,
+        "reference": pinned(asked),
+        "digest": asked.digest,
+        "state": asked.answer.state(),
+        "exit_code": asked.answer.exit().code(),
+    });
+    match asked.answer.verdict() {
+        Ok(verdict) => line["verdict"] = json!(verdict),
+        Err(why) => line["reason"] = json!(why),
     }
-    let reference: Reference = image.parse().map_err(|error| Failure::usage(anyhow!("{image}: {error}")))?;
-    let tag = match reference.target {
-        Target::Digest(digest) => return Ok(digest),
-        Target::Tag(tag) => tag,
-    };
-    let config = site::configuration(overrides)?;
-    let transport = if arguments.plain_http { Transport::PlainHttp } else { Transport::Https };
-    let (client, name) = site::registry_for(&config, &reference.name, transport)?;
-    let digest = client.resolve(&name, &tag).await.map_err(|error| {
-        Failure::no_verdict(anyhow!("{image}: the tag cannot be resolved: {}", chain(&error)))
-    })?;
-    eprintln!("{image} is {}", name.at(&digest));
-    Ok(digest)
+    line
 }
 
-/// One request waits at most so long; longer waits are several requests.
-const ONE_WAIT: Duration = Duration::from_secs(30);
-
-async fn ask(client: &Client, digest: &Digest, arguments: &CheckArguments) -> anyhow::Result<Answer> {
-    let deadline = Instant::now() + arguments.wait;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now()).min(ONE_WAIT);
-        let mut query =
-            vec![("policy", arguments.policy.to_string()), ("wait", format!("{}ms", left.as_millis()))];
-        if let Some(platform) = &arguments.platform {
-            query.push(("platform", platform.to_string()));
-        }
-        let (status, body) =
-            client.ask(Method::GET, &format!("/v1/verdicts/{digest}"), &query, None, left).await?;
-        let answer = match status {
-            StatusCode::OK => {
-                let verdict = serde_json::from_slice(&body).context("the server's verdict cannot be read")?;
-                return Ok(Answer::Judged(verdict));
-            }
-            StatusCode::ACCEPTED => Answer::Pending,
-            StatusCode::NOT_FOUND if is_unknown(&body) => Answer::Unknown,
-            other => return Err(refused(other, &body)),
-        };
-        if Instant::now() >= deadline {
-            return Ok(answer);
-        }
-    }
-}
-
-/// Whether a 404 is about the digest, and not about the policy or platform.
-fn is_unknown(body: &[u8]) -> bool {
-    let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    problem["type"] == "urn:tidewaiter:problem:unknown-digest"
-}
-
-fn print(image: &str, digest: &Digest, answer: &Answer, format: CheckFormat) {
-    match format {
-        CheckFormat::Json => {
-            let line = match answer {
-                Answer::Judged(verdict) => json!({"image": image, "state": "known", "verdict": verdict}),
-                Answer::Pending => json!({"image": image, "digest": digest, "state": "pending"}),
-                Answer::Unknown => json!({"image": image, "digest": digest, "state": "unknown"}),
-            };
-            println!("{line}");
-        }
-        CheckFormat::Text => print_text(image, answer),
-    }
-}
-
-fn print_text(image: &str, answer: &Answer) {
-    let verdict = match answer {
-        Answer::Judged(verdict) => verdict,
-        Answer::Pending => {
-            println!("{image}: pending; ask again, or wait with --wait 60s");
-            return;
-        }
-        Answer::Unknown => {
-            println!("{image}: unknown; was it pushed to a registry that this server watches?");
-            return;
-        }
-    };
-    let audit = match verdict.mode {
-        Mode::Audit => " (audit: not enforced)",
-        Mode::Enforce => "",
-    };
-    println!("{image}: {}{audit} by policy {}, as of {}", verdict.outcome, verdict.policy, verdict.as_of);
-    for reason in &verdict.reasons {
-        let effect = match reason.effect {
-            Effect::Deny => "deny",
-            Effect::Warn => "warn",
-        };
-        println!("  {effect}: {}", reason.message);
-    }
-    if verdict.further_reasons > 0 {
-        println!("  and {} more", verdict.further_reasons);
-    }
+fn as_junit(asked: &[Asked]) -> String {
+    let checked: Vec<Checked<'_>> = asked
+        .iter()
+        .map(|one| Checked {
+            image: &one.image,
+            digest: one.digest.as_ref(),
+            answer: one.answer.verdict().map_or_else(Answered::Nothing, Answered::Judged),
+            took: one.took,
+        })
+        .collect();
+    String::from_utf8_lossy(&junit::render(&checked, jiff::Timestamp::now())).into_owned()
 }

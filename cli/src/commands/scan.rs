@@ -10,10 +10,11 @@ use scanner::source::argument::ImageArgument;
 use serde_json::Value;
 use shared::config::{Config, Overrides};
 use shared::model::digest::Digest;
-use shared::model::image::Reference;
+use shared::model::image::{ImageName, Reference};
 use shared::model::report::Report;
 use shared::model::verdict::{Outcome, PolicyName, Verdict};
 use shared::output;
+use shared::output::sarif::{self, Examined};
 use shared::policy::{Circumstances, Policy, PolicySet};
 use shared::registry::{RegistryClient, Transport};
 
@@ -25,6 +26,12 @@ pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Res
     let database = site::database(arguments.database.as_deref().unwrap_or(&config.advisories.database))?;
     let policy = policy(&arguments)?;
     let argument: ImageArgument = arguments.image.parse().map_err(Failure::usage)?;
+    let name = match &argument {
+        ImageArgument::Registry(reference) => Some(reference.name.clone()),
+        ImageArgument::OciLayout { .. }
+        | ImageArgument::OciArchive { .. }
+        | ImageArgument::DockerArchive { .. } => None,
+    };
     let (source, digest) = open(argument, &config, &arguments).await?;
     let engine = site::engine(&config.worker);
     let wanted = arguments.platform.as_ref();
@@ -37,6 +44,7 @@ pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Res
         ScanFormat::Json => json(&scanned)?,
         ScanFormat::Cyclonedx => document("cyclonedx", &scanned)?,
         ScanFormat::Spdx => document("spdx", &scanned)?,
+        ScanFormat::Sarif => sarif(&scanned, name.as_ref()),
     };
     std::io::stdout().write_all(&text).context("cannot write the report")?;
     Ok(match verdict.outcome {
@@ -129,6 +137,18 @@ fn json(scanned: &Scanned) -> anyhow::Result<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(&value)?;
     text.push(b'\n');
     Ok(text)
+}
+
+/// One run for the image, or for each image of an index.
+fn sarif(scanned: &Scanned, name: Option<&ImageName>) -> Vec<u8> {
+    let reports = match scanned.children.as_slice() {
+        [] => std::slice::from_ref(&scanned.report),
+        children => children,
+    };
+    let examined: Vec<Examined<'_>> = reports.iter().map(|report| Examined { report, name }).collect();
+    let mut text = sarif::log(&examined, &[]);
+    text.push(b'\n');
+    text
 }
 
 fn as_value(report: &Report) -> anyhow::Result<Value> {

@@ -11,6 +11,7 @@ use shared::queue::JobQueue;
 use shared::registry::LentCredentials;
 use shared::reload::PolicyHealth;
 use shared::store::Opened;
+use shared::sweeps::Sweeps;
 use shared::telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -109,6 +110,7 @@ fn bind(
     announcer: Arc<Announcer>,
 ) -> Result<api::Server, Failure> {
     let Process { config, policies, policy_health, shutdown: _, metrics } = process;
+    let sweeps = Sweeps::new(Arc::clone(&queue), Arc::clone(&store.notes));
     let server = api::Server::bind(api::Parts {
         server: config.server,
         auth: config.auth,
@@ -120,6 +122,7 @@ fn bind(
         history: Arc::clone(&store.history),
         known: Arc::clone(&store.known),
         announcer,
+        sweeps,
         policies,
         policy_health,
         metrics,

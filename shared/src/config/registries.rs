@@ -8,8 +8,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::sweep::{self, Every, SweepSettings};
 use super::values::{Span, secret};
-use crate::model::image::{ImageName, RegistryHost};
+use crate::model::image::{ImageName, RegistryHost, Repository};
 use crate::registry::{
     Credentials, RedirectTargets, RegistryClient, RegistryConfig, RegistryError, Timeouts, Transport,
 };
@@ -29,6 +30,8 @@ pub struct RegistrySettings {
     pub aliases: Vec<RegistryHost>,
     /// How to reach it; its `host` is the one under which images of it are known here.
     pub client: RegistryConfig,
+    /// How it is compared with what is known.
+    pub sweep: SweepSettings,
 }
 
 impl Registries {
@@ -52,6 +55,12 @@ impl Registries {
         self.configured
             .iter()
             .find(|registry| registry.client.host == *host || registry.aliases.contains(host))
+    }
+
+    /// The registry that a person means: by the name of its section, its host or an alias.
+    pub fn named(&self, text: &str) -> Option<&RegistrySettings> {
+        let by_host = || text.parse().ok().and_then(|host| self.find(&host));
+        self.configured.iter().find(|registry| registry.name == text).or_else(by_host)
     }
 
     /// The same image under its registry's canonical host; `None` if that registry is not configured (I8).
@@ -87,6 +96,10 @@ pub(super) struct RawRegistry {
     response_timeout: Option<Span>,
     concurrency: Option<NonZeroUsize>,
     retries: Option<u32>,
+    #[serde(default)]
+    repositories: Vec<Repository>,
+    sweep_every: Option<Every>,
+    sweep_rate: Option<f64>,
 }
 
 pub(super) fn registries(raw: BTreeMap<String, RawRegistry>) -> Result<Registries, ConfigError> {
@@ -123,6 +136,7 @@ impl RawRegistry {
                 return Err(ConfigError::invalid(key, reason));
             }
         };
+        let sweep = sweep::settings(&key, &self.host, self.sweep_every, self.sweep_rate, self.repositories)?;
         let defaults = RegistryConfig::new(self.host);
         let timeouts = Timeouts {
             connect: self.connect_timeout.map_or(defaults.timeouts.connect, |span| span.0),
@@ -144,6 +158,6 @@ impl RawRegistry {
             retries: self.retries.unwrap_or(defaults.retries),
             host: defaults.host,
         };
-        Ok(RegistrySettings { name: name.to_owned(), aliases: self.aliases, client })
+        Ok(RegistrySettings { name: name.to_owned(), aliases: self.aliases, client, sweep })
     }
 }

@@ -45,7 +45,34 @@ fn a_registry_is_known_by_its_host_and_its_aliases() {
 }
 
 #[test]
+fn a_registry_is_swept_daily_unless_it_offers_no_catalogue_or_nobody_wants_it() {
+    for (host, more, expected) in [
+        ("registry.example.com", "", Some(86400)),
+        ("registry.example.com", "sweep_every = \"6h\"", Some(21600)),
+        ("registry.example.com", "sweep_every = \"off\"", None),
+        ("docker.io", "", None),
+        ("docker.io", "repositories = [\"team/app\"]", Some(86400)),
+        ("europe-docker.pkg.dev", "", None),
+    ] {
+        let config = load(&format!("[registries.main]\nhost = \"{host}\"\n{more}")).unwrap();
+        let found = config.registries.named("main").unwrap();
+        assert_eq!(config.registries.named(host).map(|same| &same.name), Some(&found.name));
+        assert_eq!(found.sweep.every.map(|every| every.as_secs()), expected, "{host} {more}");
+    }
+}
+
+#[test]
 fn mistakes_name_the_key_and_the_fix() {
+    refused("[registries.a]\nhost = \"r.io\"\nsweep_every = \"1s\"", &["registries.a.sweep_every", "off"]);
+    refused("[registries.a]\nhost = \"r.io\"\nsweep_every = \"daily\"", &["sweep_every", "24h"]);
+    refused(
+        "[registries.a]\nhost = \"r.io\"\nsweep_rate = 0.0",
+        &["registries.a.sweep_rate", "between 0.1 and 1000"],
+    );
+    refused(
+        "[registries.a]\nhost = \"r.io\"\nrepositories = [\"Team\"]",
+        &["repositories", "not a repository"],
+    );
     refused("[server]\nlissten = \"x\"", &["lissten"]);
     refused("[servr]\nlisten = \"x\"", &["servr"]);
     refused("[server]\nlisten = \"nowhere\"", &["server.listen"]);

@@ -189,6 +189,15 @@ impl Tag {
     pub fn latest() -> Self {
         Self("latest".to_owned())
     }
+
+    /// Whether tools keep signatures, attestations, SBOMs or referrers lists of a digest under it:
+    /// `sha256-<64 hex>`, alone or with `.sig`, `.att` or `.sbom` (cosign; OCI referrers tag schema).
+    pub fn names_artifact(&self) -> bool {
+        let Some(rest) = self.0.strip_prefix("sha256-") else { return false };
+        let suffixed = [".sig", ".att", ".sbom"].into_iter().find_map(|suffix| rest.strip_suffix(suffix));
+        let hex = suffixed.unwrap_or(rest);
+        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
 }
 
 impl FromStr for Tag {
@@ -411,6 +420,21 @@ mod tests {
             "http://r.io/a",
         ] {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn artifact_tags_are_recognised_and_nothing_else_is() {
+        for (tag, expected) in [
+            (format!("sha256-{HEX}"), true),
+            (format!("sha256-{HEX}.sig"), true),
+            (format!("sha256-{HEX}.att"), true),
+            (format!("sha256-{HEX}.sbom"), true),
+            (format!("sha256-{HEX}.exe"), false),
+            ("sha256-abc.sig".to_owned(), false),
+            ("latest".to_owned(), false),
+        ] {
+            assert_eq!(tag.parse::<Tag>().unwrap().names_artifact(), expected, "{tag}");
         }
     }
 

@@ -15,6 +15,7 @@ use super::digest::Digest;
 use super::event::{EndpointName, VerdictEvent};
 use super::image::{ImageName, Tag};
 use super::report::Revision;
+use super::sweep::Sweep;
 
 /// Identity of one job; time-ordered, and the `message_id` on the broker.
 #[derive(
@@ -85,6 +86,8 @@ pub enum Task {
         /// The last digest that was dealt with; nothing at the beginning.
         after: Option<Digest>,
     },
+    /// Compare one piece of a registry with what is known, and queue what was never seen.
+    Sweep(Box<Sweep>),
 }
 
 /// Why stored bytes are not a job that this build can do.
@@ -171,11 +174,16 @@ impl Job {
         Self::new(Task::Rejudge { policies, after }, Lane::Background, now)
     }
 
+    /// A new job to do the next piece of a sweep, whenever there is time.
+    pub fn sweep(sweep: Sweep, now: Timestamp) -> Self {
+        Self::new(Task::Sweep(Box::new(sweep)), Lane::Background, now)
+    }
+
     /// The image that it is about.
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
             Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
-            Task::Notify { .. } | Task::Rejudge { .. } => None,
+            Task::Notify { .. } | Task::Rejudge { .. } | Task::Sweep(_) => None,
         }
     }
 
@@ -192,6 +200,7 @@ impl Job {
             Task::Rejudge { policies, after: Some(after) } => {
                 format!("verdicts under policies {policies} after {after}")
             }
+            Task::Sweep(sweep) => sweep.subject(),
         }
     }
 
@@ -207,6 +216,7 @@ impl Job {
                 Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
                 Task::Notify { endpoint, event } => WireTask::Notify { endpoint, event },
                 Task::Rejudge { policies, after } => WireTask::Rejudge { policies, after },
+                Task::Sweep(sweep) => WireTask::Sweep { sweep },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -229,6 +239,7 @@ impl Job {
                 WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
                 WireTask::Notify { endpoint, event } => Task::Notify { endpoint, event },
                 WireTask::Rejudge { policies, after } => Task::Rejudge { policies, after },
+                WireTask::Sweep { sweep } => Task::Sweep(sweep),
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -272,6 +283,9 @@ enum WireTask {
         policies: Revision,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Digest>,
+    },
+    Sweep {
+        sweep: Box<Sweep>,
     },
 }
 
@@ -324,6 +338,20 @@ mod tests {
         let first = Job::rejudge(Revision::new("00c0ffee00c0ffee"), None, job.enqueued_at);
         assert_eq!(Job::from_json(&first.to_json()).unwrap(), first);
         assert_eq!(first.image(), None);
+    }
+
+    #[test]
+    fn a_recorded_sweep_still_decodes() {
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000002","lane":"background",
+            "task":{"kind":"sweep","sweep":{"id":"01939e2c-0000-7000-8000-000000000003","registry":"r.io","trigger":"schedule",
+            "started_at":"2026-03-02T09:30:37Z","step":7,"piece":{"kind":"tags","repository":"team/app",
+            "at":{"turn":{"by":"link","with":"n=100&last=v1"},"within":"v3","pages":1,"names":100},"rest":["team/web"],
+            "catalogue":{"turn":{"by":"after","with":"team/web"},"pages":1,"names":2}},
+            "tally":{"repositories_seen":2,"repositories_done":0,"tags":100,"enqueued":3,"known":97,"skipped":0,"errors":[],"further_errors":0}}},
+            "enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        let job = Job::from_json(recorded).unwrap();
+        assert_eq!((job.subject().as_str(), job.image()), ("sweep of r.io/team/app", None));
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
     }
 
     #[test]

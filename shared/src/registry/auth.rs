@@ -2,7 +2,7 @@
 //!
 //! The flow is the distribution project's token specification (and its OAuth2 variant for identity tokens).
 //! Credentials go to the registry and to its allowed token services, and nowhere else (I8). We ask for
-//! `pull` on one repository, whatever the challenge suggests.
+//! `pull` on one repository, or for the catalogue, whatever the challenge suggests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(super) enum Scope {
     Presence,
     /// Pulling from one repository.
     Pull(Repository),
+    /// Listing the repositories.
+    Catalogue,
 }
 
 /// The value of an `Authorization` header.
@@ -208,6 +210,7 @@ impl Authorizer {
         let what = match scope {
             Scope::Everything | Scope::Presence => "a login".to_owned(),
             Scope::Pull(repository) => format!("pulling from {repository}"),
+            Scope::Catalogue => "listing its repositories".to_owned(),
         };
         let advice = match &self.credentials {
             Credentials::Anonymous => {
@@ -246,9 +249,12 @@ impl TokenRequest<'_> {
     fn build(&self, client: &reqwest::Client, login: &Login) -> reqwest::RequestBuilder {
         let mut parameters: Vec<(&str, String)> = Vec::new();
         parameters.extend(self.service.map(|service| ("service", service.to_owned())));
-        if let Scope::Pull(repository) = self.scope {
-            parameters.push(("scope", format!("repository:{repository}:pull")));
-        }
+        let scope = match self.scope {
+            Scope::Everything | Scope::Presence => None,
+            Scope::Pull(repository) => Some(format!("repository:{repository}:pull")),
+            Scope::Catalogue => Some("registry:catalog:*".to_owned()),
+        };
+        parameters.extend(scope.map(|scope| ("scope", scope)));
         let mut url = self.realm.clone();
         match login {
             Login::IdentityToken(token) => {

@@ -1,6 +1,7 @@
 //! The client against a real registry ([`distribution`]), and against servers that lie, stall and break
-//! ([`hostile`], [`login`], [`transfer`]).
+//! ([`catalogue`], [`hostile`], [`login`], [`transfer`]).
 
+mod catalogue;
 mod distribution;
 mod hostile;
 mod login;
