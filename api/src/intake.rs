@@ -118,6 +118,7 @@ impl From<Job> for AcceptedJob {
         let (image, digest, tag) = match job.task {
             Task::Scan { image, digest, tag } => (image, Some(digest), tag),
             Task::Resolve { image, tag } => (image, None, Some(tag)),
+            Task::Attest { image, digest } => (image, Some(digest), None),
         };
         Self { id: job.id, image, digest, tag }
     }

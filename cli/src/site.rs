@@ -105,6 +105,7 @@ pub(crate) fn worker(
     let database = database(&config.advisories.database)?;
     tracing::info!(database.revision = %database.revision(), database.as_of = %database.as_of(), "advisory database open");
     let attempts = config.queue.retry().attempts;
+    let attest = worker::Attestations::new(&config.attest, config.server.public_url.as_str());
     Ok(worker::Parts {
         queue,
         store: Arc::clone(&store.verdicts),
@@ -117,6 +118,7 @@ pub(crate) fn worker(
         lease: config.worker.lease,
         grace: config.worker.grace,
         attempts,
+        attest: attest.map_err(Failure::usage)?,
     })
 }
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 mod advisories;
+mod attest;
 mod auth;
 mod policies;
 mod print;
@@ -26,6 +27,7 @@ mod values;
 mod worker;
 
 pub use advisories::AdvisoriesConfig;
+pub use attest::{AttestConfig, Attesting, CosignLayout, Restore, SignerConfig, Trust};
 pub use auth::{AuthConfig, Scope, TokenConfig, TokenSecret, WebhookConfig, WebhookProof};
 pub use policies::PoliciesConfig;
 pub use print::Setting;
@@ -55,6 +57,8 @@ pub struct Config {
     pub advisories: AdvisoriesConfig,
     /// Where policies are.
     pub policies: PoliciesConfig,
+    /// Signed verdicts attached to images.
+    pub attest: AttestConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -142,6 +146,8 @@ struct RawConfig {
     #[serde(default)]
     policies: policies::RawPolicies,
     #[serde(default)]
+    attest: attest::RawAttest,
+    #[serde(default)]
     telemetry: telemetry::RawTelemetry,
 }
 
@@ -153,13 +159,15 @@ impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
     fn try_from(raw: RawConfig) -> Result<Self, Self::Error> {
+        let registries = registries::registries(raw.registries)?;
         Ok(Self {
+            attest: raw.attest.check(&registries)?,
             server: raw.server.check()?,
             auth: raw.auth.check()?,
             queue: raw.queue.check(&raw.data_dir)?,
             store: raw.store.check(&raw.data_dir)?,
             worker: raw.worker.check()?,
-            registries: registries::registries(raw.registries)?,
+            registries,
             advisories: raw.advisories.check(&raw.data_dir),
             policies: raw.policies.check(),
             telemetry: raw.telemetry.check(),

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`model`] (what travels), [`policy`] (what is thought of it), then the seams, each
 //! one trait with two real implementations: [`queue`] and [`store`]; [`registry`] (where images come
-//! from), [`output`] (what leaves), and [`config`] and [`telemetry`], which every process begins with.
+//! from), [`attest`] (proof that travels with an image), [`output`] (what leaves), and [`config`] and [`telemetry`], which every process begins with.
 
+pub mod attest;
 pub mod config;
 pub mod model;
 pub mod output;

@@ -6,7 +6,8 @@
 //! Protocol: OCI distribution-spec 1.1; tokens as in the distribution project's token specification.
 //!
 //! Reading order: [`RegistryConfig`], [`Credentials`], [`RegistryClient`], [`RegistryError`]. Inside: `http`
-//! (one exchange), `auth` (tokens), `connection` (both together), `blob` (streams).
+//! (one exchange), `auth` (tokens), `connection` (both together), `blob` (streams),
+//! `push` (the little that we write), `referrers` (what is attached to what).
 
 mod address;
 mod auth;
@@ -19,6 +20,8 @@ mod connection;
 mod credentials;
 mod error;
 mod http;
+mod push;
+mod referrers;
 mod refusal;
 mod retry;
 #[cfg(test)]
@@ -39,6 +42,9 @@ pub use config::{RedirectTargets, RegistryConfig, Timeouts, Transport};
 pub use connection::Access;
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{ConfigurationError, Refusal, RegistryError, TransportError};
+
+pub use push::Deleted;
+pub use referrers::Attached;
 
 use auth::Scope;
 use body::Answer;

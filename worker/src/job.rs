@@ -54,9 +54,10 @@ impl Carrier {
         match &job.task {
             Task::Resolve { image, tag } => self.resolve(image, tag, job.lane).await,
             Task::Scan { image, digest, .. } => match self.judge(image, digest).await {
-                Ok(()) => Carried::Done,
+                Ok(()) => self.attest_next(image, digest).await,
                 Err(error) => self.give_up(digest, attempt, &error).await,
             },
+            Task::Attest { image, digest } => self.attest(image, digest).await,
         }
     }
 

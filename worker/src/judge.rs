@@ -3,7 +3,8 @@
 //! 1. A verdict that is current for analyzer, advisories and policies is left as it is.
 //! 2. A report that is current is judged by the policies that changed; nothing is read.
 //! 3. A report of the current analyzer is matched again; nothing is pulled.
-//! 4. Only else the image is examined, under a lease, so that no two workers do it at once.
+//! 4. A report that we signed and attached to the image ourselves is taken back; no layer is pulled (I13).
+//! 5. Only else the image is examined, under a lease, so that no two workers do it at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -127,7 +128,7 @@ impl Carrier {
         Ok(true)
     }
 
-    fn revisions(&self) -> ScanRevisions {
+    pub(crate) fn revisions(&self) -> ScanRevisions {
         let database = self.parts.database.load();
         ScanRevisions {
             analyzer: self.parts.engine.revision().clone(),
@@ -147,7 +148,11 @@ impl Carrier {
         let (report, work) = match known {
             Some(report) if report.revisions == self.revisions() => (report, "policy"),
             Some(report) => (self.matched_again(report, database).await?, "match"),
-            None => (self.examined(image, digest, database).await?, "scan"),
+            None => match self.restored(image, digest).await {
+                Some(report) if report.revisions == self.revisions() => (report, "restore"),
+                Some(report) => (self.matched_again(report, database).await?, "restore"),
+                None => (self.examined(image, digest, database).await?, "scan"),
+            },
         };
         let children = match &report.subject {
             Subject::Index { children } => self.judge_children(image, children).await?,

@@ -1,7 +1,7 @@
 //! The worker: takes jobs, has them scanned, stores what was found, and settles the job last (I2).
 //!
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
-//! digest from nothing to stored verdicts), [`hold`] (the lease that keeps two workers from one digest).
+//! digest from nothing to stored verdicts), [`attest`] (proof that travels, and back), [`hold`] (the lease that keeps two workers from one digest).
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -17,10 +17,13 @@ use shared::registry::RegistryClient;
 use shared::store::{Leases, VerdictStore};
 use tokio_util::sync::CancellationToken;
 
+mod attest;
 mod consume;
 mod hold;
 mod job;
 mod judge;
+
+pub use attest::{Attestations, Press};
 
 /// Everything that a worker is made of.
 pub struct Parts {
@@ -46,6 +49,8 @@ pub struct Parts {
     pub grace: Duration,
     /// How often a job is tried before the queue buries it.
     pub attempts: u32,
+    /// Whether verdicts are signed and attached, and whose attestations are believed.
+    pub attest: Attestations,
 }
 
 /// Works until `shutdown`; then finishes what it has begun within the grace period, hands back the rest

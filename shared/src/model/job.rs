@@ -67,6 +67,13 @@ pub enum Task {
         /// The tag to resolve.
         tag: Tag,
     },
+    /// Sign what is thought of a digest and attach it to the image. Idempotent: what is attached already is left as it is.
+    Attest {
+        /// Where the image lives.
+        image: ImageName,
+        /// The manifest or index.
+        digest: Digest,
+    },
 }
 
 /// Why stored bytes are not a job that this build can do.
@@ -143,17 +150,22 @@ impl Job {
         Self::new(Task::Resolve { image, tag }, lane, now)
     }
 
+    /// A new job to attach what is thought of a digest; there is no hurry.
+    pub fn attest(image: ImageName, digest: Digest, now: Timestamp) -> Self {
+        Self::new(Task::Attest { image, digest }, Lane::Background, now)
+    }
+
     /// The image that it is about.
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
-            Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
+            Task::Scan { image, .. } | Task::Resolve { image, .. } | Task::Attest { image, .. } => Some(image),
         }
     }
 
     /// What the job is about, for people: `registry/repo@digest` or `registry/repo:tag`.
     pub fn subject(&self) -> String {
         match &self.task {
-            Task::Scan { image, digest, .. } => image.at(digest),
+            Task::Scan { image, digest, .. } | Task::Attest { image, digest } => image.at(digest),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
         }
     }
@@ -168,6 +180,7 @@ impl Job {
             task: match self.task.clone() {
                 Task::Scan { image: _, digest, tag } => WireTask::Scan { digest, tag },
                 Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
+                Task::Attest { image: _, digest } => WireTask::Attest { digest },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -188,6 +201,7 @@ impl Job {
             task: match wire.task {
                 WireTask::Scan { digest, tag } => Task::Scan { image: image()?, digest, tag },
                 WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
+                WireTask::Attest { digest } => Task::Attest { image: image()?, digest },
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -223,6 +237,9 @@ enum WireTask {
     Resolve {
         tag: Tag,
     },
+    Attest {
+        digest: Digest,
+    },
 }
 
 #[cfg(test)]
@@ -240,6 +257,17 @@ mod tests {
             job.subject(),
             "registry.example.com:5000/team/app@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+    }
+
+    #[test]
+    fn an_attest_job_is_recorded_as_it_will_be_read() {
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000002","lane":"background",
+            "image":{"registry":"registry.example.com:5000","repository":"team/app"},
+            "task":{"kind":"attest","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},
+            "enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        let job = Job::from_json(recorded).unwrap();
+        assert!(matches!(job.task, Task::Attest { .. }));
         assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The flow is the distribution project's token specification (and its OAuth2 variant for identity tokens).
 //! Credentials go to the registry and to its allowed token services, and nowhere else (I8). We ask for
-//! `pull` on one repository, whatever the challenge suggests.
+//! what we are about to do in one repository, whatever the challenge suggests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,10 @@ pub(super) enum Scope {
     Presence,
     /// Pulling from one repository.
     Pull(Repository),
+    /// Pulling from and pushing to one repository.
+    Push(Repository),
+    /// The same, and deleting from it.
+    Delete(Repository),
 }
 
 /// The value of an `Authorization` header.
@@ -208,17 +212,19 @@ impl Authorizer {
         let what = match scope {
             Scope::Everything | Scope::Presence => "a login".to_owned(),
             Scope::Pull(repository) => format!("pulling from {repository}"),
+            Scope::Push(repository) => format!("pushing to {repository}"),
+            Scope::Delete(repository) => format!("deleting from {repository}"),
         };
         let advice = match &self.credentials {
             Credentials::Anonymous => {
                 "configure credentials for this registry, and check that the repository exists"
             }
-            Credentials::Basic { .. } => "check user name, password and the right to pull",
+            Credentials::Basic { .. } => "check user name, password and the right to do this",
             Credentials::Token(_) | Credentials::IdentityToken(_) => {
-                "check that the token has not ended, is of the kind that this registry takes, and may pull"
+                "check that the token has not ended, is of the kind that this registry takes, and may do this"
             }
             Credentials::DockerConfig { .. } | Credentials::Helper { .. } => {
-                "check that they have an entry for this registry, which is current and may pull"
+                "check that they have an entry for this registry, which is current and may do this"
             }
         };
         RegistryError::Unauthorized {
@@ -246,8 +252,14 @@ impl TokenRequest<'_> {
     fn build(&self, client: &reqwest::Client, login: &Login) -> reqwest::RequestBuilder {
         let mut parameters: Vec<(&str, String)> = Vec::new();
         parameters.extend(self.service.map(|service| ("service", service.to_owned())));
-        if let Scope::Pull(repository) = self.scope {
-            parameters.push(("scope", format!("repository:{repository}:pull")));
+        let granted = match self.scope {
+            Scope::Everything | Scope::Presence => None,
+            Scope::Pull(repository) => Some((repository, "pull")),
+            Scope::Push(repository) => Some((repository, "pull,push")),
+            Scope::Delete(repository) => Some((repository, "pull,push,delete")),
+        };
+        if let Some((repository, actions)) = granted {
+            parameters.push(("scope", format!("repository:{repository}:{actions}")));
         }
         let mut url = self.realm.clone();
         match login {
