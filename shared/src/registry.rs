@@ -7,9 +7,10 @@
 //!
 //! Reading order: [`RegistryConfig`], [`Credentials`], [`RegistryClient`], [`RegistryError`]. Inside: `http`
 //! (one exchange), `auth` (tokens), `connection` (both together), `blob` (streams),
-//! `push` (the little that we write), `referrers` (what is attached to what).
+//! `push` (the little that we write), `referrers` (what is attached to what), `attested` (what of it is believed).
 
 mod address;
+mod attested;
 mod auth;
 mod blob;
 mod body;
@@ -43,6 +44,7 @@ pub use connection::Access;
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{ConfigurationError, Refusal, RegistryError, TransportError};
 
+pub use attested::{Believed, BeliefError};
 pub use push::Deleted;
 pub use referrers::Attached;
 

@@ -67,9 +67,9 @@ impl Attestations {
     }
 
     /// What signs and attaches for images of this registry.
-    fn press_for(&self, image: &ImageName) -> Option<(&Press, &Trust)> {
-        let trust = self.trust.as_ref().filter(|trust| trust.covers(&image.registry))?;
-        Some((self.press.as_deref()?, trust))
+    fn press_for(&self, image: &ImageName) -> Option<&Press> {
+        let covers = self.trust.as_ref().is_some_and(|trust| trust.covers(&image.registry));
+        self.press.as_deref().filter(|_| covers)
     }
 }
 
@@ -154,8 +154,8 @@ impl Carrier {
 
     /// Carries out [`Task::Attest`](shared::model::job::Task::Attest).
     pub(crate) async fn attest(&self, image: &ImageName, digest: &Digest) -> Carried {
-        let Some((press, trust)) = self.parts.attest.press_for(image) else { return Carried::Done };
-        match self.attach(image, digest, press, trust).await {
+        let Some(press) = self.parts.attest.press_for(image) else { return Carried::Done };
+        match self.attach(image, digest, press).await {
             Ok(work) => {
                 metrics::counter!("tidewaiter_attestations_total", "work" => work.name()).increment(1);
                 Carried::Done

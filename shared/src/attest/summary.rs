@@ -39,7 +39,7 @@ pub struct Speaker<'a> {
 }
 
 /// What a trusted summary says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Who verified.
     pub verifier: String,

@@ -13,7 +13,7 @@ use shared::attest::statement::{Statement, StatementType};
 use shared::attest::summary::{self, Speaker};
 use shared::attest::tag::{self, Suffix};
 use shared::attest::{report as blob, vulnerability};
-use shared::config::{CosignLayout, Trust};
+use shared::config::CosignLayout;
 use shared::model::digest::Digest;
 use shared::model::document::{Descriptor, Document, INDEX_TYPES, MANIFEST_TYPES, Manifest, essence};
 use shared::model::image::ImageName;
@@ -36,7 +36,6 @@ const MOST_REMOVED: usize = 16;
 struct Wish<'a> {
     image: &'a ImageName,
     press: &'a Press,
-    trust: &'a Trust,
     report: Report,
     verdicts: Vec<Verdict>,
 }
@@ -47,14 +46,13 @@ impl Carrier {
         image: &ImageName,
         digest: &Digest,
         press: &Press,
-        trust: &Trust,
     ) -> Result<Work, AttestError> {
         let Some(report) = self.parts.store.report(digest).await? else { return Ok(Work::Nothing) };
         let verdicts = self.stated_verdicts(&report, press).await?;
         if verdicts.is_empty() {
             return Ok(Work::Nothing);
         }
-        let wish = Wish { image, press, trust, report, verdicts };
+        let wish = Wish { image, press, report, verdicts };
         // Leases are for digests: this one stands for "attaching to that digest in that repository".
         let key = Digest::of(format!("attach {}", image.at(digest)).as_bytes());
         let began = Instant::now();
@@ -159,7 +157,7 @@ impl Carrier {
     /// are hints: whoever may push could otherwise keep us from attaching with one forged line.
     async fn says_something(&self, wish: &Wish<'_>, newest: &Descriptor) -> bool {
         let own = std::slice::from_ref(wish.press.signer.public_key());
-        match self.trusted_summaries(wish.image, &wish.report.digest, &newest.digest, own).await {
+        match self.parts.registries.believed(wish.image, &wish.report.digest, &newest.digest, own).await {
             Ok(found) => wish.verdicts.iter().all(|verdict| {
                 found.summaries.iter().any(|summary| {
                     summary.policy == verdict.policy

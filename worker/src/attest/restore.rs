@@ -6,29 +6,18 @@
 //! the same bytes by the same analyzers is the same, and it is matched against today's advisories and judged by
 //! today's policies. Whatever else is found changes nothing: the image is scanned.
 
-use shared::attest::artifact::{self, ARTIFACT_TYPE, Layers};
-use shared::attest::dsse::{Envelope, LARGEST_ENVELOPE};
-use shared::attest::keys::PublicKey;
+use shared::attest::artifact::{self, ARTIFACT_TYPE};
 use shared::attest::report::{self, LARGEST_BLOB};
-use shared::attest::summary::Summary;
 use shared::config::{Restore, Trust};
 use shared::model::digest::Digest;
-use shared::model::document::{Descriptor, Document};
 use shared::model::image::ImageName;
 use shared::model::report::{Report, Subject};
-use shared::registry::RegistryError;
 use shared::telemetry::chain;
 
 use crate::job::Carrier;
 
 /// How many artifacts are looked at, newest first, before the image is scanned.
 const MOST_LOOKED_AT: usize = 4;
-
-/// The summaries of one artifact that are believed, and where the report is.
-pub(super) struct Found {
-    pub(super) summaries: Vec<Summary>,
-    report: Option<Descriptor>,
-}
 
 impl Carrier {
     /// The report that we attached to the image, if there is one that can be believed and used as it is.
@@ -70,7 +59,8 @@ impl Carrier {
         artifact: &Digest,
         trust: &Trust,
     ) -> Result<Report, String> {
-        let found = self.trusted_summaries(image, digest, artifact, &trust.keys).await?;
+        let found = self.parts.registries.believed(image, digest, artifact, &trust.keys).await;
+        let found = found.map_err(|error| chain(&error))?;
         let blob = found.report.ok_or("it has no report")?;
         let named = found.summaries.iter().find(|summary| summary.report == blob.digest);
         let summary = named.ok_or("no trusted summary names its report")?;
@@ -90,36 +80,5 @@ impl Carrier {
             Subject::Image(_) | Subject::Index { .. } => Ok(report),
             Subject::Artifact { .. } | Subject::Unreadable => Err("its report is about no image".to_owned()),
         }
-    }
-
-    /// What one artifact says about `digest` that one of `keys` has signed.
-    pub(super) async fn trusted_summaries(
-        &self,
-        image: &ImageName,
-        digest: &Digest,
-        artifact: &Digest,
-        keys: &[PublicKey],
-    ) -> Result<Found, String> {
-        let told = |error: &RegistryError| chain(error);
-        let registries = &self.parts.registries;
-        let document = registries.document(image, artifact).await.map_err(|error| told(&error))?;
-        let layers = match document {
-            Document::Manifest(manifest) => Layers::of(&manifest, digest),
-            Document::Index(_) => None,
-        };
-        let layers = layers.ok_or("it is no artifact of ours about this digest")?;
-        let mut summaries = Vec::new();
-        let mut refused = "it has no summaries".to_owned();
-        for layer in &layers.summaries {
-            let bytes = registries.small_blob(image, layer, LARGEST_ENVELOPE).await.map_err(|error| told(&error))?;
-            let opened = Envelope::parse(&bytes)
-                .map_err(|error| chain(&error))
-                .and_then(|envelope| Summary::open(&envelope, digest, keys).map_err(|error| chain(&error)));
-            match opened {
-                Ok(summary) => summaries.push(summary),
-                Err(error) => refused = error,
-            }
-        }
-        if summaries.is_empty() { Err(refused) } else { Ok(Found { summaries, report: layers.report }) }
     }
 }
