@@ -18,7 +18,7 @@ use shared::model::digest::Digest;
 use shared::model::image::Platform;
 use shared::model::report::{Report, Subject};
 use shared::model::verdict::{Lookup, Pending, PolicyName, Verdict};
-use shared::policy::{Policy, PolicySet};
+use shared::policy::{Circumstances, Policy, PolicySet};
 use shared::store::{StoreError, VerdictStore};
 use shared::telemetry::chain;
 
@@ -91,7 +91,7 @@ impl Verdicts {
     ) -> Result<Option<Verdict>, StoreError> {
         let Some(report) = self.store.report(digest).await? else { return Ok(None) };
         let children = self.judge_children(&report, policy, now).await?;
-        let verdict = policy.judge(&report, &children, now);
+        let verdict = policy.judge(&report, &children, &Circumstances::anywhere(now));
         metrics::counter!("tidewaiter_verdicts_derived_total").increment(1);
         if let Err(error) = self.store.restate(digest, std::slice::from_ref(&verdict)).await {
             // The answer is right all the same; the next question derives it once more.
@@ -110,7 +110,7 @@ impl Verdicts {
         let mut verdicts = Vec::with_capacity(children.len());
         for child in children {
             if let Some(report) = self.store.report(&child.digest).await? {
-                verdicts.push(policy.judge(&report, &[], now));
+                verdicts.push(policy.judge(&report, &[], &Circumstances::anywhere(now)));
             }
         }
         Ok(verdicts)

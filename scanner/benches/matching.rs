@@ -94,6 +94,7 @@ fn inventory(os_version: &str, version: &str) -> Inventory {
         }),
         layers: Vec::new(),
         packages,
+        ..Inventory::default()
     }
 }
 

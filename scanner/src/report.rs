@@ -25,6 +25,7 @@ pub fn assemble(
         problems,
         coverage: Vec::new(),
         support_ends: None,
+        signatures: Vec::new(),
     };
     with_judgement(report, database)
 }

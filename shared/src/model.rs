@@ -12,6 +12,8 @@ pub mod package;
 pub mod problem;
 pub mod push;
 pub mod report;
+pub mod settings;
+pub mod signature;
 pub mod verdict;
 
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! applied to one report), `fold` (an index's children into one verdict).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,14 +15,24 @@ use crate::model::problem::ProblemKind;
 use crate::model::report::{FindingKind, Probability, Revision, Severity};
 use crate::model::verdict::{Effect, Mode, PolicyName};
 
+mod admission;
 mod file;
 mod fold;
 mod judge;
+mod pattern;
+mod place;
+mod pods;
+mod set;
 
 #[cfg(test)]
 mod tests;
 
+pub use admission::RegistryRules;
 pub use file::PolicyError;
+pub use pattern::{Glob, ImagePattern, PatternError, PurlPattern};
+pub use place::{Circumstances, Place, Scope};
+pub use pods::{Level, PodRule, PodRules};
+pub use set::PolicySet;
 
 /// The policy that applies where no other is configured; useful as it stands.
 pub const DEFAULT_POLICY: &str = include_str!("policy/default.yaml");
@@ -36,6 +44,8 @@ pub struct Policy {
     pub name: PolicyName,
     /// Whether gates obey it.
     pub mode: Mode,
+    /// Where it judges; everywhere if it says nothing.
+    pub scope: Scope,
     /// Tried in order for each finding; the first that matches decides about that finding.
     pub rules: Vec<Rule>,
     /// What each kind of blocking problem does; a kind that is not named is denied (I4).
@@ -48,6 +58,10 @@ pub struct Policy {
     pub platforms: Vec<Platform>,
     /// What a gate does where there is no verdict.
     pub fail_modes: FailModes,
+    /// Where images may come from; judged at the gate, which knows what was asked for.
+    pub registries: Option<RegistryRules>,
+    /// What the Kubernetes gate thinks of pods.
+    pub pods: PodRules,
     /// Equal revisions judge equally (I6).
     pub revision: Revision,
 }
@@ -113,27 +127,14 @@ pub struct Exception {
     pub advisory: Option<String>,
     /// The package; or any package with the advisory.
     pub package: Option<PurlPattern>,
+    /// Where it holds; everywhere if it says nothing.
+    pub scope: Scope,
     /// Who answers for it.
     pub owner: String,
     /// Why it is acceptable.
     pub reason: String,
     /// The first moment at which it no longer holds.
     pub expires: Timestamp,
-}
-
-/// A purl, compared without its version unless it has one; a trailing `*` matches any ending.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PurlPattern(String);
-
-impl PurlPattern {
-    /// Whether a package's purl is meant.
-    pub fn matches(&self, purl: &crate::model::package::Purl) -> bool {
-        if let Some(beginning) = self.0.strip_suffix('*') {
-            return purl.as_str().starts_with(beginning);
-        }
-        let bare = purl.as_str().split('?').next().unwrap_or_default();
-        self.0 == purl.without_version() || self.0 == bare || self.0 == purl.as_str()
-    }
 }
 
 /// What a gate does where there is no verdict to go by.
@@ -159,55 +160,6 @@ pub enum FailMode {
     Deny,
     /// Wait for the verdict as long as the caller allows, then stop it.
     Wait,
-}
-
-/// All policies of a process, by name. There is always one called `default`.
-#[derive(Clone, Debug)]
-pub struct PolicySet(BTreeMap<PolicyName, Arc<Policy>>);
-
-impl PolicySet {
-    /// Only the built-in default policy.
-    pub fn built_in() -> Self {
-        let policy = Policy::parse(DEFAULT_POLICY).expect("the built-in policy is tested");
-        Self(BTreeMap::from([(policy.name.clone(), Arc::new(policy))]))
-    }
-
-    /// The built-in default, then every `*.yaml` and `*.yml` in `folder`; a file whose policy is named
-    /// `default` replaces the built-in one. Two files with one name are an error.
-    pub fn load(folder: &Path) -> Result<Self, PolicyError> {
-        let mut files = Vec::new();
-        let unreadable = |path: &Path| {
-            let path = path.to_owned();
-            move |source| PolicyError::Io { path, source }
-        };
-        for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
-            let path = entry.map_err(unreadable(folder))?.path();
-            if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-                files.push(path);
-            }
-        }
-        files.sort();
-        let mut set = Self::built_in();
-        let mut seen: BTreeMap<PolicyName, PathBuf> = BTreeMap::new();
-        for path in files {
-            let policy = Policy::load(&path)?;
-            if let Some(first) = seen.insert(policy.name.clone(), path.clone()) {
-                return Err(PolicyError::Duplicate { name: policy.name, first, second: path });
-            }
-            set.0.insert(policy.name.clone(), Arc::new(policy));
-        }
-        Ok(set)
-    }
-
-    /// The policy of that name.
-    pub fn get(&self, name: &PolicyName) -> Option<&Arc<Policy>> {
-        self.0.get(name)
-    }
-
-    /// Every policy, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Policy>> {
-        self.0.values()
-    }
 }
 
 impl From<RuleEffect> for Option<Effect> {

@@ -19,7 +19,7 @@ use shared::model::image::ImageName;
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{IndexChild, Report, ScanRevisions, Subject};
 use shared::model::verdict::{Lookup, Outcome, PolicyName, Verdict};
-use shared::policy::PolicySet;
+use shared::policy::{Circumstances, PolicySet};
 use shared::store::{Lease, StoreError};
 use shared::telemetry::chain;
 
@@ -265,6 +265,7 @@ impl Carrier {
             problems: vec![Problem::new(kind, chain(error))],
             coverage: Vec::new(),
             support_ends: None,
+            signatures: Vec::new(),
         };
         let policies = self.parts.policies.load_full();
         let verdicts = verdicts(&policies, &report, &[], Timestamp::now());
@@ -301,7 +302,7 @@ fn verdicts(policies: &PolicySet, report: &Report, children: &[Verdict], now: Ti
         .map(|policy| {
             let own: Vec<Verdict> =
                 children.iter().filter(|verdict| verdict.policy == policy.name).cloned().collect();
-            policy.judge(report, &own, now)
+            policy.judge(report, &own, &Circumstances::anywhere(now))
         })
         .collect()
 }

@@ -14,7 +14,7 @@ use shared::model::image::Reference;
 use shared::model::report::Report;
 use shared::model::verdict::{Outcome, PolicyName, Verdict};
 use shared::output;
-use shared::policy::{Policy, PolicySet};
+use shared::policy::{Circumstances, Policy, PolicySet};
 use shared::registry::{RegistryClient, Transport};
 
 use crate::args::{ScanArguments, ScanFormat};
@@ -74,12 +74,13 @@ async fn open(
 }
 
 fn judge(policy: &Policy, scanned: &Scanned) -> Verdict {
-    let now = jiff::Timestamp::now();
-    let children: Vec<Verdict> = scanned.children.iter().map(|child| policy.judge(child, &[], now)).collect();
+    let circumstances = Circumstances::anywhere(jiff::Timestamp::now());
+    let children: Vec<Verdict> =
+        scanned.children.iter().map(|child| policy.judge(child, &[], &circumstances)).collect();
     match children.as_slice() {
         // Of an index one platform was asked for: its image is what matters.
         [only] if scanned.report.digest != only.digest => only.clone(),
-        _ => policy.judge(&scanned.report, &children, now),
+        _ => policy.judge(&scanned.report, &children, &circumstances),
     }
 }
 

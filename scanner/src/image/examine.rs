@@ -198,6 +198,8 @@ impl Case<'_> {
                 })
                 .collect(),
             packages: squashed.packages,
+            settings: config.settings(),
+            base: config.base(manifest, analyses.as_slice()),
         };
         Ok((Subject::Image(Box::new(inventory)), problems))
     }

@@ -290,6 +290,24 @@ pub struct RuntimeConfig {
     /// Free labels.
     #[serde(default, deserialize_with = "null_is_default")]
     pub labels: BTreeMap<String, String>,
+    /// `port[/protocol]`; the values are empty objects.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub exposed_ports: BTreeMap<String, serde_json::Value>,
+    /// `NAME=value`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub env: Vec<String>,
+    /// Docker's health check; OCI has none.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub healthcheck: Healthcheck,
+}
+
+/// How a runtime finds out that a container is healthy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Healthcheck {
+    /// `["NONE"]` switches an inherited check off; empty means none.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub test: Vec<String>,
 }
 
 /// OCI says that `null` means absent.

@@ -13,6 +13,8 @@ use super::image::Platform;
 use super::layer::{Layer, LayerIndex};
 use super::package::{Package, Purl};
 use super::problem::Problem;
+use super::settings::{BaseImage, Settings};
+use super::signature::SignatureFact;
 
 /// Everything that is known about one digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -36,6 +38,9 @@ pub struct Report {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub support_ends: Option<Timestamp>,
+    /// Signatures that are attached to the image; none also where nobody has looked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<SignatureFact>,
 }
 
 /// The kinds of things that a digest can be.
@@ -121,6 +126,12 @@ pub struct Inventory {
     pub layers: Vec<Layer>,
     /// Sorted by purl, then path.
     pub packages: Vec<InstalledPackage>,
+    /// What a runtime would do; `None` where the config could not be read, or was not looked at then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+    /// The image that it was built on, where its builder says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseImage>,
 }
 
 /// A package in its image.
@@ -196,6 +207,10 @@ pub struct Finding {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub published: Option<Timestamp>,
+    /// When the fix became known: the publication of the distribution's advisory that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub fixed_since: Option<Timestamp>,
 }
 
 /// Position of a package in [`Inventory::packages`].

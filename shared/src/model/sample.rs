@@ -73,6 +73,8 @@ pub(crate) fn report(digest: &Digest) -> Report {
             name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
         }),
         layers: vec![layer(b"base", "ADD rootfs.tar.xz /"), layer(b"app", "RUN pip install jinja2==2.11.2")],
+        settings: None,
+        base: None,
         packages: vec![
             installed(libc, "var/lib/dpkg/status", 0),
             installed(jinja, "usr/lib/python3/dist-packages/Jinja2-2.11.2.dist-info/METADATA", 1),
@@ -92,6 +94,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
             state: CoverageState::Full,
         }],
         support_ends: Some(time("2028-06-30T00:00:00Z")),
+        signatures: Vec::new(),
     }
 }
 
@@ -121,6 +124,7 @@ fn finding() -> Finding {
         epss: Some(Probability::new(0.00123)),
         summary: Some("Jinja vulnerable to HTML attribute injection".to_owned()),
         published: Some(time("2024-01-11T15:20:48Z")),
+        fixed_since: None,
     }
 }
 
@@ -154,5 +158,6 @@ pub(crate) fn verdict(report: &Report, policy_name: &str, outcome: Outcome) -> V
         scanned_at: report.scanned_at,
         as_of: time("2026-11-21T10:00:01Z"),
         valid_until: Some(time("2027-01-01T00:00:00Z")),
+        if_signed: None,
     }
 }

@@ -105,6 +105,10 @@ pub struct Verdict {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub valid_until: Option<Timestamp>,
+    /// What the outcome would be with every signature that the policy requires; absent where it is the same.
+    /// An index answers for its children with its own signatures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_signed: Option<Outcome>,
 }
 
 impl Verdict {
@@ -189,6 +193,22 @@ pub struct Reason {
     /// The problem, if it is about one.
     #[serde(default)]
     pub problem: Option<ProblemKind>,
+}
+
+impl Reason {
+    /// A reason that is about no finding and no problem.
+    pub fn of_rule(rule: impl Into<String>, effect: Effect, message: impl Into<String>) -> Self {
+        Self {
+            rule: rule.into(),
+            effect,
+            message: message.into(),
+            advisory: None,
+            severity: None,
+            purl: None,
+            fixed_version: None,
+            problem: None,
+        }
+    }
 }
 
 /// What a rule does to a verdict.

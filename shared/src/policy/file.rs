@@ -9,17 +9,19 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use super::pattern::PatternError;
 use super::{
-    Conditions, Exception, FailMode, FailModes, Policy, ProblemEffect, PurlPattern, Rule, RuleEffect,
+    Conditions, Exception, FailMode, FailModes, Glob, ImagePattern, PodRules, Policy, ProblemEffect,
+    PurlPattern, RegistryRules, Rule, RuleEffect, Scope,
 };
 use crate::model::image::Platform;
 use crate::model::package::PackageKind;
 use crate::model::problem::{ProblemKind, Weight};
 use crate::model::report::{FindingKind, Probability, Revision, Severity};
-use crate::model::verdict::{Mode, PolicyName};
+use crate::model::verdict::{Effect, Mode, PolicyName};
 
 /// Raised whenever the same file could be judged differently.
-const ENGINE_VERSION: u32 = 1;
+const ENGINE_VERSION: u32 = 2;
 /// A policy file is written by hand; more than this is a mistake.
 const LARGEST_FILE: u64 = 4 << 20;
 
@@ -77,6 +79,12 @@ struct RawPolicy {
     #[serde(default)]
     mode: Mode,
     #[serde(default)]
+    scope: RawScope,
+    #[serde(default)]
+    registries: Option<RawRegistries>,
+    #[serde(default)]
+    pods: PodRules,
+    #[serde(default)]
     rules: Vec<RawRule>,
     #[serde(default)]
     problems: BTreeMap<ProblemKind, ProblemEffect>,
@@ -94,6 +102,22 @@ struct RawPolicy {
     on_error: FailMode,
     #[serde(default = "deny")]
     on_stale: FailMode,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawScope {
+    repositories: Vec<String>,
+    namespaces: Vec<String>,
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRegistries {
+    allow: Vec<String>,
+    #[serde(default = "deny_effect")]
+    otherwise: Effect,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +148,8 @@ struct RawConditions {
 struct RawException {
     advisory: Option<String>,
     package: Option<String>,
+    #[serde(default)]
+    scope: RawScope,
     owner: String,
     reason: String,
     /// The last day on which it holds, UTC.
@@ -136,6 +162,10 @@ fn wait() -> FailMode {
 
 fn deny() -> FailMode {
     FailMode::Deny
+}
+
+fn deny_effect() -> Effect {
+    Effect::Deny
 }
 
 impl Policy {
@@ -167,6 +197,7 @@ impl Policy {
         Ok(Self {
             name: raw.name,
             mode: raw.mode,
+            scope: scope("scope", raw.scope)?,
             rules,
             problems: raw.problems,
             exceptions,
@@ -178,6 +209,8 @@ impl Policy {
                 on_error: raw.on_error,
                 on_stale: raw.on_stale,
             },
+            registries: raw.registries.map(registries).transpose()?,
+            pods: raw.pods,
             revision: Revision::of(format!("{ENGINE_VERSION}\n{text}").as_bytes()),
         })
     }
@@ -219,6 +252,7 @@ fn exception((at, raw): (usize, RawException)) -> Result<Exception, PolicyError>
     Ok(Exception {
         advisory: raw.advisory,
         package: raw.package.map(|text| pattern(&place, text)).transpose()?,
+        scope: scope(&place, raw.scope)?,
         owner: raw.owner,
         reason: raw.reason,
         expires: end_of_day(&raw.expires).ok_or_else(|| {
@@ -228,12 +262,32 @@ fn exception((at, raw): (usize, RawException)) -> Result<Exception, PolicyError>
 }
 
 fn pattern(place: &str, text: String) -> Result<PurlPattern, PolicyError> {
-    let star = text.find('*');
-    if !text.starts_with("pkg:") || star.is_some_and(|at| at + 1 != text.len()) {
-        let reason = format!("{text:?} is not a purl; expected pkg:type/name, with one * at the end if any");
-        return Err(invalid(place, reason));
+    PurlPattern::new(text).map_err(|error| invalid(place, error.to_string()))
+}
+
+fn scope(place: &str, raw: RawScope) -> Result<Scope, PolicyError> {
+    let bad = |error: PatternError| invalid(place, error.to_string());
+    let image = |text: String| ImagePattern::new(&text).map_err(bad);
+    let glob = |text: String| Glob::new(text).map_err(bad);
+    Ok(Scope {
+        repositories: raw.repositories.into_iter().map(image).collect::<Result<_, _>>()?,
+        namespaces: raw.namespaces.into_iter().map(glob).collect::<Result<_, _>>()?,
+        labels: raw
+            .labels
+            .into_iter()
+            .map(|(key, value)| Ok((key, glob(value)?)))
+            .collect::<Result<_, PolicyError>>()?,
+    })
+}
+
+fn registries(raw: RawRegistries) -> Result<RegistryRules, PolicyError> {
+    let place = "registries";
+    if raw.allow.is_empty() {
+        return Err(invalid(place, "allow is empty; that would refuse every image"));
     }
-    Ok(PurlPattern(text))
+    let bad = |error: PatternError| invalid(place, error.to_string());
+    let allow = raw.allow.iter().map(|text| ImagePattern::new(text).map_err(bad));
+    Ok(RegistryRules { allow: allow.collect::<Result<_, _>>()?, otherwise: raw.otherwise })
 }
 
 /// The first moment after the given day, UTC.

@@ -2,18 +2,19 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Conditions, Exception, Policy};
+use super::{Circumstances, Conditions, Exception, Policy};
 use crate::model::package::Purl;
 use crate::model::problem::{Problem, ProblemKind, Weight};
 use crate::model::report::{Finding, FindingStatus, Fix, InstalledPackage, Report, Subject};
 use crate::model::verdict::{Counts, Effect, Outcome, Reason, Verdict};
 
 impl Policy {
-    /// Judges a report as of `now`. For an index, `children` are the verdicts of its children under this
-    /// policy; a child without a verdict counts as one that could not be judged.
-    pub fn judge(&self, report: &Report, children: &[Verdict], now: Timestamp) -> Verdict {
+    /// Judges a report. For an index, `children` are the verdicts of its children under this policy and in
+    /// the same circumstances; a child without a verdict counts as one that could not be judged.
+    pub fn judge(&self, report: &Report, children: &[Verdict], circumstances: &Circumstances<'_>) -> Verdict {
+        let now = circumstances.now;
         match &report.subject {
-            Subject::Image(_) => self.judge_image(report, now),
+            Subject::Image(_) => self.judge_image(report, circumstances),
             Subject::Index { children: listed } => self.fold(report, listed, children, now),
             Subject::Artifact { .. } => self.verdict(report, Outcome::NotAnImage, now),
             Subject::Unreadable => self.judge_unreadable(report, now),
@@ -37,6 +38,7 @@ impl Policy {
             scanned_at: report.scanned_at,
             as_of: now,
             valid_until: None,
+            if_signed: None,
         }
     }
 
@@ -49,7 +51,8 @@ impl Policy {
         verdict
     }
 
-    fn judge_image(&self, report: &Report, now: Timestamp) -> Verdict {
+    fn judge_image(&self, report: &Report, circumstances: &Circumstances<'_>) -> Verdict {
+        let now = circumstances.now;
         let mut verdict = self.verdict(report, Outcome::Pass, now);
         let mut horizon = Horizon::new(now);
         let mut reasons = Vec::new();
@@ -69,7 +72,7 @@ impl Policy {
             let Some(package) = report.package_of(finding) else {
                 continue;
             };
-            if !counts(finding) || self.excepted(finding, package, now, &mut horizon) {
+            if !counts(finding) || self.excepted(finding, package, circumstances, &mut horizon) {
                 verdict.counts.suppressed += 1;
                 continue;
             }
@@ -126,18 +129,19 @@ impl Policy {
         &self,
         finding: &Finding,
         package: &InstalledPackage,
-        now: Timestamp,
+        circumstances: &Circumstances<'_>,
         horizon: &mut Horizon,
     ) -> bool {
         // All exceptions are looked at, so that the horizon is the end of the one that lasts longest.
         let ends = self
             .exceptions
             .iter()
+            .filter(|exception| exception.scope.holds_at(circumstances.place))
             .filter(|exception| exception.covers(finding, &package.purl))
             .map(|exception| exception.expires)
             .max();
         match ends {
-            Some(end) if now < end => {
+            Some(end) if circumstances.now < end => {
                 horizon.note(end);
                 true
             }

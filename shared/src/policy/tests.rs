@@ -55,6 +55,7 @@ fn finding(id: &str, severity: Severity, fix: Fix) -> Finding {
         epss: None,
         summary: None,
         published: None,
+        fixed_since: None,
     }
 }
 
@@ -79,6 +80,7 @@ fn report(findings: Vec<Finding>, problems: Vec<Problem>) -> Report {
         problems,
         coverage: Vec::new(),
         support_ends: None,
+        signatures: Vec::new(),
     }
 }
 
@@ -91,7 +93,7 @@ fn with(policy: &str) -> Policy {
 }
 
 fn judge(policy: &Policy, report: &Report) -> Verdict {
-    policy.judge(report, &[], at(NOW))
+    policy.judge(report, &[], &Circumstances::anywhere(at(NOW)))
 }
 
 #[test]
@@ -146,11 +148,11 @@ fn an_exception_holds_until_its_day_has_passed_and_the_verdict_knows_when() {
         "rules: [{name: all, when: {}, then: deny}]\nexceptions: [{advisory: GHSA-CVE-1, package: 'pkg:pypi/*', owner: o, reason: r, expires: 2026-03-10}]",
     );
     let found = report(vec![finding("CVE-1", Severity::High, fixed())], vec![]);
-    let before = policy.judge(&found, &[], at("2026-03-10T23:59:59Z"));
+    let before = policy.judge(&found, &[], &Circumstances::anywhere(at("2026-03-10T23:59:59Z")));
     assert_eq!((before.outcome, before.counts.suppressed), (Outcome::Pass, 1));
     assert_eq!(before.valid_until, Some(at("2026-03-11T00:00:00Z")));
     assert!(!before.is_current(&policy.revision, at("2026-03-11T00:00:00Z")));
-    let after = policy.judge(&found, &[], at("2026-03-11T00:00:00Z"));
+    let after = policy.judge(&found, &[], &Circumstances::anywhere(at("2026-03-11T00:00:00Z")));
     assert_eq!(after.outcome, Outcome::Fail);
 }
 
@@ -178,16 +180,16 @@ fn i4_advisories_too_old_or_ended_are_problems_of_time() {
     let mut found = report(vec![], vec![]);
     found.support_ends = Some(at("2026-06-30T00:00:00Z"));
     let policy = default_policy();
-    let fresh = policy.judge(&found, &[], at(NOW));
+    let fresh = policy.judge(&found, &[], &Circumstances::anywhere(at(NOW)));
     assert_eq!(fresh.outcome, Outcome::Pass);
     assert_eq!(
         fresh.valid_until,
         Some(at("2026-03-15T00:00:00Z")),
         "fourteen days after the newest advisory"
     );
-    let stale = policy.judge(&found, &[], at("2026-03-15T00:00:00Z"));
+    let stale = policy.judge(&found, &[], &Circumstances::anywhere(at("2026-03-15T00:00:00Z")));
     assert_eq!((stale.outcome, stale.problems[0].kind), (Outcome::Warn, ProblemKind::AdvisoriesStale));
-    let ended = policy.judge(&found, &[], at("2026-07-01T00:00:00Z"));
+    let ended = policy.judge(&found, &[], &Circumstances::anywhere(at("2026-07-01T00:00:00Z")));
     assert!(ended.problems.iter().any(|problem| problem.kind == ProblemKind::AdvisoriesEnded));
 }
 
@@ -217,8 +219,11 @@ fn the_worst_child_decides_unless_the_policy_names_platforms() {
         let good = Report { digest: Digest::of(b"good"), ..report(vec![], vec![]) };
         let bad = report(vec![finding("CVE-1", Severity::Critical, fixed())], vec![]);
         let bad = Report { digest: Digest::of(b"bad"), ..bad };
-        let children = [policy.judge(&good, &[], at(NOW)), policy.judge(&bad, &[], at(NOW))];
-        policy.judge(&index, &children, at(NOW))
+        let children = [
+            policy.judge(&good, &[], &Circumstances::anywhere(at(NOW))),
+            policy.judge(&bad, &[], &Circumstances::anywhere(at(NOW))),
+        ];
+        policy.judge(&index, &children, &Circumstances::anywhere(at(NOW)))
     };
     let all = judged(&default_policy());
     assert_eq!((all.outcome, all.counts.critical, all.children.len()), (Outcome::Fail, 1, 2));

@@ -63,6 +63,7 @@ pub(super) fn of_package(
             epss,
             summary,
             published,
+            fixed_since: fixed_since(installed, &group.matches),
             aliases,
             id: group.id,
         });
@@ -155,6 +156,18 @@ fn pro_fixes(
         }
     }
     Ok(fixes)
+}
+
+/// When the fix became known: a distribution publishes its announcement (DSA, USN, RHSA …) when the repaired package
+/// appears. A record named after the flaw itself, or of a language's database, says nothing about that.
+fn fixed_since(installed: &InstalledPackage, matches: &[&Match]) -> Option<Timestamp> {
+    if !is_os(installed) {
+        return None;
+    }
+    let fixes = matches.iter().filter(|found| matches!(found.fix, fixes::RecordFix::In(_)));
+    let announced = fixes.filter(|found| !found.head.id.contains("CVE-"));
+    let seconds = announced.filter_map(|found| found.head.published).min()?;
+    Timestamp::from_second(seconds).ok()
 }
 
 /// One line about a flaw, and when it was first published: by a record of just this flaw, else by any record of it,

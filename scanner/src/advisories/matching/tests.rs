@@ -113,6 +113,7 @@ fn inventory(distribution: Option<Distribution>, packages: Vec<Package>) -> Inve
         distribution,
         layers: Vec::new(),
         packages: packages.into_iter().map(installed).collect(),
+        ..Inventory::default()
     }
 }
 

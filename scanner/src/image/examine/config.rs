@@ -3,11 +3,15 @@
 //! OCI image-spec config.md. Everything in it is the image author's claim; `diff_ids` are checked, the
 //! history is only shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use shared::model::digest::Digest;
 use shared::model::document::{ImageConfig, Manifest};
 use shared::model::image::Platform;
 use shared::model::problem::{Problem, ProblemKind};
+use shared::model::settings::{BaseImage, LONGEST_TEXT, MOST_ENTRIES, Settings};
 
 use super::{Case, ExamineError, with_cause};
 use crate::image::analysis::LayerAnalysis;
@@ -119,6 +123,94 @@ impl Config {
             problems.push(Problem::new(ProblemKind::HistoryMismatch, detail));
         }
         vec![None; layers]
+    }
+}
+
+impl Config {
+    /// What a runtime would do, within bounds. Values of environment variables are not kept.
+    pub(super) fn settings(&self) -> Option<Settings> {
+        let config = self.0.as_ref()?;
+        let runtime = &config.config;
+        let mut bounds = Bounds::default();
+        let test = runtime.healthcheck.test.first().map(String::as_str);
+        let names = runtime.env.iter().map(|entry| entry.split('=').next().unwrap_or_default());
+        let settings = Settings {
+            created: config.created.as_deref().and_then(|text| text.parse().ok()),
+            user: bounds.text(&runtime.user),
+            exposed_ports: bounds.list(runtime.exposed_ports.keys().map(String::as_str)),
+            labels: bounds.table(&runtime.labels),
+            environment: bounds.list(names),
+            healthcheck: test.is_some_and(|test| test != "NONE"),
+            shortened: false,
+        };
+        Some(Settings { shortened: bounds.exceeded, ..settings })
+    }
+
+    /// The image that this one was built on, as annotations of the manifest or labels say. Which layers are
+    /// its own only buildpacks say, by the diff ID of the topmost one.
+    pub(super) fn base(
+        &self,
+        manifest: &Manifest,
+        analyses: &[Option<Arc<LayerAnalysis>>],
+    ) -> Option<BaseImage> {
+        let labels = self.0.as_ref().map(|config| &config.config.labels);
+        let said = |key: &str| {
+            let text = manifest.annotations.get(key).or_else(|| labels?.get(key))?;
+            (!text.is_empty()).then(|| Bounds::default().text(text))
+        };
+        let top = labels.and_then(|labels| labels.get(BUILDPACKS)).and_then(|text| top_of_run_image(text));
+        let is_top = |analysis: &Option<Arc<LayerAnalysis>>| {
+            top.is_some() && analysis.as_ref().and_then(|analysis| analysis.diff_id.as_ref()) == top.as_ref()
+        };
+        let layers = analyses.iter().position(is_top).and_then(|at| u16::try_from(at + 1).ok());
+        let base = BaseImage {
+            name: said("org.opencontainers.image.base.name"),
+            digest: said("org.opencontainers.image.base.digest"),
+            layers,
+        };
+        (base != BaseImage::default()).then_some(base)
+    }
+}
+
+/// The label in which buildpacks say how they built an image.
+const BUILDPACKS: &str = "io.buildpacks.lifecycle.metadata";
+
+/// Buildpacks platform specification, "io.buildpacks.lifecycle.metadata (JSON)": `runImage.topLayer`.
+fn top_of_run_image(text: &str) -> Option<Digest> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct RunImage {
+        top_layer: Digest,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Lifecycle {
+        run_image: RunImage,
+    }
+    let lifecycle: Lifecycle = serde_json::from_str(text).ok()?;
+    Some(lifecycle.run_image.top_layer)
+}
+
+/// Keeps to the bounds of [`Settings`], and remembers whether anything was beyond them.
+#[derive(Default)]
+struct Bounds {
+    exceeded: bool,
+}
+
+impl Bounds {
+    fn text(&mut self, text: &str) -> String {
+        self.exceeded |= text.chars().nth(LONGEST_TEXT).is_some();
+        text.chars().take(LONGEST_TEXT).collect()
+    }
+
+    fn list<'t>(&mut self, texts: impl ExactSizeIterator<Item = &'t str>) -> Vec<String> {
+        self.exceeded |= texts.len() > MOST_ENTRIES;
+        texts.take(MOST_ENTRIES).map(|text| self.text(text)).collect()
+    }
+
+    fn table(&mut self, table: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        self.exceeded |= table.len() > MOST_ENTRIES;
+        table.iter().take(MOST_ENTRIES).map(|(key, value)| (self.text(key), self.text(value))).collect()
     }
 }
 
