@@ -16,7 +16,7 @@ use crate::model::digest::Digest;
 use crate::model::image::ImageName;
 use crate::model::report::Report;
 use crate::model::verdict::{Outcome, Verdict};
-use crate::policy::PolicySet;
+use crate::policy::{Circumstances, PolicySet};
 
 fn now() -> Timestamp {
     "2026-11-27T22:30:00.5Z".parse().unwrap()
@@ -43,7 +43,7 @@ fn judged(outcome: Outcome) -> (Report, Verdict) {
     let report = crate::model::sample::report(&digest());
     let policies = PolicySet::built_in();
     let policy = policies.iter().next().unwrap();
-    let mut verdict = policy.judge(&report, &[], now());
+    let mut verdict = policy.judge(&report, &[], &Circumstances::anywhere(now()));
     verdict.outcome = outcome;
     (report, verdict)
 }

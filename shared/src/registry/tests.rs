@@ -1,9 +1,10 @@
 //! The client against a real registry ([`distribution`]), and against servers that lie, stall and break
-//! ([`hostile`], [`login`], [`transfer`]).
+//! ([`hostile`], [`login`], [`transfer`]); [`referrers`] writes, to registries of both kinds.
 
 mod distribution;
 mod hostile;
 mod login;
+mod referrers;
 mod server;
 mod transfer;
 
