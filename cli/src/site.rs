@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
-use shared::config::{Config, Overrides, QueueConfig, StoreConfig, WorkerConfig};
+use shared::config::{AttestConfig, Config, Overrides, QueueConfig, StoreConfig, WorkerConfig};
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
@@ -24,10 +24,12 @@ pub(crate) fn configuration(overrides: &Overrides) -> Result<Config, Failure> {
 
 /// The policies of the configuration.
 pub(crate) fn policies(config: &Config) -> Result<PolicySet, Failure> {
-    match &config.policies.dir {
-        Some(folder) => PolicySet::load(folder).map_err(Failure::usage),
-        None => Ok(PolicySet::built_in()),
-    }
+    let policies = match &config.policies.dir {
+        Some(folder) => PolicySet::load(folder).map_err(Failure::usage)?,
+        None => PolicySet::built_in(),
+    };
+    known_policies(&config.attest, &policies)?;
+    Ok(policies)
 }
 
 /// The queue of the configuration.
@@ -120,6 +122,17 @@ pub(crate) fn worker(
         attempts,
         attest: attest.map_err(Failure::usage)?,
     })
+}
+
+/// A policy that is to be attested has to be there: a typing error must not mean that nothing is ever attached.
+fn known_policies(attest: &AttestConfig, policies: &PolicySet) -> Result<(), Failure> {
+    let AttestConfig::On(attesting) = attest else { return Ok(()) };
+    match attesting.policies.iter().flatten().find(|name| policies.get(name).is_none()) {
+        None => Ok(()),
+        Some(name) => Err(Failure::usage(anyhow::anyhow!(
+            "attest.policies: there is no policy named {name}; name one of policies.dir, or leave the setting out"
+        ))),
+    }
 }
 
 /// Cancelled by SIGTERM or Ctrl-C; a second signal ends the process at once.

@@ -25,6 +25,7 @@ mod push;
 mod referrers;
 mod refusal;
 mod retry;
+mod signatures;
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +45,7 @@ pub use connection::Access;
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{ConfigurationError, Refusal, RegistryError, TransportError};
 
-pub use attested::{Believed, BeliefError};
+pub use attested::{BeliefError, Believed};
 pub use push::Deleted;
 pub use referrers::Attached;
 

@@ -12,6 +12,7 @@ use shared::attest::report as blob;
 use shared::attest::signer::{KeyFile, Signer};
 use shared::attest::statement::{Statement, StatementType};
 use shared::attest::summary::{self, Speaker};
+use shared::attest::tag::{self, Suffix};
 use shared::model::digest::Digest;
 use shared::model::image::ImageName;
 use shared::model::report::{Report, Subject};
@@ -69,6 +70,13 @@ fn forget_everything(site: &Site) -> Result<()> {
     Ok(())
 }
 
+/// A client of the site's registry, for what skopeo does not push.
+fn client(site: &Site) -> Result<RegistryClient> {
+    let mut registry = RegistryConfig::new(site.registry.host().parse()?);
+    registry.transport = Transport::PlainHttp;
+    Ok(RegistryClient::new(vec![registry])?)
+}
+
 /// Asks for a scan as a gate would, and waits for the verdict.
 async fn ask(site: &Site, repository: &str, digest: &Digest) -> Result<Value> {
     let body = json!({"image": site.name(repository, digest), "lane": "urgent"}).to_string();
@@ -84,7 +92,8 @@ fn blobs_of(site: &Site, digest: &Digest) -> Result<Vec<String>> {
     let manifest: Value = serde_json::from_slice(&std::fs::read(path)?)?;
     if let Some(children) = manifest["manifests"].as_array() {
         let digests = children.iter().map(|child| Ok(serde_json::from_value(child["digest"].clone())?));
-        let blobs = digests.map(|digest: Result<Digest>| blobs_of(site, &digest?)).collect::<Result<Vec<_>>>()?;
+        let blobs =
+            digests.map(|digest: Result<Digest>| blobs_of(site, &digest?)).collect::<Result<Vec<_>>>()?;
         return Ok(blobs.concat());
     }
     let layers = manifest["layers"].as_array().context("no layers")?;
@@ -107,7 +116,9 @@ async fn a_verdict_is_attached_verified_without_a_server_and_nothing_goes_round_
     let verified = site.run(&["attest", "verify", &image, "--key", &public])?;
     let text = String::from_utf8(verified.stdout)?;
     assert_eq!(verified.status.code(), Some(1), "a failing verdict: {text}");
-    for fragment in [bad.as_str(), "fail by policy default", "urllib3", "valid", "analyzers", "vuln attestation"] {
+    for fragment in
+        [bad.as_str(), "fail by policy default", "urllib3", "valid", "analyzers", "vuln attestation"]
+    {
         assert!(text.contains(fragment), "{text} lacks {fragment}");
     }
     let verified = site.run(&["attest", "verify", &image, "--key", &public, "--format", "json"])?;
@@ -117,7 +128,8 @@ async fn a_verdict_is_attached_verified_without_a_server_and_nothing_goes_round_
     assert_eq!(found["refused"], json!([]));
 
     let stranger = keys()?;
-    let refused = site.run(&["attest", "verify", &image, "--key", &key(stranger.path(), "tidewaiter.pub")])?;
+    let refused =
+        site.run(&["attest", "verify", &image, "--key", &key(stranger.path(), "tidewaiter.pub")])?;
     assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stdout));
     assert!(String::from_utf8(refused.stdout)?.contains("no trusted key has signed"));
     let usage = site.run(&["attest", "verify", &image, "--key", &key(folder.path(), "tidewaiter.key")])?;
@@ -133,7 +145,10 @@ async fn a_verdict_is_attached_verified_without_a_server_and_nothing_goes_round_
     assert_eq!(said(&site, "job done"), 8, "nothing goes round in circles");
     assert_eq!(said(&site, "verdict attached"), 2);
     // Each image, its artifact, its referrers list and cosign's tag; the repeated push wrote its manifest once more.
-    let written = requests(&site).iter().filter(|line| line.contains("\"PUT /v2/") && line.contains("/manifests/")).count();
+    let written = requests(&site)
+        .iter()
+        .filter(|line| line.contains("\"PUT /v2/") && line.contains("/manifests/"))
+        .count();
     assert!((8..=9).contains(&written), "{written} manifests were written");
 
     let image = site.name("team/good", &good);
@@ -208,7 +223,8 @@ impl Forgery<'_> {
     async fn artifact(&self, name: &ImageName, image: &[u8]) -> Result<Artifact> {
         let now = jiff::Timestamp::now();
         let speaker = Speaker { id: "https://forged.example.com", version: "9", now };
-        let predicate = summary::predicate(self.verdict, name, self.named, speaker).context("no predicate")?;
+        let predicate =
+            summary::predicate(self.verdict, name, self.named, speaker).context("no predicate")?;
         let repository = name.to_string();
         let statement = Statement {
             kind: StatementType::V1,
@@ -218,7 +234,8 @@ impl Forgery<'_> {
             predicate: &predicate,
         };
         let envelope = statement.sign(self.signer).await?;
-        let subject = artifact::described("application/vnd.oci.image.manifest.v1+json", image, Default::default());
+        let subject =
+            artifact::described("application/vnd.oci.image.manifest.v1+json", image, Default::default());
         let key = self.signer.public_key().id();
         Ok(artifact::build(&subject, self.report.clone(), &[envelope], key, ("forged", "pass"), now))
     }
@@ -267,11 +284,12 @@ async fn i13_a_forged_foreign_or_broken_attestation_changes_nothing() -> Result<
         ("about another digest", forgery(&elsewhere, &named_forged, &forged, &ours)),
         ("with another report than the signed one", forgery(&digest, &named_genuine, &forged, &ours)),
         ("truncated", forgery(&digest, &named_truncated, &truncated, &ours)),
-        ("made by older analyzers", Forgery { verdict: &stale, ..forgery(&digest, &named_genuine, &genuine, &ours) }),
+        (
+            "made by older analyzers",
+            Forgery { verdict: &stale, ..forgery(&digest, &named_genuine, &genuine, &ours) },
+        ),
     ];
-    let mut registry = RegistryConfig::new(site.registry.host().parse()?);
-    registry.transport = Transport::PlainHttp;
-    let client = RegistryClient::new(vec![registry])?;
+    let client = client(&site)?;
     let name: ImageName = format!("{}/team/bad", site.registry.host()).parse()?;
     let image = client.raw_document(&name, &digest).await?.bytes;
     let mut earlier = Vec::new();
@@ -287,7 +305,10 @@ async fn i13_a_forged_foreign_or_broken_attestation_changes_nothing() -> Result<
         let verdict = ask(&site, "team/bad", &digest).await?;
         assert_eq!(verdict["outcome"], "fail", "an attestation {what} was believed");
         assert_eq!(said(&site, "image examined"), examined + 1, "{what}");
-        assert!(said(&site, "attestation not used") > refused, "an attestation {what} was not even looked at");
+        assert!(
+            said(&site, "attestation not used") > refused,
+            "an attestation {what} was not even looked at"
+        );
     }
     // And the genuine one is believed: the way that was refused five times is open.
     let artifact = forgery(&digest, &named_genuine, &genuine, &ours).artifact(&name, &image).await?;
@@ -303,12 +324,57 @@ async fn i13_a_forged_foreign_or_broken_attestation_changes_nothing() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn contradictory_attest_settings_stop_the_start() -> Result<()> {
+async fn a_signature_that_is_pushed_later_becomes_a_fact_without_pulling_the_image() -> Result<()> {
+    let site = Site::distributed(1).await?;
+    let digest = site.push(&Image::debian_with_python(HARMLESS), "team/signed", "1.0")?;
+    let before = site.verdict(&digest).await?;
+    let served = requests(&site).len();
+
+    let client = client(&site)?;
+    let name: ImageName = format!("{}/team/signed", site.registry.host()).parse()?;
+    let payload = json!({"critical": {"image": {"docker-manifest-digest": digest}}}).to_string().into_bytes();
+    let layer = artifact::described(
+        "application/vnd.dev.cosign.simplesigning.v1+json",
+        &payload,
+        [("dev.cosignproject.cosign/signature".to_owned(), "MAYCAQECAQE=".to_owned())].into(),
+    );
+    let config = artifact::described("application/vnd.oci.image.config.v1+json", b"{}", Default::default());
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [layer]});
+    for blob in [payload.as_slice(), b"{}"] {
+        client.push_blob(&name, blob).await?;
+    }
+    let tag = tag::of(&digest, Suffix::Signatures);
+    client.push_manifest(&name, Some(&tag), media_type, manifest.to_string().as_bytes()).await?;
+
+    eventually("the signature is noted", || async {
+        let (_, report) = site.get(&format!("/v1/reports/{digest}")).await?;
+        Ok(report["signatures"].as_array().is_some_and(|found| found.len() == 1))
+    })
+    .await?;
+    assert_eq!(site.verdict(&digest).await?["scanned_at"], before["scanned_at"]);
+    assert_eq!(said(&site, "image examined"), 1);
+    let blobs = blobs_of(&site, &digest)?;
+    let pulled = requests(&site).split_off(served).into_iter().filter(|line| line.contains("\"GET /v2/"));
+    assert_eq!(pulled.filter(|line| blobs.iter().any(|blob| line.contains(blob))).count(), 0);
+    Ok(())
+}
+
+#[test]
+fn contradictory_attest_settings_stop_the_start() -> Result<()> {
     let folder = keys()?;
-    let site = Site::embedded().await?;
-    let text = format!("attest.key_file={}", key(folder.path(), "tidewaiter.key"));
-    let refused = site.run(&["--set", &text, "--set", "attest.hook_url=https://kms.example.com", "config", "check"])?;
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8(refused.stderr)?.contains("attest.hook_url"));
+    let private = key(folder.path(), "tidewaiter.key");
+    for (text, expected) in [
+        ("hook_url = \"https://kms.example.com\"", "attest.hook_url"),
+        ("policies = [\"prodction\"]", "no policy named prodction"),
+        ("registries = [\"nobody\"]", "attest.registries"),
+    ] {
+        let text = format!("[attest]\nkey_file = \"{private}\"\n{text}\n");
+        std::fs::write(folder.path().join("tidewaiter.toml"), text)?;
+        let refused = run(folder.path(), &["config", "check"])?;
+        assert_eq!(refused.status.code(), Some(2), "{expected}");
+        let told = String::from_utf8(refused.stderr)?;
+        assert!(told.contains(expected), "{told}");
+    }
     Ok(())
 }

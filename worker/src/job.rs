@@ -58,6 +58,11 @@ impl Carrier {
                 Err(error) => self.give_up(digest, attempt, &error).await,
             },
             Task::Attest { image, digest } => self.attest(image, digest).await,
+            Task::Signatures { image, digest } => match self.look_at_signatures(image, digest).await {
+                Ok(()) => self.attest_next(image, digest).await,
+                Err(error) if error.is_retryable() => Carried::Failed { error: chain(&error) },
+                Err(error) => Carried::Hopeless { error: chain(&error) },
+            },
         }
     }
 

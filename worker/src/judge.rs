@@ -149,9 +149,17 @@ impl Carrier {
             Some(report) if report.revisions == self.revisions() => (report, "policy"),
             Some(report) => (self.matched_again(report, database).await?, "match"),
             None => match self.restored(image, digest).await {
-                Some(report) if report.revisions == self.revisions() => (report, "restore"),
-                Some(report) => (self.matched_again(report, database).await?, "restore"),
-                None => (self.examined(image, digest, database).await?, "scan"),
+                Some(report) if report.revisions == self.revisions() => {
+                    (self.with_signatures(image, report).await, "restore")
+                }
+                Some(report) => {
+                    let report = self.matched_again(report, database).await?;
+                    (self.with_signatures(image, report).await, "restore")
+                }
+                None => {
+                    let report = self.examined(image, digest, database).await?;
+                    (self.with_signatures(image, report).await, "scan")
+                }
             },
         };
         let children = match &report.subject {
@@ -288,7 +296,7 @@ fn problem_of(error: &ExamineError) -> ProblemKind {
     }
 }
 
-fn known(lookup: Lookup) -> Option<Verdict> {
+pub(crate) fn known(lookup: Lookup) -> Option<Verdict> {
     match lookup {
         Lookup::Known(verdict) => Some(*verdict),
         Lookup::Unknown | Lookup::Pending(_) => None,
@@ -296,7 +304,12 @@ fn known(lookup: Lookup) -> Option<Verdict> {
 }
 
 /// What every policy thinks of a report; each sees only the children's verdicts under itself.
-fn verdicts(policies: &PolicySet, report: &Report, children: &[Verdict], now: Timestamp) -> Vec<Verdict> {
+pub(crate) fn verdicts(
+    policies: &PolicySet,
+    report: &Report,
+    children: &[Verdict],
+    now: Timestamp,
+) -> Vec<Verdict> {
     policies
         .iter()
         .map(|policy| {

@@ -22,6 +22,7 @@ mod consume;
 mod hold;
 mod job;
 mod judge;
+mod signatures;
 
 pub use attest::{Attestations, Press};
 

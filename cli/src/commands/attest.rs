@@ -198,9 +198,13 @@ fn text(found: &Findings) -> String {
             State::Expired => " EXPIRED".to_owned(),
             State::TooOld => " TOO OLD".to_owned(),
         };
-        lines.push(format!("{}{audit}{state} by policy {} (revision {})", summary.outcome, summary.policy, summary.policy_revision));
+        lines.push(format!(
+            "{}{audit}{state} by policy {} (revision {})",
+            summary.outcome, summary.policy, summary.policy_revision
+        ));
         lines.push(format!("  stated   {} by {}", summary.verified_at, summary.verifier));
-        let until = summary.valid_until.map_or("time alone changes nothing".to_owned(), |until| until.to_string());
+        let until =
+            summary.valid_until.map_or("time alone changes nothing".to_owned(), |until| until.to_string());
         lines.push(format!("  valid    {until}"));
         let revisions = &summary.revisions;
         lines.push(format!(
@@ -221,9 +225,18 @@ fn text(found: &Findings) -> String {
     }
     for attestation in &found.vulnerability_attestations {
         let version = attestation.version.as_deref().unwrap_or("unknown");
-        lines.push(format!("vuln attestation of {} {version}, signed by key {}", shown(&attestation.scanner), attestation.key));
+        lines.push(format!(
+            "vuln attestation of {} {version}, signed by key {}",
+            shown(&attestation.scanner),
+            attestation.key
+        ));
         for verdict in &attestation.verdicts {
-            lines.push(format!("  {} by policy {} (revision {})", verdict.outcome, verdict.policy, shown(&verdict.policy_revision)));
+            lines.push(format!(
+                "  {} by policy {} (revision {})",
+                verdict.outcome,
+                verdict.policy,
+                shown(&verdict.policy_revision)
+            ));
         }
     }
     for refused in &found.refused {

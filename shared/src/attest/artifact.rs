@@ -102,7 +102,7 @@ pub fn build(
 }
 
 /// A manifest with an empty config, about `subject`.
-pub(super) fn finished(
+pub(crate) fn finished(
     artifact_type: &str,
     subject: &Descriptor,
     layers: Vec<Descriptor>,
@@ -144,7 +144,11 @@ impl Layers {
             return None;
         }
         let of_type = |media_type: &'static str, limit: u64| {
-            manifest.layers.iter().filter(move |layer| layer.media_type == media_type && layer.size <= limit).cloned()
+            manifest
+                .layers
+                .iter()
+                .filter(move |layer| layer.media_type == media_type && layer.size <= limit)
+                .cloned()
         };
         Some(Self {
             report: of_type(REPORT_TYPE, LARGEST_BLOB).next(),

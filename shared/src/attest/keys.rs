@@ -43,10 +43,14 @@ pub enum KeyError {
     )]
     Sec1,
     /// A private key where a public one belongs.
-    #[error("this is a private key; write its public half with `openssl pkey -in {{file}} -pubout -out tidewaiter.pub`")]
+    #[error(
+        "this is a private key; write its public half with `openssl pkey -in {{file}} -pubout -out tidewaiter.pub`"
+    )]
     Private,
     /// Anything else.
-    #[error("this is no {0} in PEM with an ECDSA P-256 key, as `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes")]
+    #[error(
+        "this is no {0} in PEM with an ECDSA P-256 key, as `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes"
+    )]
     Unusable(&'static str),
 }
 

@@ -17,14 +17,12 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const MOST_SUBJECTS: usize = 64;
 
 /// Which version of the statement format is written; both are read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StatementType {
     /// Version 1, the current one.
     #[default]
-    #[serde(rename = "v1")]
     V1,
     /// Version 0.1, as cosign itself writes it; some verifiers know no other.
-    #[serde(rename = "v0.1")]
     V0_1,
 }
 
@@ -96,7 +94,10 @@ impl<P: Serialize> Statement<'_, P> {
         };
         serde_json::to_vec(&WireOut {
             kind: self.kind.uri(),
-            subject: [SubjectOut { name: self.name, digest: BTreeMap::from([(digest, self.digest.encoded())]) }],
+            subject: [SubjectOut {
+                name: self.name,
+                digest: BTreeMap::from([(digest, self.digest.encoded())]),
+            }],
             predicate_type: self.predicate_type,
             predicate: self.predicate,
         })

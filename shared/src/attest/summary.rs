@@ -108,8 +108,10 @@ pub fn predicate<'a>(
         Outcome::Fail => (FAILED, "FAILED"),
         Outcome::Error | Outcome::NotAnImage => return None,
     };
-    let reasons =
-        verdict.reasons.iter().map(|reason| StatedReason { effect: reason.effect, message: reason.message.clone() });
+    let reasons = verdict
+        .reasons
+        .iter()
+        .map(|reason| StatedReason { effect: reason.effect, message: reason.message.clone() });
     Some(Predicate {
         verifier: Verifier { id: speaker.id, version: BTreeMap::from([("tidewaiter", speaker.version)]) },
         time_verified: speaker.now,

@@ -38,6 +38,8 @@ pub enum Suffix {
     Referrers,
     /// cosign's attestations.
     Attestations,
+    /// cosign's signatures.
+    Signatures,
 }
 
 impl Suffix {
@@ -45,6 +47,7 @@ impl Suffix {
         match self {
             Self::Referrers => "",
             Self::Attestations => ".att",
+            Self::Signatures => ".sig",
         }
     }
 }

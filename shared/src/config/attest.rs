@@ -74,8 +74,7 @@ pub enum SignerConfig {
 }
 
 /// Whether and how a `vuln` attestation is attached for cosign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CosignLayout {
     /// Not at all.
     #[default]
@@ -101,14 +100,16 @@ pub(super) struct RawAttest {
     restore: Option<bool>,
     policies: Option<Vec<PolicyName>>,
     registries: Option<Vec<String>>,
-    statement_type: Option<StatementType>,
-    cosign: Option<CosignLayout>,
+    statement_type: Option<String>,
+    cosign: Option<String>,
     verifier: Option<Url>,
 }
 
 impl RawAttest {
     pub(super) fn check(self, registries: &Registries) -> Result<AttestConfig, ConfigError> {
-        self.check_contradictions()?;
+        let cosign = self.cosign_layout()?;
+        let statement_type = self.statement_version()?;
+        self.check_contradictions(cosign)?;
         if self.enabled == Some(false) {
             return Ok(AttestConfig::Off);
         }
@@ -139,13 +140,13 @@ impl RawAttest {
             signer,
             trust,
             policies: self.policies,
-            statement_type: self.statement_type.unwrap_or_default(),
-            cosign: self.cosign.unwrap_or_default(),
+            statement_type,
+            cosign,
             verifier: self.verifier.map(String::from),
         })))
     }
 
-    fn check_contradictions(&self) -> Result<(), ConfigError> {
+    fn check_contradictions(&self, cosign: CosignLayout) -> Result<(), ConfigError> {
         let refused = |key: &str, reason: &str| Err(ConfigError::invalid(format!("attest.{key}"), reason));
         if self.key_file.is_some() && self.hook_url.is_some() {
             return refused("hook_url", "attest.key_file and attest.hook_url are both set; keep one");
@@ -155,29 +156,64 @@ impl RawAttest {
             || self.hook_ca_certificates.is_some()
             || self.hook_timeout.is_some();
         if hook_alone && self.hook_url.is_none() {
-            return refused("hook_url", "is missing, but other attest.hook_… settings are there; set it or remove them");
+            return refused(
+                "hook_url",
+                "is missing, but other attest.hook_… settings are there; set it or remove them",
+            );
         }
         if self.policies.as_ref().is_some_and(Vec::is_empty) {
-            return refused("policies", "is empty, so nothing would be attached; leave it out for all policies, or set attest.enabled = false");
+            return refused(
+                "policies",
+                "is empty, so nothing would be attached; leave it out for all policies, or set attest.enabled = false",
+            );
         }
         if self.registries.as_ref().is_some_and(Vec::is_empty) {
-            return refused("registries", "is empty, so nothing would be attached; leave it out for all registries, or set attest.enabled = false");
+            return refused(
+                "registries",
+                "is empty, so nothing would be attached; leave it out for all registries, or set attest.enabled = false",
+            );
         }
         let signs = self.key_file.is_some() || self.hook_url.is_some();
         let about_signing = self.policies.is_some()
             || self.statement_type.is_some()
             || self.verifier.is_some()
-            || self.cosign.is_some_and(|layout| layout != CosignLayout::Off);
+            || cosign != CosignLayout::Off;
         if about_signing && !signs {
-            return refused("key_file", "is missing: nobody signs, but it is said what to sign; set attest.key_file or attest.hook_url");
+            return refused(
+                "key_file",
+                "is missing: nobody signs, but it is said what to sign; set attest.key_file or attest.hook_url",
+            );
         }
         Ok(())
+    }
+
+    fn cosign_layout(&self) -> Result<CosignLayout, ConfigError> {
+        match self.cosign.as_deref() {
+            None | Some("off") => Ok(CosignLayout::Off),
+            Some("tag") => Ok(CosignLayout::Tag),
+            Some("bundle") => Ok(CosignLayout::Bundle),
+            Some(other) => {
+                Err(ConfigError::invalid("attest.cosign", format!("{other:?} is none of off, tag, bundle")))
+            }
+        }
+    }
+
+    fn statement_version(&self) -> Result<StatementType, ConfigError> {
+        match self.statement_type.as_deref() {
+            None | Some("v1") => Ok(StatementType::V1),
+            Some("v0.1") => Ok(StatementType::V0_1),
+            Some(other) => Err(ConfigError::invalid(
+                "attest.statement_type",
+                format!("{other:?} is neither v1 nor v0.1"),
+            )),
+        }
     }
 
     fn signer(&self) -> Result<Option<SignerConfig>, ConfigError> {
         if let Some(path) = &self.key_file {
             let pem = SecretString::from(read("attest.key_file", path)?);
-            let key = PrivateKey::from_pem(&pem).map_err(|error| unusable("attest.key_file", path, &error))?;
+            let key =
+                PrivateKey::from_pem(&pem).map_err(|error| unusable("attest.key_file", path, &error))?;
             return Ok(Some(SignerConfig::Key(key)));
         }
         let Some(url) = &self.hook_url else { return Ok(None) };
@@ -186,7 +222,11 @@ impl RawAttest {
         match url.scheme() {
             "https" => {}
             "http" if is_local => {}
-            "http" => return refused("is http beyond this machine: whoever listens could have anything signed; use https"),
+            "http" => {
+                return refused(
+                    "is http beyond this machine: whoever listens could have anything signed; use https",
+                );
+            }
             _ => return refused("expected a URL that begins with https://, or http:// on this machine"),
         }
         if !url.username().is_empty() || url.password().is_some() {

@@ -119,13 +119,17 @@ fn attestation_is_off_until_somebody_signs_or_is_believed() {
     assert_eq!(attesting.trust.keys.len(), 2, "the own key is believed, and the rotated one");
     assert_eq!(attesting.trust.restore, Restore::FromAttestations);
     assert!(!format!("{config:?}").contains("BEGIN"), "no key is ever shown");
-    let AttestConfig::Restore(_) = load(&format!("[attest]\ntrusted_keys = [{}]", file("a.pub"))).unwrap().attest
+    let AttestConfig::Restore(_) =
+        load(&format!("[attest]\ntrusted_keys = [{}]", file("a.pub"))).unwrap().attest
     else {
         panic!("whoever has no key can still believe")
     };
     let off = load(&format!("[attest]\nenabled = false\nkey_file = {}", file("a.key"))).unwrap();
     assert!(matches!(off.attest, AttestConfig::Off));
-    let hook = format!("[attest]\nhook_url = \"https://kms.example.com/\"\nhook_public_key_file = {}", file("a.pub"));
+    let hook = format!(
+        "[attest]\nhook_url = \"https://kms.example.com/\"\nhook_public_key_file = {}",
+        file("a.pub")
+    );
     assert!(matches!(load(&hook).unwrap().attest, AttestConfig::On(_)));
     let only = format!(
         "[registries.main]\nhost = \"r.io\"\n[registries.b]\nhost = \"b.io\"\n[attest]\nkey_file = {}\nregistries = [\"main\"]",

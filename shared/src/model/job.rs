@@ -74,6 +74,13 @@ pub enum Task {
         /// The manifest or index.
         digest: Digest,
     },
+    /// Look again at who has signed a digest: a signature was pushed. Nothing of the image is pulled.
+    Signatures {
+        /// Where the image lives.
+        image: ImageName,
+        /// The manifest or index that was signed.
+        digest: Digest,
+    },
 }
 
 /// Why stored bytes are not a job that this build can do.
@@ -158,14 +165,19 @@ impl Job {
     /// The image that it is about.
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
-            Task::Scan { image, .. } | Task::Resolve { image, .. } | Task::Attest { image, .. } => Some(image),
+            Task::Scan { image, .. }
+            | Task::Resolve { image, .. }
+            | Task::Attest { image, .. }
+            | Task::Signatures { image, .. } => Some(image),
         }
     }
 
     /// What the job is about, for people: `registry/repo@digest` or `registry/repo:tag`.
     pub fn subject(&self) -> String {
         match &self.task {
-            Task::Scan { image, digest, .. } | Task::Attest { image, digest } => image.at(digest),
+            Task::Scan { image, digest, .. }
+            | Task::Attest { image, digest }
+            | Task::Signatures { image, digest } => image.at(digest),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
         }
     }
@@ -181,6 +193,7 @@ impl Job {
                 Task::Scan { image: _, digest, tag } => WireTask::Scan { digest, tag },
                 Task::Resolve { image: _, tag } => WireTask::Resolve { tag },
                 Task::Attest { image: _, digest } => WireTask::Attest { digest },
+                Task::Signatures { image: _, digest } => WireTask::Signatures { digest },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -202,6 +215,7 @@ impl Job {
                 WireTask::Scan { digest, tag } => Task::Scan { image: image()?, digest, tag },
                 WireTask::Resolve { tag } => Task::Resolve { image: image()?, tag },
                 WireTask::Attest { digest } => Task::Attest { image: image()?, digest },
+                WireTask::Signatures { digest } => Task::Signatures { image: image()?, digest },
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -238,6 +252,9 @@ enum WireTask {
         tag: Tag,
     },
     Attest {
+        digest: Digest,
+    },
+    Signatures {
         digest: Digest,
     },
 }

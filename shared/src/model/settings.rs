@@ -46,7 +46,9 @@ impl Settings {
     /// Another name may mean 0 in the image's own user table; only a number is sure.
     pub fn runs_as_root(&self) -> bool {
         let user = self.user.split(':').next().unwrap_or_default().trim();
-        user.is_empty() || user == "root" || user.trim_start_matches(['+', '-']).bytes().all(|byte| byte == b'0')
+        user.is_empty()
+            || user == "root"
+            || user.trim_start_matches(['+', '-']).bytes().all(|byte| byte == b'0')
     }
 }
 

@@ -66,9 +66,10 @@ impl RegistryClient {
         let mut refused = BeliefError::Empty;
         for layer in &layers.summaries {
             let envelope = Envelope::parse(&self.small_blob(name, layer, LARGEST_ENVELOPE).await?);
-            match envelope.map_err(BeliefError::from).and_then(|envelope| {
-                Summary::open(&envelope, digest, keys).map_err(BeliefError::from)
-            }) {
+            match envelope
+                .map_err(BeliefError::from)
+                .and_then(|envelope| Summary::open(&envelope, digest, keys).map_err(BeliefError::from))
+            {
                 Ok(summary) => summaries.push(summary),
                 Err(error) => refused = error,
             }
@@ -109,8 +110,7 @@ impl RegistryClient {
     ) -> Result<Vec<(Descriptor, Kind)>, RegistryError> {
         let mut found = Vec::new();
         if let Some(raw) = self.tagged(name, &tag::of(digest, Suffix::Attestations)).await?
-            && let Ok(Document::Manifest(manifest)) =
-                Document::parse(&raw.bytes, raw.content_type.as_deref())
+            && let Ok(Document::Manifest(manifest)) = Document::parse(&raw.bytes, raw.content_type.as_deref())
         {
             found.extend(layers_of(&manifest, ENVELOPE_TYPE).map(|layer| (layer, Kind::Envelope)));
         }

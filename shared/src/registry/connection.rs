@@ -63,7 +63,14 @@ impl Connection {
 
     /// A question to the registry itself. `path` begins with `/v2/`.
     pub(super) fn question(&self, method: Method, path: &str, what: &str) -> Question {
-        Question { method, url: self.http.url(path), what: what.to_owned(), accept: None, offset: 0, body: None }
+        Question {
+            method,
+            url: self.http.url(path),
+            what: what.to_owned(),
+            accept: None,
+            offset: 0,
+            body: None,
+        }
     }
 
     /// Asks for a small answer, hands it to `read`, and does both again while that may help.

@@ -44,8 +44,7 @@ impl RegistryClient {
         let connection = self.connection(&name.registry)?;
         let repository = &name.repository;
         let what = format!("blob {digest} of {repository}");
-        let question =
-            connection.question(Method::HEAD, &format!("/v2/{repository}/blobs/{digest}"), &what);
+        let question = connection.question(Method::HEAD, &format!("/v2/{repository}/blobs/{digest}"), &what);
         let good = [StatusCode::OK, StatusCode::NOT_FOUND];
         let scope = Scope::Push(repository.clone());
         let read = async |answer: Answer| Ok(answer.status() == StatusCode::OK);
@@ -63,8 +62,7 @@ impl RegistryClient {
         let repository = &name.repository;
         let scope = Scope::Push(repository.clone());
         let sent = |bytes| Some(Sent { media_type: "application/octet-stream".to_owned(), bytes });
-        let mut begin =
-            connection.question(Method::POST, &format!("/v2/{repository}/blobs/uploads/"), what);
+        let mut begin = connection.question(Method::POST, &format!("/v2/{repository}/blobs/uploads/"), what);
         begin.body = sent(Bytes::new());
         let begun = connection.ask(&begin, &scope).await?;
         if begun.status() != StatusCode::ACCEPTED {
@@ -79,7 +77,9 @@ impl RegistryClient {
         match finished.status() {
             StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
             // The registry has forgotten the upload: a replica or a restart. Begin again.
-            StatusCode::NOT_FOUND => Err(finished.unavailable(TransportError::new("the upload was forgotten"))),
+            StatusCode::NOT_FOUND => {
+                Err(finished.unavailable(TransportError::new("the upload was forgotten")))
+            }
             _ => Err(refusal::of(finished, &name.registry, what).await),
         }
     }
@@ -114,7 +114,8 @@ impl RegistryClient {
         let what = format!("manifest {digest} of {repository}");
         let question =
             connection.question(Method::DELETE, &format!("/v2/{repository}/manifests/{digest}"), &what);
-        let good = [StatusCode::ACCEPTED, StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::METHOD_NOT_ALLOWED];
+        let good =
+            [StatusCode::ACCEPTED, StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::METHOD_NOT_ALLOWED];
         let scope = Scope::Delete(repository.clone());
         let read = async |answer: Answer| {
             Ok(match answer.status() {

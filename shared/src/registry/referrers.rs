@@ -37,7 +37,10 @@ pub enum Attached {
 
 /// One page of referrers, and where the next one is.
 enum Page {
-    Listed { referrers: Vec<Descriptor>, next: Option<Url> },
+    Listed {
+        referrers: Vec<Descriptor>,
+        next: Option<Url>,
+    },
     /// The registry does not know the question.
     Unsupported,
 }
@@ -184,7 +187,9 @@ impl RegistryClient {
             .map_err(|error| self.malformed(name, &what, error.to_string()))?;
         Ok(match index["manifests"].take() {
             Value::Array(entries) => entries,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Vec::new(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                Vec::new()
+            }
         })
     }
 }
@@ -203,7 +208,9 @@ fn next_of(header: &str) -> Option<String> {
     header.split(',').find_map(|link| {
         let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
         let mut parameters = parameters.split(';').map(str::trim);
-        parameters.any(|parameter| matches!(parameter, "rel=\"next\"" | "rel=next")).then(|| target.to_owned())
+        parameters
+            .any(|parameter| matches!(parameter, "rel=\"next\"" | "rel=next"))
+            .then(|| target.to_owned())
     })
 }
 

@@ -84,7 +84,8 @@ impl Carrier {
             if press.policies.as_ref().is_some_and(|named| !named.contains(&policy.name)) {
                 continue;
             }
-            let judged = |lookup: &Lookup| matches!(lookup, Lookup::Known(verdict) if is_stated(verdict.outcome));
+            let judged =
+                |lookup: &Lookup| matches!(lookup, Lookup::Known(verdict) if is_stated(verdict.outcome));
             if !children.is_empty() {
                 let found = self.parts.store.lookup(&children, &policy.name).await?;
                 if !found.iter().all(judged) {
@@ -108,7 +109,12 @@ impl Carrier {
         let registries = &self.parts.registries;
         let Some(subject) = self.subject(wish).await? else { return Ok(Work::Nothing) };
         let key = wish.press.signer.public_key().id();
-        let state = artifact::state(&wish.report.revisions, &wish.verdicts);
+        let stated = artifact::state(&wish.report.revisions, &wish.verdicts);
+        let state = match wish.press.cosign {
+            CosignLayout::Off => stated,
+            CosignLayout::Tag => format!("{stated}-tag"),
+            CosignLayout::Bundle => format!("{stated}-bundle"),
+        };
         let listed = registries.referrers(wish.image, &subject.digest, ARTIFACT_TYPE).await?;
         let mut own = artifact::newest_first(listed);
         own.retain(|referrer| referrer.annotations.get(KEY).is_some_and(|owner| owner == key));
@@ -118,16 +124,17 @@ impl Carrier {
         {
             return Ok(Work::Current);
         }
-        let artifact = self.artifact(wish, &subject, &state).await?;
-        let superseded: Vec<Digest> = own.into_iter().map(|referrer| referrer.digest).collect();
-        let attached = self.push(wish.image, &subject.digest, &artifact, &superseded).await?;
-        tracing::info!(image.digest = %subject.digest, attestation = %artifact.descriptor.digest, how = ?attached, "verdict attached");
-        self.remove(wish, &superseded, ARTIFACT_TYPE).await;
         match wish.press.cosign {
             CosignLayout::Off => {}
             CosignLayout::Tag => self.attach_tag(wish).await?,
             CosignLayout::Bundle => self.attach_bundle(wish, &subject).await?,
         }
+        // The own artifact comes last: that it is there says that everything is.
+        let artifact = self.artifact(wish, &subject, &state).await?;
+        let superseded: Vec<Digest> = own.into_iter().map(|referrer| referrer.digest).collect();
+        let attached = self.push(wish.image, &subject.digest, &artifact, &superseded).await?;
+        tracing::info!(image.digest = %subject.digest, attestation = %artifact.descriptor.digest, how = ?attached, "verdict attached");
+        self.remove(wish, &superseded, ARTIFACT_TYPE).await;
         Ok(Work::Attached)
     }
 
@@ -171,14 +178,20 @@ impl Carrier {
         }
     }
 
-    async fn artifact(&self, wish: &Wish<'_>, subject: &Descriptor, state: &str) -> Result<Artifact, AttestError> {
+    async fn artifact(
+        &self,
+        wish: &Wish<'_>,
+        subject: &Descriptor,
+        state: &str,
+    ) -> Result<Artifact, AttestError> {
         let report = blob::encode(&wish.report)?;
         let named = Digest::of(&report);
         let name = wish.image.to_string();
         let now = Timestamp::now();
         let mut summaries = Vec::new();
         for verdict in &wish.verdicts {
-            let Some(predicate) = summary::predicate(verdict, wish.image, &named, wish.press.speaker(now)) else {
+            let Some(predicate) = summary::predicate(verdict, wish.image, &named, wish.press.speaker(now))
+            else {
                 continue;
             };
             let statement = Statement {
@@ -217,7 +230,9 @@ impl Carrier {
         let key = wish.press.signer.public_key().id();
         for digest in superseded.iter().take(MOST_REMOVED) {
             let ours = match self.parts.registries.document(wish.image, digest).await {
-                Ok(Document::Manifest(manifest)) => is_ours(&manifest, &wish.report.digest, artifact_type, key),
+                Ok(Document::Manifest(manifest)) => {
+                    is_ours(&manifest, &wish.report.digest, artifact_type, key)
+                }
                 Ok(Document::Index(_)) | Err(_) => false,
             };
             if !ours {
@@ -254,10 +269,11 @@ impl Carrier {
         let envelope = self.vulnerability_envelope(wish).await?;
         let att = tag::of(&wish.report.digest, Suffix::Attestations);
         let earlier = registries.tagged(wish.image, &att).await?;
-        let earlier = earlier.and_then(|raw| match Document::parse(&raw.bytes, raw.content_type.as_deref()) {
-            Ok(Document::Manifest(manifest)) => Some(manifest),
-            Ok(Document::Index(_)) | Err(_) => None,
-        });
+        let earlier =
+            earlier.and_then(|raw| match Document::parse(&raw.bytes, raw.content_type.as_deref()) {
+                Ok(Document::Manifest(manifest)) => Some(manifest),
+                Ok(Document::Index(_)) | Err(_) => None,
+            });
         let key = wish.press.signer.public_key().id();
         let artifact = tag::manifest(earlier.as_deref(), &envelope, key);
         for blob in &artifact.blobs {
@@ -272,7 +288,8 @@ impl Carrier {
         let key = wish.press.signer.public_key().id();
         let artifact = tag::bundle(subject, &envelope, key, Timestamp::now());
         let listed = self.parts.registries.referrers(wish.image, &subject.digest, tag::BUNDLE_TYPE).await?;
-        let own = listed.into_iter().filter(|bundle| bundle.annotations.get(KEY).is_some_and(|owner| owner == key));
+        let own =
+            listed.into_iter().filter(|bundle| bundle.annotations.get(KEY).is_some_and(|owner| owner == key));
         let superseded: Vec<Digest> = own.map(|bundle| bundle.digest).collect();
         self.push(wish.image, &subject.digest, &artifact, &superseded).await?;
         self.remove(wish, &superseded, tag::BUNDLE_TYPE).await;

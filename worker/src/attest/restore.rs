@@ -66,7 +66,10 @@ impl Carrier {
         let summary = named.ok_or("no trusted summary names its report")?;
         let analyzer = self.parts.engine.revision();
         if summary.revisions.analyzer != *analyzer {
-            return Err(format!("it was made by analyzers {}, these are {analyzer}", summary.revisions.analyzer));
+            return Err(format!(
+                "it was made by analyzers {}, these are {analyzer}",
+                summary.revisions.analyzer
+            ));
         }
         let bytes = self.parts.registries.small_blob(image, &blob, LARGEST_BLOB).await;
         let bytes = bytes.map_err(|error| chain(&error))?;

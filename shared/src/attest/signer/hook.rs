@@ -84,7 +84,8 @@ impl Hook {
             digest: STANDARD.encode(Sha256::digest(message)),
         };
         let body = serde_json::to_vec(&question).map_err(SignError::Statement)?;
-        let mut request = self.client.post(self.settings.url.clone()).header(CONTENT_TYPE, "application/json");
+        let mut request =
+            self.client.post(self.settings.url.clone()).header(CONTENT_TYPE, "application/json");
         if let Some(token) = self.token().await? {
             request = request.header(AUTHORIZATION, token);
         }
@@ -92,7 +93,11 @@ impl Hook {
         let status = response.status();
         if !status.is_success() {
             let text = format!("it answered {status}");
-            return Err(if status.is_server_error() { SignError::Unavailable(text) } else { SignError::Refused(text) });
+            return Err(if status.is_server_error() {
+                SignError::Unavailable(text)
+            } else {
+                SignError::Refused(text)
+            });
         }
         let mut answer = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(unavailable)? {

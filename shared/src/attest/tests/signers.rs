@@ -91,7 +91,8 @@ async fn a_signing_service_keeps_the_contract_and_is_shown_its_token() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, "first\n").unwrap();
-    let hook = Hook::new(HookSettings { token_file: Some(token.clone()), ..hook(url, key.public()) }).unwrap();
+    let hook =
+        Hook::new(HookSettings { token_file: Some(token.clone()), ..hook(url, key.public()) }).unwrap();
     contract(&hook).await;
     std::fs::write(&token, "second").unwrap();
     hook.sign(b"x").await.unwrap();
@@ -113,7 +114,10 @@ async fn a_service_that_misbehaves_gives_no_signature() {
     assert!(matches!(told(Arc::new(|_| (403, String::new()))).await, SignError::Refused(_)));
     assert!(matches!(told(Arc::new(|_| (302, String::new()))).await, SignError::Refused(_)));
     assert!(matches!(told(Arc::new(|_| (200, "{}".to_owned()))).await, SignError::Refused(_)));
-    assert!(matches!(told(Arc::new(|_| (200, "{\"signature\":\"*\"}".to_owned()))).await, SignError::Refused(_)));
+    assert!(matches!(
+        told(Arc::new(|_| (200, "{\"signature\":\"*\"}".to_owned()))).await,
+        SignError::Refused(_)
+    ));
     assert!(matches!(told(Arc::new(|_| (200, " ".repeat(20_000)))).await, SignError::Refused(_)));
 }
 

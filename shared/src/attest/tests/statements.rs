@@ -34,7 +34,10 @@ async fn a_summary_has_the_fields_that_slsa_asks_for() {
     assert_eq!(predicate["timeVerified"], "2026-11-27T22:30:00.5Z");
     assert_eq!(
         predicate["resourceUri"],
-        format!("pkg:oci/app@sha256%3A{}?repository_url=registry.example.com%3A5000/team/app", digest().encoded())
+        format!(
+            "pkg:oci/app@sha256%3A{}?repository_url=registry.example.com%3A5000/team/app",
+            digest().encoded()
+        )
     );
     assert_eq!(predicate["policy"]["uri"], "urn:tidewaiter:policy:default");
     assert_eq!(predicate["inputAttestations"][0]["digest"]["sha256"], Digest::of(b"report").encoded());
@@ -103,7 +106,10 @@ async fn a_signed_statement_of_another_shape_is_refused() {
         crate::telemetry::chain(&open(&envelope, &signer).unwrap_err())
     };
     for (change, fragment) in [
-        (&(|s: &mut Value| s["_type"] = json!("https://in-toto.io/Statement/v9")) as &dyn Fn(&mut Value), "unknown type"),
+        (
+            &(|s: &mut Value| s["_type"] = json!("https://in-toto.io/Statement/v9")) as &dyn Fn(&mut Value),
+            "unknown type",
+        ),
         (&|s| s["predicateType"] = json!("https://example.com/x"), "predicate type"),
         (&|s| s["subject"] = json!([]), "another digest"),
         (&|s| s["predicate"]["policy"]["uri"] = json!("https://elsewhere"), "none of ours"),
@@ -115,7 +121,8 @@ async fn a_signed_statement_of_another_shape_is_refused() {
         assert!(error.contains(fragment), "{error:?} lacks {fragment:?}");
     }
     assert!(told("text/plain", &|_| {}).contains("not an in-toto statement"));
-    let old = changed(|s| s["_type"] = json!("https://in-toto.io/Statement/v0.1"), &original, &key, PAYLOAD_TYPE);
+    let old =
+        changed(|s| s["_type"] = json!("https://in-toto.io/Statement/v0.1"), &original, &key, PAYLOAD_TYPE);
     assert!(open(&old, &signer).is_ok(), "version 0.1 differs in its name alone");
 }
 
@@ -137,9 +144,17 @@ async fn cosigns_predicate_has_its_required_fields_and_our_verdicts() {
     assert_eq!(written["_type"], "https://in-toto.io/Statement/v0.1");
     let predicate = &written["predicate"];
     for pointer in [
-        "/invocation/parameters", "/invocation/uri", "/invocation/event_id", "/invocation/builder.id",
-        "/scanner/uri", "/scanner/version", "/scanner/db/uri", "/scanner/db/version", "/scanner/result",
-        "/metadata/scanStartedOn", "/metadata/scanFinishedOn",
+        "/invocation/parameters",
+        "/invocation/uri",
+        "/invocation/event_id",
+        "/invocation/builder.id",
+        "/scanner/uri",
+        "/scanner/version",
+        "/scanner/db/uri",
+        "/scanner/db/version",
+        "/scanner/result",
+        "/metadata/scanStartedOn",
+        "/metadata/scanFinishedOn",
     ] {
         assert!(predicate.pointer(pointer).is_some(), "{pointer} is missing: {predicate:#}");
     }
@@ -150,7 +165,8 @@ async fn cosigns_predicate_has_its_required_fields_and_our_verdicts() {
 
     // The layouts in which cosign looks for it.
     let att = tag::manifest(None, &envelope, signer.public_key().id());
-    let Document::Manifest(manifest) = Document::parse(&att.manifest, Some(MANIFEST_TYPES[0])).unwrap() else {
+    let Document::Manifest(manifest) = Document::parse(&att.manifest, Some(MANIFEST_TYPES[0])).unwrap()
+    else {
         panic!("not a manifest");
     };
     assert_eq!(manifest.layers[0].annotations["predicateType"], vulnerability::PREDICATE_TYPE);
@@ -159,7 +175,8 @@ async fn cosigns_predicate_has_its_required_fields_and_our_verdicts() {
     let again = tag::manifest(Some(&manifest), &envelope, signer.public_key().id());
     assert_eq!(again.manifest, att.manifest, "our earlier layer is replaced");
     let beside = tag::manifest(Some(&manifest), &envelope, "another key");
-    let Document::Manifest(beside) = Document::parse(&beside.manifest, Some(MANIFEST_TYPES[0])).unwrap() else {
+    let Document::Manifest(beside) = Document::parse(&beside.manifest, Some(MANIFEST_TYPES[0])).unwrap()
+    else {
         panic!("not a manifest");
     };
     assert_eq!(beside.layers.len(), 2, "others' layers are kept");
@@ -179,7 +196,8 @@ async fn an_artifact_is_found_again_by_what_it_is_about() {
     let state = artifact::state(&facts.revisions, std::slice::from_ref(&verdict));
     let stated = (state.as_str(), verdict.outcome.name());
     let made = artifact::build(&subject, blob.clone(), &[envelope], signer.public_key().id(), stated, now());
-    let Document::Manifest(manifest) = Document::parse(&made.manifest, Some(MANIFEST_TYPES[0])).unwrap() else {
+    let Document::Manifest(manifest) = Document::parse(&made.manifest, Some(MANIFEST_TYPES[0])).unwrap()
+    else {
         panic!("not a manifest");
     };
     let layers = Layers::of(&manifest, &subject.digest).unwrap();

@@ -103,7 +103,8 @@ async fn an_image_under_the_tag_of_the_list_is_left_as_it_is() {
     let image = client.raw_document(&name, &subject.digest).await.unwrap();
     client.push_manifest(&name, Some(&list), MANIFEST_TYPES[0], &image.bytes).await.unwrap();
     assert!(listed(&client, &name, &subject, ARTIFACT_TYPE).await.is_empty());
-    let error = attach(&client, &name, &subject, &artifact(&subject, ARTIFACT_TYPE, "x"), &[]).await.unwrap_err();
+    let error =
+        attach(&client, &name, &subject, &artifact(&subject, ARTIFACT_TYPE, "x"), &[]).await.unwrap_err();
     assert!(told(&error).contains("left as it is"), "{}", told(&error));
     assert_eq!(client.tagged(&name, &list).await.unwrap().unwrap().bytes, image.bytes);
 }
@@ -150,10 +151,12 @@ fn modern(heard: &Heard, shelf: &Mutex<Shelf>) -> Vec<Act> {
         "GET" => {
             let from: usize = query.rsplit_once("from=").map_or(0, |(_, text)| text.parse().unwrap());
             let page: Vec<&Value> = shelf.referrers.iter().skip(from).take(3).collect();
-            let body = json!({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": page}).to_string();
+            let body =
+                json!({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": page}).to_string();
             let next = format!("<{path}?from={}>; rel=\"next\"", from + 3);
             let link = (from + 3 < shelf.referrers.len()).then_some(("link", next.as_str()));
-            let headers: Vec<(&str, &str)> = link.into_iter().chain([("content-type", INDEX_TYPES[0])]).collect();
+            let headers: Vec<(&str, &str)> =
+                link.into_iter().chain([("content-type", INDEX_TYPES[0])]).collect();
             say(200, &headers, body.as_bytes())
         }
         _ => say(405, &[], b""),
