@@ -115,28 +115,12 @@ async fn found(
     keys: &[PublicKey],
     arguments: &VerifyArguments,
 ) -> Result<Findings, RegistryError> {
+    let (newest, mut refused) = newest(client, name, &digest, keys).await?;
     let now = Timestamp::now();
-    let mut newest: BTreeMap<PolicyName, Summary> = BTreeMap::new();
-    let mut refused = Vec::new();
-    let listed = client.referrers(name, &digest, ARTIFACT_TYPE).await?;
-    for referrer in artifact::newest_first(listed).into_iter().take(MOST_ARTIFACTS) {
-        match client.believed(name, &digest, &referrer.digest, keys).await {
-            // What was signed says when it was said; annotations are anybody's.
-            Ok(believed) => {
-                for summary in believed.summaries {
-                    let known = newest.get(&summary.policy);
-                    if known.is_none_or(|known| known.verified_at < summary.verified_at) {
-                        newest.insert(summary.policy.clone(), summary);
-                    }
-                }
-            }
-            Err(error) => refused.push(Refused { what: referrer.digest.to_string(), why: chain(&error) }),
-        }
-    }
     let wanted = |summary: &Summary| arguments.policy.as_ref().is_none_or(|name| *name == summary.policy);
+    let limit = arguments.max_age.and_then(|limit| jiff::SignedDuration::try_from(limit).ok());
     let state = |summary: &Summary| {
         let age = now.duration_since(summary.verified_at);
-        let limit = arguments.max_age.and_then(|limit| jiff::SignedDuration::try_from(limit).ok());
         if !summary.holds_at(now) {
             State::Expired
         } else if limit.is_some_and(|limit| age > limit) {
@@ -155,6 +139,34 @@ async fn found(
         }
     }
     Ok(Findings { image: name.at(&digest), digest, verdicts, vulnerability_attestations, refused })
+}
+
+/// Each policy's newest trusted statement, and what was not believed.
+async fn newest(
+    client: &RegistryClient,
+    name: &ImageName,
+    digest: &Digest,
+    keys: &[PublicKey],
+) -> Result<(BTreeMap<PolicyName, Summary>, Vec<Refused>), RegistryError> {
+    let (mut newest, mut refused) = (BTreeMap::<PolicyName, Summary>::new(), Vec::new());
+    let listed = client.referrers(name, digest, ARTIFACT_TYPE).await?;
+    for referrer in artifact::newest_first(listed).into_iter().take(MOST_ARTIFACTS) {
+        let believed = match client.believed(name, digest, &referrer.digest, keys).await {
+            Ok(believed) => believed,
+            Err(error) => {
+                refused.push(Refused { what: referrer.digest.to_string(), why: chain(&error) });
+                continue;
+            }
+        };
+        // What was signed says when it was said; annotations are anybody's.
+        for summary in believed.summaries {
+            let known = newest.get(&summary.policy);
+            if known.is_none_or(|known| known.verified_at < summary.verified_at) {
+                newest.insert(summary.policy.clone(), summary);
+            }
+        }
+    }
+    Ok((newest, refused))
 }
 
 fn exit(found: &Findings, policy: Option<&PolicyName>) -> Exit {
@@ -188,64 +200,62 @@ fn exit(found: &Findings, policy: Option<&PolicyName>) -> Exit {
 
 fn text(found: &Findings) -> String {
     let mut lines = vec![found.image.clone()];
-    for Stated { state, summary } in &found.verdicts {
-        let audit = match summary.mode {
-            Mode::Audit => " (audit: not enforced)",
-            Mode::Enforce => "",
-        };
-        let state = match state {
-            State::Current => String::new(),
-            State::Expired => " EXPIRED".to_owned(),
-            State::TooOld => " TOO OLD".to_owned(),
-        };
-        lines.push(format!(
-            "{}{audit}{state} by policy {} (revision {})",
-            summary.outcome, summary.policy, summary.policy_revision
-        ));
-        lines.push(format!("  stated   {} by {}", summary.verified_at, summary.verifier));
-        let until =
-            summary.valid_until.map_or("time alone changes nothing".to_owned(), |until| until.to_string());
-        lines.push(format!("  valid    {until}"));
-        let revisions = &summary.revisions;
-        lines.push(format!(
-            "  scanned  {} with analyzers {}, advisories {} of {}",
-            summary.scanned_at, revisions.analyzer, revisions.database, revisions.database_as_of
-        ));
-        lines.push(format!("  signed   by key {}", summary.key));
-        for reason in &summary.reasons {
-            let effect = match reason.effect {
-                Effect::Deny => "deny",
-                Effect::Warn => "warn",
-            };
-            lines.push(format!("  {effect}: {}", reason.message));
-        }
-        if summary.further_reasons > 0 {
-            lines.push(format!("  and {} more", summary.further_reasons));
-        }
+    for stated in &found.verdicts {
+        lines.extend(verdict_lines(stated));
     }
     for attestation in &found.vulnerability_attestations {
         let version = attestation.version.as_deref().unwrap_or("unknown");
-        lines.push(format!(
-            "vuln attestation of {} {version}, signed by key {}",
-            shown(&attestation.scanner),
-            attestation.key
-        ));
-        for verdict in &attestation.verdicts {
-            lines.push(format!(
-                "  {} by policy {} (revision {})",
-                verdict.outcome,
-                verdict.policy,
-                shown(&verdict.policy_revision)
-            ));
-        }
+        let (scanner, version) = (shown(&attestation.scanner), shown(version));
+        lines.push(format!("vuln attestation of {scanner} {version}, signed by key {}", attestation.key));
+        lines.extend(attestation.verdicts.iter().map(|verdict| {
+            let revision = shown(&verdict.policy_revision);
+            format!("  {} by policy {} (revision {revision})", verdict.outcome, verdict.policy)
+        }));
     }
     for refused in &found.refused {
-        lines.push(format!("not believed: {}: {}", refused.what, refused.why));
+        lines.push(format!("not believed: {}: {}", refused.what, shown(&refused.why)));
     }
     if lines.len() == 1 {
         lines.push("nothing is attached that could be verified".to_owned());
     }
     lines.join("\n") + "\n"
+}
+
+fn verdict_lines(Stated { state, summary }: &Stated) -> Vec<String> {
+    let audit = match summary.mode {
+        Mode::Audit => " (audit: not enforced)",
+        Mode::Enforce => "",
+    };
+    let state = match state {
+        State::Current => "",
+        State::Expired => " EXPIRED",
+        State::TooOld => " TOO OLD",
+    };
+    let (policy, revision) = (&summary.policy, shown(summary.policy_revision.as_str()));
+    let until =
+        summary.valid_until.map_or("until something else changes".to_owned(), |until| until.to_string());
+    let revisions = &summary.revisions;
+    let mut lines = vec![
+        format!("{}{audit}{state} by policy {policy} (revision {revision})", summary.outcome),
+        format!("  stated   {} by {}", summary.verified_at, shown(&summary.verifier)),
+        format!("  valid    {until}"),
+        format!(
+            "  scanned  {} with analyzers {}, advisories {} of {}",
+            summary.scanned_at,
+            shown(revisions.analyzer.as_str()),
+            shown(revisions.database.as_str()),
+            revisions.database_as_of
+        ),
+        format!("  signed   by key {}", summary.key),
+    ];
+    lines.extend(summary.reasons.iter().map(|reason| match reason.effect {
+        Effect::Deny => format!("  deny: {}", reason.message),
+        Effect::Warn => format!("  warn: {}", reason.message),
+    }));
+    if summary.further_reasons > 0 {
+        lines.push(format!("  and {} more", summary.further_reasons));
+    }
+    lines
 }
 
 /// Signed by somebody else, so still a stranger's text to a terminal.
