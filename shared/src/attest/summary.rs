@@ -185,7 +185,7 @@ impl Summary {
             scanned_at: extension.scanned_at,
             revisions: extension.revisions,
             counts: extension.counts,
-            reasons: extension.reasons.into_iter().take(MOST_REASONS).map(shortened).collect(),
+            reasons: extension.reasons.iter().take(MOST_REASONS).map(shortened).collect(),
             further_reasons: extension.further_reasons,
             children: extension.children,
             report,
@@ -199,7 +199,7 @@ impl Summary {
     }
 }
 
-fn shortened(reason: StatedReason) -> StatedReason {
+fn shortened(reason: &StatedReason) -> StatedReason {
     let message = reason.message.chars().filter(|character| !character.is_control()).take(LONGEST_MESSAGE);
     StatedReason { message: message.collect(), effect: reason.effect }
 }
