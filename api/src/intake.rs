@@ -46,7 +46,7 @@ pub struct AcceptedJob {
 pub enum Admission {
     /// It becomes this job.
     Job(Box<Job>),
-    /// It is about a signature, an attestation or a referrers list, known by its tag.
+    /// It is about an attestation, an SBOM or a referrers list, known by its tag.
     ArtifactTag,
     /// Its registry is not configured: refused, never fetched (I8).
     NotConfigured(String),
@@ -72,6 +72,9 @@ impl Intake {
             Pushed::Digest { tag, .. } => tag.as_ref(),
             Pushed::Tag(tag) => Some(tag),
         };
+        if let Some(signed) = tag.and_then(signed_by) {
+            return Admission::Job(Box::new(Job::new(Task::Signatures { image, digest: signed }, lane, now)));
+        }
         if tag.is_some_and(Tag::names_artifact) {
             return Admission::ArtifactTag;
         }
@@ -119,8 +122,32 @@ impl AcceptedJob {
         let (image, digest, tag) = match job.task {
             Task::Scan { image, digest, tag } => (image, Some(digest), tag),
             Task::Resolve { image, tag } => (image, None, Some(tag)),
+            Task::Attest { image, digest } | Task::Signatures { image, digest } => {
+                (image, Some(digest), None)
+            }
             Task::Notify { .. } | Task::Rejudge { .. } | Task::Sweep(_) => return None,
         };
         Some(Self { id: job.id, image, digest, tag })
+    }
+}
+
+/// The digest that a signature was pushed for, by cosign's tag `sha256-<64 hex>.sig`.
+fn signed_by(tag: &Tag) -> Option<Digest> {
+    let hex = tag.as_str().strip_prefix("sha256-")?.strip_suffix(".sig")?;
+    format!("sha256:{hex}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_of_a_signature_names_what_was_signed() {
+        let digest = Digest::of(b"image");
+        let tag = |suffix: &str| format!("sha256-{}{suffix}", digest.encoded()).parse().unwrap();
+        assert_eq!(signed_by(&tag(".sig")), Some(digest.clone()));
+        for other in [tag(""), tag(".att"), "sha256-abc.sig".parse().unwrap(), "latest".parse().unwrap()] {
+            assert_eq!(signed_by(&other), None, "{other}");
+        }
     }
 }

@@ -64,6 +64,9 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Has a server compare a registry with what is known, and scan what was never seen.
     Sweep(SweepArguments),
+    /// Verifies the signed verdicts that are attached to images, and makes keys to sign with.
+    #[command(subcommand)]
+    Attest(AttestCommand),
     /// Builds and shows the advisory database.
     #[command(subcommand)]
     Db(DbCommand),
@@ -185,6 +188,40 @@ fn duration(text: &str) -> Result<Duration, String> {
     let refused = || format!("{text:?} is not a duration; write it with a unit, like 60s");
     let span: jiff::SignedDuration = text.parse().map_err(|_| refused())?;
     Duration::try_from(span).map_err(|_| refused())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AttestCommand {
+    /// Reads what is attached to an image from its registry, without asking any server. Exit code 0 pass or warn and validly
+    /// signed, 1 fail, expired or wrongly signed, 2 usage, 3 nothing attached.
+    Verify(VerifyArguments),
+    /// Makes a key pair: tidewaiter.key to sign with, tidewaiter.pub to verify with.
+    Key {
+        /// The folder to write them to; nothing is overwritten.
+        #[arg(short, long, default_value = ".", value_name = "DIR")]
+        output: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// registry/repo@sha256:… or registry/repo:tag.
+    pub(crate) image: String,
+    /// A public key in PEM that may have signed; repeat it while keys are rotated [default: those of the configuration].
+    #[arg(long = "key", value_name = "FILE")]
+    pub(crate) keys: Vec<PathBuf>,
+    /// Only this policy's verdict counts [default: every policy's].
+    #[arg(long)]
+    pub(crate) policy: Option<PolicyName>,
+    /// Statements that are older do not count, for example 168h.
+    #[arg(long, value_parser = duration)]
+    pub(crate) max_age: Option<Duration>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+    /// Speaks plain HTTP to a registry that the configuration does not name.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ use clap::CommandFactory;
 use crate::args::{Arguments, Command};
 use crate::{Exit, Failure};
 
+mod attest;
 mod check;
 mod config;
 mod db;
@@ -24,6 +25,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Scan(scan) => scan::scan(&overrides, scan).await,
         Command::Check(check) => check::check(&overrides, check).await,
         Command::Sweep(sweep) => sweep::sweep(sweep).await,
+        Command::Attest(command) => attest::run(&overrides, command).await,
         Command::Db(command) => db::run(&overrides, command),
         Command::Queue(command) => queue::run(command).await,
         Command::Policy(command) => policy::run(command).await,

@@ -8,7 +8,7 @@ use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
 use shared::announce::Announcer;
-use shared::config::{Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig};
+use shared::config::{AttestConfig, Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig};
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
@@ -28,14 +28,13 @@ pub(crate) fn configuration(overrides: &Overrides) -> Result<Config, Failure> {
 
 /// The policies of the configuration.
 pub(crate) fn policies(config: &Config) -> Result<PolicySet, Failure> {
-    match &config.policies.dir {
-        Some(folder) => {
-            let policies = PolicySet::load(folder).map_err(Failure::usage)?;
-            warn_of_expired(&policies);
-            Ok(policies)
-        }
-        None => Ok(PolicySet::built_in()),
-    }
+    let policies = match &config.policies.dir {
+        Some(folder) => PolicySet::load(folder).map_err(Failure::usage)?,
+        None => PolicySet::built_in(),
+    };
+    warn_of_expired(&policies);
+    known_policies(&config.attest, &policies)?;
+    Ok(policies)
 }
 
 /// Expired exceptions hold no longer, and that is all: time alone must not stop a server. People are told.
@@ -171,6 +170,7 @@ pub(crate) fn worker(
         sweeps: Sweeps::new(Arc::clone(&queue), Arc::clone(&store.notes)),
         registries: config.registries.clone(),
     };
+    let attest = worker::Attestations::new(&config.attest, config.server.public_url.as_str());
     Ok(worker::Parts {
         queue,
         store: Arc::clone(&store.verdicts),
@@ -189,6 +189,7 @@ pub(crate) fn worker(
         grace: config.worker.grace,
         attempts,
         sweeping,
+        attest: attest.map_err(Failure::usage)?,
     })
 }
 
@@ -219,6 +220,17 @@ pub(crate) fn follow_policies(
         tokio::spawn(reload.run(nudged, shutdown));
     }
     Ok(health)
+}
+
+/// A policy that is to be attested has to be there: a typing error must not mean that nothing is ever attached.
+fn known_policies(attest: &AttestConfig, policies: &PolicySet) -> Result<(), Failure> {
+    let AttestConfig::On(attesting) = attest else { return Ok(()) };
+    match attesting.policies.iter().flatten().find(|name| policies.get(name).is_none()) {
+        None => Ok(()),
+        Some(name) => Err(Failure::usage(anyhow::anyhow!(
+            "attest.policies: there is no policy named {name}; name one of policies.dir, or leave the setting out"
+        ))),
+    }
 }
 
 /// Cancelled by SIGTERM or Ctrl-C; a second signal ends the process at once.

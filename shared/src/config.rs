@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 mod advisories;
+mod attest;
 mod auth;
 mod gates;
 mod notify;
@@ -29,6 +30,7 @@ mod values;
 mod worker;
 
 pub use advisories::AdvisoriesConfig;
+pub use attest::{AttestConfig, Attesting, CosignLayout, Restore, SignerConfig, Trust};
 pub use auth::{AuthConfig, Scope, TokenConfig, TokenSecret, WebhookConfig, WebhookProof};
 pub use gates::{GateAccess, GateConfig, GatesConfig, HarborConfig, Namespaces, PullConfig};
 pub use notify::{ContentMode, EndpointConfig, NotifyConfig};
@@ -65,6 +67,8 @@ pub struct Config {
     pub gates: GatesConfig,
     /// Who is told of changed verdicts.
     pub notify: NotifyConfig,
+    /// Signed verdicts attached to images.
+    pub attest: AttestConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -156,6 +160,8 @@ struct RawConfig {
     #[serde(default)]
     notify: BTreeMap<String, notify::RawEndpoint>,
     #[serde(default)]
+    attest: attest::RawAttest,
+    #[serde(default)]
     telemetry: telemetry::RawTelemetry,
 }
 
@@ -167,13 +173,15 @@ impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
     fn try_from(raw: RawConfig) -> Result<Self, Self::Error> {
+        let registries = registries::registries(raw.registries)?;
         Ok(Self {
+            attest: raw.attest.check(&registries)?,
             server: raw.server.check()?,
             auth: raw.auth.check()?,
             queue: raw.queue.check(&raw.data_dir)?,
             store: raw.store.check(&raw.data_dir)?,
             worker: raw.worker.check()?,
-            registries: registries::registries(raw.registries)?,
+            registries,
             advisories: raw.advisories.check(&raw.data_dir),
             policies: raw.policies.check(),
             gates: raw.gates.check()?,

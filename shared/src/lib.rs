@@ -2,11 +2,12 @@
 //!
 //! Reading order: [`model`] (what travels), [`policy`] (what is thought of it), then the seams, each
 //! one trait with two real implementations: [`queue`] and [`store`]; [`registry`] (where images come
-//! from), [`sweeps`] (pushes that nobody announced), [`announce`] (who is told of a changed verdict), [`output`]
-//! (what leaves), [`derive`] and [`reload`] (policies that change), and [`config`] and [`telemetry`], which every
-//! process begins with.
+//! from), [`sweeps`] (pushes that nobody announced), [`announce`] (who is told of a changed verdict), [`attest`]
+//! (proof that travels with an image), [`output`] (what leaves), [`derive`] and [`reload`] (policies that change),
+//! and [`config`] and [`telemetry`], which every process begins with.
 
 pub mod announce;
+pub mod attest;
 pub mod config;
 pub mod derive;
 pub mod model;

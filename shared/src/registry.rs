@@ -6,9 +6,11 @@
 //! Protocol: OCI distribution-spec 1.1; tokens as in the distribution project's token specification.
 //!
 //! Reading order: [`RegistryConfig`], [`Credentials`], [`RegistryClient`], [`RegistryError`]. Inside: `http`
-//! (one exchange), `auth` (tokens), `connection` (both together), `blob` (streams).
+//! (one exchange), `auth` (tokens), `connection` (both together), `blob` (streams),
+//! `push` (the little that we write), `referrers` (what is attached to what), `attested` (what of it is believed).
 
 mod address;
+mod attested;
 mod auth;
 mod blob;
 mod body;
@@ -21,8 +23,11 @@ mod credentials;
 mod error;
 mod http;
 mod lent;
+mod push;
+mod referrers;
 mod refusal;
 mod retry;
+mod signatures;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +48,10 @@ pub use connection::Access;
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{ConfigurationError, Refusal, RegistryError, TransportError};
 pub use lent::{LendingKey, LentCredentials, LentError};
+
+pub use attested::{BeliefError, Believed};
+pub use push::Deleted;
+pub use referrers::Attached;
 
 use auth::Scope;
 use body::Answer;

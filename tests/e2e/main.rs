@@ -1,5 +1,6 @@
 //! Tidewaiter as its users meet it: the real binary, registry, RabbitMQ, Redis and skopeo.
 
+mod attest;
 mod bad_input;
 mod ci;
 mod command_line;

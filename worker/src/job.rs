@@ -66,9 +66,15 @@ impl Carrier {
             Task::Scan { image, digest, .. } => match self.judge(image, digest).await {
                 Ok(()) => {
                     self.give_back(image, digest).await;
-                    Carried::Done
+                    self.attest_next(image, digest).await
                 }
                 Err(error) => self.give_up(digest, attempt, &error).await,
+            },
+            Task::Attest { image, digest } => self.attest(image, digest).await,
+            Task::Signatures { image, digest } => match self.look_at_signatures(image, digest).await {
+                Ok(()) => self.attest_next(image, digest).await,
+                Err(error) if error.is_retryable() => Carried::Failed { error: chain(&error) },
+                Err(error) => Carried::Hopeless { error: chain(&error) },
             },
             Task::Notify { endpoint, event } => {
                 let tries = Tries::of(job, postponed, Timestamp::now());

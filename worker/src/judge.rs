@@ -3,7 +3,8 @@
 //! 1. A verdict that is current for analyzer, advisories and policies is left as it is.
 //! 2. A report that is current is judged by the policies that changed; nothing is read.
 //! 3. A report of the current analyzer is matched again; nothing is pulled.
-//! 4. Only else the image is examined, under a lease, so that no two workers do it at once.
+//! 4. A report that we signed and attached to the image ourselves is taken back; no layer is pulled (I13).
+//! 5. Only else the image is examined, under a lease, so that no two workers do it at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -143,7 +144,7 @@ impl Carrier {
         Ok(true)
     }
 
-    fn revisions(&self) -> ScanRevisions {
+    pub(crate) fn revisions(&self) -> ScanRevisions {
         let database = self.parts.database.load();
         ScanRevisions {
             analyzer: self.parts.engine.revision().clone(),
@@ -164,7 +165,19 @@ impl Carrier {
         let (report, work) = match known {
             Some(report) if report.revisions == self.revisions() => (report, "policy"),
             Some(report) => (self.matched_again(report, database).await?, "match"),
-            None => (self.examined(client, image, digest, database).await?, "scan"),
+            None => match self.restored(image, digest).await {
+                Some(report) if report.revisions == self.revisions() => {
+                    (self.with_signatures(image, report).await, "restore")
+                }
+                Some(report) => {
+                    let report = self.matched_again(report, database).await?;
+                    (self.with_signatures(image, report).await, "restore")
+                }
+                None => {
+                    let report = self.examined(client, image, digest, database).await?;
+                    (self.with_signatures(image, report).await, "scan")
+                }
+            },
         };
         let children = match &report.subject {
             Subject::Index { children } => self.judge_children(client, image, children).await?,
@@ -306,7 +319,7 @@ fn problem_of(error: &ExamineError) -> ProblemKind {
     }
 }
 
-fn known(lookup: Lookup) -> Option<Verdict> {
+pub(crate) fn known(lookup: Lookup) -> Option<Verdict> {
     match lookup {
         Lookup::Known(verdict) => Some(*verdict),
         Lookup::Unknown | Lookup::Pending(_) => None,
@@ -314,7 +327,12 @@ fn known(lookup: Lookup) -> Option<Verdict> {
 }
 
 /// What every policy thinks of a report; each sees only the children's verdicts under itself.
-fn verdicts(policies: &PolicySet, report: &Report, children: &[Verdict], now: Timestamp) -> Vec<Verdict> {
+pub(crate) fn verdicts(
+    policies: &PolicySet,
+    report: &Report,
+    children: &[Verdict],
+    now: Timestamp,
+) -> Vec<Verdict> {
     policies
         .iter()
         .map(|policy| {

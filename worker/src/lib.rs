@@ -3,7 +3,7 @@
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
 //! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`]
 //! (the lease that keeps two workers from one digest), [`notify`] (an endpoint is told of a changed verdict).
-//! [`sweep`]: what a registry has that nobody announced.
+//! [`attest`] and [`signatures`]: proof that travels, and back. [`sweep`]: what a registry has that nobody announced.
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -21,6 +21,7 @@ use shared::store::{Known, Leases, Notes, VerdictStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+mod attest;
 mod consume;
 mod hold;
 mod job;
@@ -28,8 +29,10 @@ mod judge;
 mod login;
 mod notify;
 mod rejudge;
+mod signatures;
 mod sweep;
 
+pub use attest::{Attestations, Press};
 pub use notify::{EndpointError, Endpoints};
 pub use sweep::Sweeping;
 
@@ -69,6 +72,8 @@ pub struct Parts {
     pub attempts: u32,
     /// How registries are compared with what is known.
     pub sweeping: Sweeping,
+    /// Whether verdicts are signed and attached, and whose attestations are believed.
+    pub attest: Attestations,
 }
 
 /// Works until `shutdown`; then finishes what it has begun within the grace period, hands back the rest

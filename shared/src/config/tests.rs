@@ -205,3 +205,72 @@ fn an_endpoint_that_would_leak_or_never_match_is_refused_by_name() {
     refused(&format!("[notify.ops]\n{url}\nretries = 3"), &["retries"]);
     refused(&format!("[notify.\"a.b\"]\n{url}"), &["a.b"]);
 }
+
+/// A folder with `a.key`, `a.pub` and `b.pub`.
+fn attest_keys() -> tempfile::TempDir {
+    use crate::attest::keys::PrivateKey;
+    use secrecy::ExposeSecret;
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
+    std::fs::write(folder.path().join("a.key"), a.to_pem().expose_secret()).unwrap();
+    std::fs::write(folder.path().join("a.pub"), a.public().to_pem()).unwrap();
+    std::fs::write(folder.path().join("b.pub"), b.public().to_pem()).unwrap();
+    folder
+}
+
+#[test]
+fn attestation_is_off_until_somebody_signs_or_is_believed() {
+    let keys = attest_keys();
+    let file = |name: &str| format!("{:?}", keys.path().join(name));
+    assert!(matches!(load("").unwrap().attest, AttestConfig::Off));
+    let text = format!("[attest]\nkey_file = {}\ntrusted_keys = [{}]", file("a.key"), file("b.pub"));
+    let config = load(&text).unwrap();
+    let AttestConfig::On(attesting) = &config.attest else { panic!("{:?}", config.attest) };
+    assert_eq!(attesting.trust.keys.len(), 2, "the own key is believed, and the rotated one");
+    assert_eq!(attesting.trust.restore, Restore::FromAttestations);
+    assert!(!format!("{config:?}").contains("BEGIN"), "no key is ever shown");
+    let AttestConfig::Restore(_) =
+        load(&format!("[attest]\ntrusted_keys = [{}]", file("a.pub"))).unwrap().attest
+    else {
+        panic!("whoever has no key can still believe")
+    };
+    let off = load(&format!("[attest]\nenabled = false\nkey_file = {}", file("a.key"))).unwrap();
+    assert!(matches!(off.attest, AttestConfig::Off));
+    let hook = format!(
+        "[attest]\nhook_url = \"https://kms.example.com/\"\nhook_public_key_file = {}",
+        file("a.pub")
+    );
+    assert!(matches!(load(&hook).unwrap().attest, AttestConfig::On(_)));
+    let only = format!(
+        "[registries.main]\nhost = \"r.io\"\n[registries.b]\nhost = \"b.io\"\n[attest]\nkey_file = {}\nregistries = [\"main\"]",
+        file("a.key")
+    );
+    let config = load(&only).unwrap();
+    let trust = config.attest.trust().unwrap();
+    assert!(trust.covers(&"r.io".parse().unwrap()) && !trust.covers(&"b.io".parse().unwrap()));
+}
+
+#[test]
+fn contradictory_attest_settings_name_the_key_and_the_fix() {
+    let keys = attest_keys();
+    let file = |name: &str| format!("{:?}", keys.path().join(name));
+    let key = format!("key_file = {}\n", file("a.key"));
+    for (text, fragments) in [
+        (format!("{key}hook_url = \"https://k.io\""), ["attest.hook_url", "keep one"]),
+        ("enabled = true".to_owned(), ["attest.enabled", "attest.key_file"]),
+        ("restore = true".to_owned(), ["attest.restore", "attest.trusted_keys"]),
+        ("cosign = \"tag\"".to_owned(), ["attest.key_file", "nobody signs"]),
+        ("hook_url = \"https://k.io\"".to_owned(), ["attest.hook_public_key_file", "public half"]),
+        ("hook_url = \"http://k.io\"".to_owned(), ["attest.hook_url", "https"]),
+        ("hook_timeout = \"1s\"".to_owned(), ["attest.hook_url", "is missing"]),
+        (format!("{key}policies = []"), ["attest.policies", "is empty"]),
+        (format!("{key}registries = [\"nobody\"]"), ["attest.registries", "nobody"]),
+        (format!("{key}statement_type = \"v2\""), ["statement_type", "v0.1"]),
+        (format!("{key}cosign = \"yes\""), ["cosign", "bundle"]),
+        (format!("key_file = {}", file("a.pub")), ["attest.key_file", "P-256"]),
+        (format!("trusted_keys = [{}]", file("a.key")), ["attest.trusted_keys", "openssl pkey"]),
+        ("key_file = \"/nonexistent\"".to_owned(), ["attest.key_file", "/nonexistent"]),
+    ] {
+        refused(&format!("[attest]\n{text}"), &fragments);
+    }
+}

@@ -88,6 +88,20 @@ pub enum Task {
     },
     /// Compare one piece of a registry with what is known, and queue what was never seen.
     Sweep(Box<Sweep>),
+    /// Sign what is thought of a digest and attach it to the image. Idempotent: what is attached already is left as it is.
+    Attest {
+        /// Where the image lives.
+        image: ImageName,
+        /// The manifest or index.
+        digest: Digest,
+    },
+    /// Look again at who has signed a digest: a signature was pushed. Nothing of the image is pulled.
+    Signatures {
+        /// Where the image lives.
+        image: ImageName,
+        /// The manifest or index that was signed.
+        digest: Digest,
+    },
 }
 
 /// Why stored bytes are not a job that this build can do.
@@ -179,10 +193,18 @@ impl Job {
         Self::new(Task::Sweep(Box::new(sweep)), Lane::Background, now)
     }
 
+    /// A new job to attach what is thought of a digest; there is no hurry.
+    pub fn attest(image: ImageName, digest: Digest, now: Timestamp) -> Self {
+        Self::new(Task::Attest { image, digest }, Lane::Background, now)
+    }
+
     /// The image that it is about.
     pub fn image(&self) -> Option<&ImageName> {
         match &self.task {
-            Task::Scan { image, .. } | Task::Resolve { image, .. } => Some(image),
+            Task::Scan { image, .. }
+            | Task::Resolve { image, .. }
+            | Task::Attest { image, .. }
+            | Task::Signatures { image, .. } => Some(image),
             Task::Notify { .. } | Task::Rejudge { .. } | Task::Sweep(_) => None,
         }
     }
@@ -190,7 +212,9 @@ impl Job {
     /// What the job is about, for people: `registry/repo@digest`, `registry/repo:tag`, or in words.
     pub fn subject(&self) -> String {
         match &self.task {
-            Task::Scan { image, digest, .. } => image.at(digest),
+            Task::Scan { image, digest, .. }
+            | Task::Attest { image, digest }
+            | Task::Signatures { image, digest } => image.at(digest),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
             Task::Notify { endpoint, event } => {
                 let (verdict, policy) = (event.data.verdict, &event.data.policy);
@@ -217,6 +241,8 @@ impl Job {
                 Task::Notify { endpoint, event } => WireTask::Notify { endpoint, event },
                 Task::Rejudge { policies, after } => WireTask::Rejudge { policies, after },
                 Task::Sweep(sweep) => WireTask::Sweep { sweep },
+                Task::Attest { image: _, digest } => WireTask::Attest { digest },
+                Task::Signatures { image: _, digest } => WireTask::Signatures { digest },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -240,6 +266,8 @@ impl Job {
                 WireTask::Notify { endpoint, event } => Task::Notify { endpoint, event },
                 WireTask::Rejudge { policies, after } => Task::Rejudge { policies, after },
                 WireTask::Sweep { sweep } => Task::Sweep(sweep),
+                WireTask::Attest { digest } => Task::Attest { image: image()?, digest },
+                WireTask::Signatures { digest } => Task::Signatures { image: image()?, digest },
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -286,6 +314,12 @@ enum WireTask {
     },
     Sweep {
         sweep: Box<Sweep>,
+    },
+    Attest {
+        digest: Digest,
+    },
+    Signatures {
+        digest: Digest,
     },
 }
 
@@ -351,6 +385,17 @@ mod tests {
             "enqueued_at":"2026-03-02T09:30:37Z"}"#;
         let job = Job::from_json(recorded).unwrap();
         assert_eq!((job.subject().as_str(), job.image()), ("sweep of r.io/team/app", None));
+        assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+    }
+
+    #[test]
+    fn an_attest_job_is_recorded_as_it_will_be_read() {
+        let recorded = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000002","lane":"background",
+            "image":{"registry":"registry.example.com:5000","repository":"team/app"},
+            "task":{"kind":"attest","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},
+            "enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        let job = Job::from_json(recorded).unwrap();
+        assert!(matches!(job.task, Task::Attest { .. }));
         assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
     }
 

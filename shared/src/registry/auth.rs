@@ -2,7 +2,7 @@
 //!
 //! The flow is the distribution project's token specification (and its OAuth2 variant for identity tokens).
 //! Credentials go to the registry and to its allowed token services, and nowhere else (I8). We ask for
-//! `pull` on one repository, or for the catalogue, whatever the challenge suggests.
+//! what we are about to do in one repository, or for the catalogue, whatever the challenge suggests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,10 @@ pub(super) enum Scope {
     Pull(Repository),
     /// Listing the repositories.
     Catalogue,
+    /// Pulling from and pushing to one repository.
+    Push(Repository),
+    /// The same, and deleting from it.
+    Delete(Repository),
 }
 
 /// The value of an `Authorization` header.
@@ -211,17 +215,19 @@ impl Authorizer {
             Scope::Everything | Scope::Presence => "a login".to_owned(),
             Scope::Pull(repository) => format!("pulling from {repository}"),
             Scope::Catalogue => "listing its repositories".to_owned(),
+            Scope::Push(repository) => format!("pushing to {repository}"),
+            Scope::Delete(repository) => format!("deleting from {repository}"),
         };
         let advice = match &self.credentials {
             Credentials::Anonymous => {
                 "configure credentials for this registry, and check that the repository exists"
             }
-            Credentials::Basic { .. } => "check user name, password and the right to pull",
+            Credentials::Basic { .. } => "check user name, password and the right to do this",
             Credentials::Token(_) | Credentials::IdentityToken(_) => {
-                "check that the token has not ended, is of the kind that this registry takes, and may pull"
+                "check that the token has not ended, is of the kind that this registry takes, and may do this"
             }
             Credentials::DockerConfig { .. } | Credentials::Helper { .. } => {
-                "check that they have an entry for this registry, which is current and may pull"
+                "check that they have an entry for this registry, which is current and may do this"
             }
         };
         RegistryError::Unauthorized {
@@ -251,8 +257,10 @@ impl TokenRequest<'_> {
         parameters.extend(self.service.map(|service| ("service", service.to_owned())));
         let scope = match self.scope {
             Scope::Everything | Scope::Presence => None,
-            Scope::Pull(repository) => Some(format!("repository:{repository}:pull")),
             Scope::Catalogue => Some("registry:catalog:*".to_owned()),
+            Scope::Pull(repository) => Some(format!("repository:{repository}:pull")),
+            Scope::Push(repository) => Some(format!("repository:{repository}:pull,push")),
+            Scope::Delete(repository) => Some(format!("repository:{repository}:pull,push,delete")),
         };
         parameters.extend(scope.map(|scope| ("scope", scope)));
         let mut url = self.realm.clone();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::image::RegistryHost;
@@ -78,7 +78,14 @@ impl Connection {
 
     /// A question to the registry itself. `path` begins with `/v2/`.
     pub(super) fn question(&self, method: Method, path: &str, what: &str) -> Question {
-        Question { method, url: self.http.url(path), what: what.to_owned(), accept: None, offset: 0 }
+        Question {
+            method,
+            url: self.http.url(path),
+            what: what.to_owned(),
+            accept: None,
+            offset: 0,
+            body: None,
+        }
     }
 
     /// Asks for a small answer, hands it to `read`, and does both again while that may help.
@@ -92,10 +99,25 @@ impl Connection {
         F: Fn(Answer) -> Read,
         Read: Future<Output = Result<T, RegistryError>>,
     {
+        self.fetch_if(question, scope, &[StatusCode::OK], read).await
+    }
+
+    /// The same where other answers than 200 are good ones.
+    pub(super) async fn fetch_if<T, F, Read>(
+        &self,
+        question: &Question,
+        scope: &Scope,
+        good: &[StatusCode],
+        read: F,
+    ) -> Result<T, RegistryError>
+    where
+        F: Fn(Answer) -> Read,
+        Read: Future<Output = Result<T, RegistryError>>,
+    {
         let _turn = turn(&self.documents).await;
         self.repeated(&question.what, || async {
             let answer = self.ask(question, scope).await?;
-            if answer.status() == StatusCode::OK {
+            if good.contains(&answer.status()) {
                 read(answer).await
             } else {
                 Err(refusal::of(answer, self.host(), &question.what).await)
@@ -132,8 +154,12 @@ impl Connection {
         turn(&self.blobs).await
     }
 
-    /// Asks once, answering a challenge if there is one. The answer has any status but 401.
+    /// Asks once, answering a challenge if there is one. The answer has any status but 401, unless the question
+    /// goes to another host, where nobody is told who we are (I8).
     pub(super) async fn ask(&self, question: &Question, scope: &Scope) -> Result<Answer, RegistryError> {
+        if !self.http.is_home(&question.url) {
+            return self.http.ask(question, None).await;
+        }
         let known = self.authorizer.known(scope).await;
         let shown = known.as_ref().map(|known| &known.header);
         let answer = self.http.ask(question, shown).await?;
@@ -160,6 +186,16 @@ impl Connection {
         let challenge =
             challenge::parse(refused.headers()).ok_or_else(|| self.authorizer.unauthorized(scope))?;
         self.authorizer.obtain(&self.http, &challenge, scope, rejected).await
+    }
+
+    /// Where the registry says that something is to be uploaded, or that a list goes on.
+    pub(super) fn location(&self, from: &Url, location: &str) -> Result<Url, RegistryError> {
+        self.http.location(from, location)
+    }
+
+    /// Whether a URL is the registry's own.
+    pub(super) fn is_home(&self, url: &Url) -> bool {
+        self.http.is_home(url)
     }
 
     /// How the registry receives us: distribution-spec "Determining Support".

@@ -7,8 +7,10 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
 use reqwest::{Certificate, Client, ClientBuilder, Method, Response, Url};
 
 use crate::model::image::RegistryHost;
@@ -33,6 +35,16 @@ pub(super) struct Question {
     pub(super) accept: Option<&'static str>,
     /// Ask only for what follows this many bytes.
     pub(super) offset: u64,
+    /// What is sent along, if anything is written.
+    pub(super) body: Option<Sent>,
+}
+
+/// The body of a question that writes.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    /// The `Content-Type` header.
+    pub(super) media_type: String,
+    pub(super) bytes: Bytes,
 }
 
 /// The way to one registry.
@@ -85,10 +97,11 @@ impl Http {
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, RegistryError> {
         let mut url = question.url.clone();
-        let mut authorization = authorization;
+        // A registry may name another host to upload to; nothing of ours is shown there.
+        let mut authorization = authorization.filter(|_| self.is_home(&url));
         for _ in 0..=MOST_REDIRECTS {
             let response = self.hop(question, &url, authorization).await?;
-            let Some(next) = self.redirect(&url, &response)? else {
+            let Some(next) = self.redirect(&question.method, &url, &response)? else {
                 return Ok(Answer::new(response, &self.host, &question.what, &self.timeouts));
             };
             if next.origin() != url.origin() {
@@ -99,13 +112,23 @@ impl Http {
         Err(self.refused(Refusal::RedirectHops(MOST_REDIRECTS)))
     }
 
+    /// Whether a URL is the registry's own.
+    pub(super) fn is_home(&self, url: &Url) -> bool {
+        url.origin() == self.origin.origin()
+    }
+
+    /// Where the registry says that something is to be uploaded.
+    pub(super) fn location(&self, from: &Url, location: &str) -> Result<Url, RegistryError> {
+        redirected(from, location).map_err(|refusal| self.refused(refusal))
+    }
+
     async fn hop(
         &self,
         question: &Question,
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
-        let client = if url.origin() == self.origin.origin() {
+        let client = if self.is_home(url) {
             &self.home
         } else {
             let host = url.host().ok_or_else(|| self.refused(Refusal::RedirectUrl(shown_host(url))))?;
@@ -124,7 +147,17 @@ impl Http {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        self.send(request, &question.what).await
+        let Some(body) = &question.body else {
+            return self.send(request, &question.what, self.timeouts.first_byte).await;
+        };
+        let request = request.header(CONTENT_TYPE, &body.media_type).body(body.bytes.clone());
+        let patience = self.timeouts.first_byte + self.upload_time(body.bytes.len());
+        self.send(request, &question.what, patience).await
+    }
+
+    /// What so many bytes may take at the least rate that is accepted.
+    fn upload_time(&self, bytes: usize) -> Duration {
+        Duration::from_secs(bytes as u64 / self.timeouts.bytes_per_second.max(1))
     }
 
     /// Sends a request to the token service at `realm`, which the caller has checked. Redirects are refused:
@@ -135,24 +168,29 @@ impl Http {
         realm: &Url,
     ) -> Result<Answer, RegistryError> {
         let what = format!("a token from {}", shown_host(realm));
-        let response = self.send(request(&self.home), &what).await?;
+        let response = self.send(request(&self.home), &what, self.timeouts.first_byte).await?;
         if response.status().is_redirection() {
             return Err(self.refused(Refusal::RealmRedirects(shown_host(realm))));
         }
         Ok(Answer::new(response, &self.host, &what, &self.timeouts))
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder, what: &str) -> Result<Response, RegistryError> {
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        what: &str,
+        patience: Duration,
+    ) -> Result<Response, RegistryError> {
         let unavailable =
             |source| RegistryError::Unavailable { host: self.host.clone(), what: what.to_owned(), source };
-        match tokio::time::timeout(self.timeouts.first_byte, request.send()).await {
+        match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(match refusal_within(&error) {
                 Some(refusal) => self.refused(refusal),
                 None => unavailable(TransportError::http(error)),
             }),
             Err(_) => {
-                let seconds = self.timeouts.first_byte.as_secs_f32();
+                let seconds = patience.as_secs_f32();
                 let message = format!("no answer within {seconds} seconds");
                 Err(unavailable(TransportError::new(message)))
             }
@@ -160,9 +198,18 @@ impl Http {
     }
 
     /// Where an answer redirects to, if it does and we may go there.
-    fn redirect(&self, from: &Url, response: &Response) -> Result<Option<Url>, RegistryError> {
-        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Ok(None);
+    fn redirect(
+        &self,
+        method: &Method,
+        from: &Url,
+        response: &Response,
+    ) -> Result<Option<Url>, RegistryError> {
+        let is_reading = *method == Method::GET || *method == Method::HEAD;
+        match response.status().as_u16() {
+            307 | 308 => {}
+            // What is written is sent again only where the registry says that the method stays.
+            301..=303 if is_reading => {}
+            _ => return Ok(None),
         }
         let location = response.headers().get(LOCATION).map(HeaderValue::to_str);
         let location = location.and_then(Result::ok).unwrap_or_default();

@@ -1,10 +1,11 @@
 //! The client against a real registry ([`distribution`]), and against servers that lie, stall and break
-//! ([`catalogue`], [`hostile`], [`login`], [`transfer`]).
+//! ([`catalogue`], [`hostile`], [`login`], [`transfer`]); [`referrers`] writes, to registries of both kinds.
 
 mod catalogue;
 mod distribution;
 mod hostile;
 mod login;
+mod referrers;
 mod server;
 mod transfer;
 

@@ -17,9 +17,9 @@ use crate::model::image::{ImageName, RegistryHost};
 const HTPASSWD: &str = "bob:$2b$04$4sZyo8zLFik8o0WP2VsMbOtjCpiqZUAqZWvGvR88LMSZCRSytsvyC\n";
 
 /// A registry process of its own, with its own port and its own storage.
-struct Distribution {
+pub(super) struct Distribution {
     process: Child,
-    host: RegistryHost,
+    pub(super) host: RegistryHost,
     directory: TempDir,
 }
 
@@ -32,7 +32,7 @@ impl Drop for Distribution {
 
 /// Whom the registry lets in, and how.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Door {
+pub(super) enum Door {
     Open,
     Password,
     PasswordAndTls,
@@ -40,7 +40,7 @@ enum Door {
 
 impl Distribution {
     /// Starts one and waits until it answers. Somebody may take the port in between; then another is tried.
-    fn start(door: Door) -> Self {
+    pub(super) fn start(door: Door) -> Self {
         (0..5).find_map(|_| Self::try_start(door)).expect("docker-registry must be installed and start")
     }
 
@@ -50,7 +50,7 @@ impl Distribution {
         let address = free.local_addr().unwrap();
         let file = |name: &str| directory.path().join(name).display().to_string();
         let mut text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: {address}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp:\n  addr: {address}\n",
             file("storage")
         );
         if door == Door::PasswordAndTls {
@@ -84,12 +84,12 @@ impl Distribution {
         None
     }
 
-    fn image(&self) -> ImageName {
+    pub(super) fn image(&self) -> ImageName {
         super::image(&self.host)
     }
 
     /// Pushes one layer, a config and a manifest under the tag `v1`; gives the manifest's bytes.
-    async fn push(&self, base: &str, http: &reqwest::Client, layer: &[u8]) -> Vec<u8> {
+    pub(super) async fn push(&self, base: &str, http: &reqwest::Client, layer: &[u8]) -> Vec<u8> {
         for blob in [layer, b"{}"] {
             let begun = http.post(format!("{base}/v2/team/app/blobs/uploads/"));
             let begun = begun.basic_auth("bob", Some("s3cret")).send().await.unwrap();
