@@ -8,6 +8,8 @@ use shared::queue::QueueError;
 use shared::store::StoreError;
 use shared::telemetry::chain;
 
+use crate::auth::oidc::keys::KeysError;
+
 /// Everything that a handler can answer besides success.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -53,9 +55,15 @@ pub enum ApiError {
     /// The store did not answer.
     #[error("the store cannot be asked; try again")]
     Store(#[source] StoreError),
+    /// The keys of a sender's identity tokens are not known.
+    #[error("the sender's keys cannot be read; try again")]
+    Keys(#[source] KeysError),
     /// The client did not send its body in time.
     #[error("the body did not arrive in time")]
     Timeout,
+    /// The client did not send all of its body.
+    #[error("the body broke off: {0}")]
+    BrokenOff(String),
 }
 
 /// The body of every error.
@@ -90,7 +98,9 @@ impl ApiError {
             Self::RegistryNotConfigured(_) => (StatusCode::UNPROCESSABLE_ENTITY, "registry-not-configured"),
             Self::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
+            Self::Keys(_) => (StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+            Self::BrokenOff(_) => (StatusCode::REQUEST_TIMEOUT, "broken-off"),
         }
     }
 

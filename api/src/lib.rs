@@ -1,10 +1,11 @@
 //! The HTTP face of Tidewaiter: pushes come in, verdicts go out. Depends only on the shared crate.
 //!
 //! Reading order: [`server`] (bind and run), [`routes`] (the table), [`intake`] (event → durable job),
-//! [`webhooks`] (one file a registry), [`verdicts`] (digest → verdict), then one resource a file.
+//! [`webhooks`] (one file a registry), [`deliveries`] (their way in), [`verdicts`] (digest → verdict), then one resource a file.
 //! [`error`] alone writes problem+json; [`auth`] alone compares secrets.
 
 pub mod auth;
+pub mod deliveries;
 pub mod error;
 pub mod health;
 pub mod intake;

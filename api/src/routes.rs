@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiError;
-use crate::{health, queue, reports, scans, verdicts, webhooks};
+use crate::{deliveries, health, queue, reports, scans, verdicts};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -27,7 +27,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// Every route.
 pub fn table(config: &mut ServiceConfig) {
     config
-        .service(webhooks::receive)
+        .service(deliveries::receive)
+        .service(deliveries::give_leave)
         .service(scans::request_scan)
         .service(verdicts::query_verdicts)
         .service(verdicts::show_verdict)

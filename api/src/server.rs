@@ -7,7 +7,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
-use shared::config::{AuthConfig, Exposure, Registries, ServerConfig};
+use shared::config::{AuthConfig, ConfigError, Exposure, Registries, ServerConfig};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::store::VerdictStore;
@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
 use crate::auth::Tokens;
+use crate::deliveries::Webhooks;
 use crate::intake::Intake;
 use crate::verdicts::Verdicts;
-use crate::webhooks::Webhooks;
-use crate::{requests, routes};
+use crate::{requests, routes, webhooks};
 
 /// Everything that an api is made of.
 pub struct Parts {
@@ -46,6 +46,9 @@ pub enum BindError {
         "refusing to listen on {0} without authentication: configure auth.tokens, listen on 127.0.0.1, or set server.allow_unauthenticated = true if something else guards it"
     )]
     Unauthenticated(SocketAddr),
+    /// A webhook source is configured in a way that it cannot live up to.
+    #[error(transparent)]
+    Webhooks(#[from] ConfigError),
     /// The address cannot be had.
     #[error("cannot listen on {address}")]
     Listen {
@@ -67,6 +70,7 @@ pub struct Server {
 impl Server {
     /// Takes the address. Refuses to answer beyond loopback without authentication unless told to.
     pub fn bind(parts: Parts) -> Result<Self, BindError> {
+        webhooks::check(&parts.auth)?;
         let wanted = parts.server.listen;
         let guarded =
             !parts.auth.tokens.is_empty() || parts.server.exposure == Exposure::AllowUnauthenticated;
@@ -95,7 +99,7 @@ impl Server {
             server.pending_ttl,
         ));
         let verdicts = web::Data::new(Verdicts::new(Arc::clone(&store), policies, &server));
-        let webhooks = web::Data::new(Webhooks::new(auth, &server));
+        let webhooks = web::Data::new(Webhooks::new(&auth, &server));
         let queue = web::Data::from(queue);
         let store = web::Data::from(store);
         let metrics = web::Data::new(metrics);

@@ -26,7 +26,10 @@ mod values;
 mod worker;
 
 pub use advisories::AdvisoriesConfig;
-pub use auth::{AuthConfig, Scope, TokenConfig, TokenSecret, WebhookConfig, WebhookProof};
+pub use auth::{
+    AuthConfig, EventMapping, OidcConfig, OidcKeys, PathPrefix, RepositoryMapping, Scope, SourceSettings,
+    TokenConfig, TokenSecret, WebhookConfig, WebhookProof,
+};
 pub use policies::PoliciesConfig;
 pub use print::Setting;
 pub use queue::QueueConfig;

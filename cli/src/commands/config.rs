@@ -32,6 +32,7 @@ fn check(overrides: &Overrides) -> Result<Exit, Failure> {
     let config = site::configuration(overrides)?;
     let policies = site::policies(&config)?;
     config.registries.client().map_err(Failure::usage)?;
+    api::webhooks::check(&config.auth).map_err(Failure::usage)?;
     println!(
         "configuration is sound: {} registries, {} policies, {} API tokens, {} webhook sources",
         config.registries.iter().count(),
