@@ -5,4 +5,5 @@ mod command_line;
 mod embedded;
 mod faults;
 mod push;
+mod senders;
 mod webhooks;
