@@ -1,6 +1,6 @@
 //! How a webhook's sender proves itself: what each can show, what it is configured to show, what it showed.
 
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -228,7 +228,7 @@ impl Shown<'_> {
     }
 
     fn has_basic(self, secret: &SecretString) -> bool {
-        let value = self.headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+        let value = self.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let shown = value.and_then(|value| value.split_at_checked(6));
         shown.is_some_and(|(scheme, shown)| {
             scheme.eq_ignore_ascii_case(b"basic ") && bool::from(is(shown.trim_ascii(), secret))

@@ -86,8 +86,11 @@ fn told(event: &Event) -> String {
     }
 }
 
-/// A push as each source would tell of it, with its media type and headers.
-fn pushes() -> Vec<(&'static str, &'static str, &'static [(&'static str, &'static str)], String)> {
+/// The source, media type, headers and body of a delivery.
+type Sample = (&'static str, &'static str, &'static [(&'static str, &'static str)], String);
+
+/// A push as each source would tell of it.
+fn pushes() -> Vec<Sample> {
     let digest = format!("sha256:{HEX}");
     let manifest = "application/vnd.oci.image.manifest.v1+json";
     let notification = json!({"action": "push", "request": {"host": "named.example.com"},

@@ -1,4 +1,4 @@
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::HeaderName;
 use shared::config::{AuthConfig, TokenConfig, TokenSecret};
 
 use super::*;
