@@ -10,7 +10,7 @@ fuzz_target!(|text: &str| {
     if let Ok(reference) = text.parse::<Reference>() {
         let printed = reference.to_string();
         assert_eq!(printed.parse::<Reference>().as_ref(), Ok(&reference), "{printed}");
-        assert!(!printed.contains(".."), "{printed} climbs");
+        assert!(!reference.name.to_string().contains(".."), "{printed} climbs");
     }
     if let Ok(name) = text.parse::<ImageName>() {
         assert_eq!(name.to_string().parse::<ImageName>().as_ref(), Ok(&name), "{name}");
