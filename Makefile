@@ -1,12 +1,13 @@
 # The two commands of a newcomer: `make quickstart` shows it working, `make test` proves it.
 
-.PHONY: help quickstart quickstart-stop test bench compose-test clean
+.PHONY: help quickstart quickstart-stop test bench fuzz compose-test clean
 
 help:
 	@echo "make quickstart       build, start a registry and Tidewaiter, push a vulnerable image, show its verdict"
 	@echo "make quickstart-stop  stop what the quick start left running"
 	@echo "make test             format, lints, licences, every test, against real servers"
 	@echo "make bench            measure the budgets of docs/performance.md"
+	@echo "make fuzz             throw bytes at everything that parses the network's, FUZZ_SECONDS (60) a target"
 	@echo "make compose-test     build the images and try docker-compose.yml with a Docker engine"
 	@echo "make clean            remove everything that was built or started here"
 
@@ -21,6 +22,9 @@ test:
 
 bench:
 	@scripts/bench
+
+fuzz:
+	@scripts/fuzz
 
 compose-test:
 	@scripts/compose-test

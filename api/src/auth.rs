@@ -1,4 +1,7 @@
-//! Who may: API tokens with scopes, and the secrets of webhook senders. All comparisons take constant time.
+//! Who may. All comparisons of secrets take constant time.
+//!
+//! Reading order: [`Tokens`] with scopes, here; [`senders`] (how a registry proves itself), [`signature`]
+//! (HMACs of bodies), [`oidc`] (identity tokens).
 
 use std::future::{Ready, ready};
 
@@ -6,13 +9,16 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 use base64::Engine as _;
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sha2::{Digest as _, Sha256};
-use shared::config::{AuthConfig, Scope, TokenSecret, WebhookProof};
-use subtle::{Choice, ConstantTimeEq};
+use shared::config::{AuthConfig, Scope, TokenSecret};
+use subtle::ConstantTimeEq;
 
 use crate::error::ApiError;
+
+pub mod oidc;
+pub mod senders;
+pub mod signature;
 
 /// The configured tokens, kept only as hashes.
 #[derive(Clone)]
@@ -127,70 +133,11 @@ pub(crate) fn basic_password(headers: &HeaderMap) -> Option<Vec<u8>> {
     Some(pair[colon + 1..].to_vec())
 }
 
-/// Whether a sender who shows this header knows the secret: as a bearer token, or verbatim (Harbor).
-pub fn shows_token(headers: &HeaderMap, secret: &SecretString) -> bool {
-    let expected = hash(secret.expose_secret().as_bytes());
-    let verbatim = headers.get(AUTHORIZATION).map(|value| hash(value.as_bytes()).ct_eq(&expected));
-    let as_bearer = bearer(headers).map(|token| hash(token).ct_eq(&expected));
-    let no = Choice::from(0);
-    bool::from(verbatim.unwrap_or(no) | as_bearer.unwrap_or(no))
-}
-
-/// Whether `signature`, hex with or without `sha256=` before it, is the HMAC-SHA256 of `body`.
-pub fn is_signed(secret: &SecretString, body: &[u8], signature: &[u8]) -> bool {
-    let digits = signature.strip_prefix(b"sha256=").unwrap_or(signature);
-    let mut expected = [0_u8; 32];
-    if hex::decode_to_slice(digits, &mut expected).is_err() {
-        return false;
-    }
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
-        .expect("HMAC takes keys of every length");
-    mac.update(body);
-    mac.verify_slice(&expected).is_ok()
-}
-
-/// What is known about a webhook's sender before its body was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
-    /// It has shown its secret, or an API token with the push scope.
-    Authenticated,
-    /// Nobody has to show anything.
-    Anybody,
-    /// Its signature has to be compared with the body.
-    MustSign,
-}
-
-/// What the configuration says about one webhook source.
-#[derive(Clone, Copy)]
-pub enum Listing<'a> {
-    /// This is what it must show.
-    Listed(&'a WebhookProof),
-    /// Other sources are listed, this one is not.
-    Unlisted,
-    /// No source is listed at all.
-    NothingListed,
-}
-
-/// What the headers of a webhook prove, given what the source is configured to prove.
-///
-/// An API token with the scope `push` proves enough for every source that does not sign. Only where neither
-/// tokens nor sources are configured may anybody post; beyond loopback such a server does not start.
-pub fn identify(headers: &HeaderMap, listing: Listing<'_>, tokens: &Tokens) -> Result<Sender, ApiError> {
-    let by_token = || !tokens.is_open() && tokens.allow(headers, Scope::Push).is_ok();
-    let proven = match listing {
-        Listing::Listed(WebhookProof::Nothing) => return Ok(Sender::Anybody),
-        Listing::Listed(WebhookProof::Hmac(_)) => return Ok(Sender::MustSign),
-        Listing::NothingListed if tokens.is_open() => return Ok(Sender::Anybody),
-        Listing::Listed(WebhookProof::Token(secret)) => shows_token(headers, secret) || by_token(),
-        Listing::Unlisted | Listing::NothingListed => by_token(),
-    };
-    if proven { Ok(Sender::Authenticated) } else { Err(ApiError::WebhookUnauthorized) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use actix_web::http::header::HeaderValue;
+    use secrecy::SecretString;
     use shared::config::TokenConfig;
 
     fn headers(authorization: &str) -> HeaderMap {
@@ -215,26 +162,5 @@ mod tests {
         assert!(matches!(read.allow(&headers("Bearer wrong"), Scope::Read), Err(ApiError::Unauthorized)));
         assert!(matches!(read.allow(&HeaderMap::new(), Scope::Read), Err(ApiError::Unauthorized)));
         assert!(tokens(&[Scope::Admin]).allow(&shown, Scope::Read).is_ok());
-    }
-
-    #[test]
-    fn a_webhook_secret_may_be_bearer_or_verbatim() {
-        let secret = SecretString::from("Bearer harbor-secret");
-        assert!(shows_token(&headers("Bearer harbor-secret"), &secret));
-        assert!(shows_token(&headers("Bearer plain"), &SecretString::from("plain")));
-        assert!(!shows_token(&headers("Bearer plainer"), &SecretString::from("plain")));
-        assert!(!shows_token(&HeaderMap::new(), &SecretString::from("plain")));
-    }
-
-    #[test]
-    fn a_flipped_byte_breaks_a_signature() {
-        let secret = SecretString::from("key");
-        // RFC 4231 has no text key of this kind; the value is that of `openssl dgst -sha256 -hmac key`.
-        let signature = b"sha256=f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
-        let body = b"The quick brown fox jumps over the lazy dog";
-        assert!(is_signed(&secret, body, signature));
-        assert!(is_signed(&secret, body, &signature[7..]));
-        assert!(!is_signed(&secret, b"the quick brown fox jumps over the lazy dog", signature));
-        assert!(!is_signed(&secret, body, b"sha256=00"));
     }
 }

@@ -8,6 +8,8 @@ use shared::queue::QueueError;
 use shared::store::StoreError;
 use shared::telemetry::chain;
 
+use crate::auth::oidc::keys::KeysError;
+
 /// Everything that a handler can answer besides success.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -56,9 +58,15 @@ pub enum ApiError {
     /// As much of this is being done as the process does at once.
     #[error("{0}")]
     Busy(&'static str),
+    /// The keys of a sender's identity tokens are not known.
+    #[error("the sender's keys cannot be read; try again")]
+    Keys(#[source] KeysError),
     /// The client did not send its body in time.
     #[error("the body did not arrive in time")]
     Timeout,
+    /// The client did not send all of its body.
+    #[error("the body broke off: {0}")]
+    BrokenOff(String),
 }
 
 /// The body of every error.
@@ -94,7 +102,9 @@ impl ApiError {
             Self::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
             Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Keys(_) => (StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+            Self::BrokenOff(_) => (StatusCode::REQUEST_TIMEOUT, "broken-off"),
         }
     }
 

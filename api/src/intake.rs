@@ -84,9 +84,17 @@ impl Intake {
         }))
     }
 
-    /// Makes the jobs durable, all of them or an error. One digest of one repository is queued once.
+    /// Makes the jobs durable, all of them or an error. One digest, or one tag, of one repository is queued
+    /// once a delivery.
     ///
     /// After an error some may be queued: the sender sends them again, and a job twice costs one scan.
+    ///
+    /// Jobs to resolve a tag are never merged over deliveries, although Docker Hub fires up to six alike for
+    /// one push: a later delivery may tell of a later push to the same tag, and the job of the earlier one
+    /// may be asking the registry at this moment. Merged into it, the later digest would be lost, and nobody
+    /// here can tell the two cases apart. Within one delivery all events were there before the first job
+    /// was, so one question answers them all. A question too many costs one `HEAD`; the digests that come
+    /// out are the same, and scanned once.
     pub async fn enqueue(&self, jobs: Vec<Job>) -> Result<Vec<AcceptedJob>, QueueError> {
         let mut seen = HashSet::new();
         let jobs: Vec<Job> = jobs.into_iter().filter(|job| seen.insert(job.subject())).collect();

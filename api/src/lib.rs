@@ -1,11 +1,12 @@
 //! The HTTP face of Tidewaiter: pushes come in, verdicts go out. Depends only on the shared crate.
 //!
 //! Reading order: [`server`] (bind and run), [`routes`] (the table), [`intake`] (event → durable job),
-//! [`webhooks`] (one file a registry), [`verdicts`] (digest → verdict), [`gates`] (may it run?), [`harbor`]
-//! (a scanner as Harbor wants one), then one resource a file.
+//! [`deliveries`] and [`webhooks`] (one file a registry), [`verdicts`] (digest → verdict), [`gates`] (may it run?),
+//! [`harbor`] (a scanner as Harbor wants one), then one resource a file.
 //! [`error`] alone writes problem+json; [`auth`] alone compares secrets.
 
 pub mod auth;
+pub mod deliveries;
 pub mod error;
 pub mod events;
 pub mod gates;

@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::error::ApiError;
 use crate::gates::{gatekeeper, kubernetes, kyverno, pull};
 use crate::{
-    events, harbor, health, history, policies, queue, reports, scans, simulate, sweeps, verdicts, webhooks,
+    deliveries, events, harbor, health, history, policies, queue, reports, scans, simulate, sweeps, verdicts,
 };
 
 #[derive(OpenApi)]
@@ -30,7 +30,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// Every route.
 pub fn table(config: &mut ServiceConfig) {
     config
-        .service(webhooks::receive)
+        .service(deliveries::receive)
+        .service(deliveries::give_leave)
         .service(scans::request_scan)
         .service(sweeps::begin_sweep)
         .service(sweeps::list_sweeps)

@@ -8,7 +8,9 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::announce::Announcer;
-use shared::config::{AuthConfig, Exposure, GateAccess, GateConfig, GatesConfig, Registries, ServerConfig};
+use shared::config::{
+    AuthConfig, ConfigError, Exposure, GateAccess, GateConfig, GatesConfig, Registries, ServerConfig,
+};
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::registry::{LentCredentials, RegistryClient};
@@ -19,14 +21,14 @@ use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
 
 use crate::auth::Tokens;
+use crate::deliveries::Webhooks;
 use crate::events::Events;
 use crate::gates::{GateParts, Gates};
 use crate::harbor::Harbor;
 use crate::intake::Intake;
 use crate::simulate::Simulations;
 use crate::verdicts::Verdicts;
-use crate::webhooks::Webhooks;
-use crate::{requests, routes, tls};
+use crate::{requests, routes, tls, webhooks};
 
 /// Everything that an api is made of.
 pub struct Parts {
@@ -84,6 +86,9 @@ pub enum BindError {
     /// A registry cannot be contacted as it is configured.
     #[error("the registries cannot be used as they are configured")]
     Registries(#[source] shared::registry::RegistryError),
+    /// A webhook source is configured in a way that it cannot live up to.
+    #[error(transparent)]
+    Webhooks(#[from] ConfigError),
     /// The address cannot be had.
     #[error("cannot listen on {address}")]
     Listen {
@@ -107,6 +112,7 @@ pub struct Server {
 impl Server {
     /// Takes the address. Refuses to answer beyond loopback without authentication unless told to.
     pub fn bind(parts: Parts) -> Result<Self, BindError> {
+        webhooks::check(&parts.auth)?;
         let wanted = parts.server.listen;
         let guarded =
             !parts.auth.tokens.is_empty() || parts.server.exposure == Exposure::AllowUnauthenticated;
@@ -177,7 +183,7 @@ impl Server {
             client: self.client,
             public_url: server.public_url.clone(),
         }));
-        let webhooks = web::Data::new(Webhooks::new(auth, &server));
+        let webhooks = web::Data::new(Webhooks::new(&auth, &server));
         let queue = web::Data::from(queue);
         let store = web::Data::from(store);
         let history = web::Data::from(history);

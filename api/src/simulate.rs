@@ -21,8 +21,8 @@ use shared::telemetry::chain;
 use tokio::sync::Semaphore;
 
 use crate::auth::ReadAccess;
+use crate::deliveries;
 use crate::error::{ApiError, ProblemDocument};
-use crate::webhooks;
 
 mod tally;
 
@@ -169,7 +169,7 @@ pub(crate) async fn simulate_policy(
         .permits
         .try_acquire()
         .map_err(|_| ApiError::Busy("other simulations are under way; try again in a while"))?;
-    let body = webhooks::read(payload, LARGEST_POLICY).await?;
+    let body = deliveries::read(payload, LARGEST_POLICY).await?;
     let text =
         String::from_utf8(body).map_err(|_| ApiError::Invalid("the policy is not UTF-8 text".to_owned()))?;
     let candidate = Policy::parse(&text).map_err(|error| ApiError::Invalid(chain(&error)))?;

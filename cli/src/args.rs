@@ -157,6 +157,15 @@ pub(crate) struct CheckArguments {
     pub(crate) server: ServerArguments,
 }
 
+/// How a single answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// For people.
+    Text,
+    /// JSON.
+    Json,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CheckFormat {
     /// For people.
@@ -217,8 +226,8 @@ pub(crate) struct VerifyArguments {
     #[arg(long, value_parser = duration)]
     pub(crate) max_age: Option<Duration>,
     /// How to print it.
-    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
-    pub(crate) format: CheckFormat,
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Text)]
+    pub(crate) format: AnswerFormat,
     /// Speaks plain HTTP to a registry that the configuration does not name.
     #[arg(long)]
     pub(crate) plain_http: bool,
@@ -330,8 +339,8 @@ pub(crate) struct ExplainArguments {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) labels: Vec<(String, String)>,
     /// How to print it.
-    #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
-    pub(crate) format: ExplainFormat,
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Text)]
+    pub(crate) format: AnswerFormat,
     #[command(flatten)]
     pub(crate) server: ServerArguments,
 }
@@ -341,31 +350,15 @@ pub(crate) struct SimulateArguments {
     /// The policy file; it is compared with the server's policy of the same name.
     pub(crate) file: PathBuf,
     /// How to print it.
-    #[arg(long, value_enum, default_value_t = SimulateFormat::Text)]
-    pub(crate) format: SimulateFormat,
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Text)]
+    pub(crate) format: AnswerFormat,
     #[command(flatten)]
     pub(crate) server: ServerArguments,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExplainFormat {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, for example tier=web")?;
     Ok((key.to_owned(), value.to_owned()))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SimulateFormat {
-    /// For people.
-    Text,
-    /// The server's own JSON, added up.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

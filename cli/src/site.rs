@@ -8,7 +8,9 @@ use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
 use shared::announce::Announcer;
-use shared::config::{AttestConfig, Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig};
+use shared::config::{
+    AttestConfig, Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig,
+};
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;

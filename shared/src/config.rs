@@ -31,7 +31,10 @@ mod worker;
 
 pub use advisories::AdvisoriesConfig;
 pub use attest::{AttestConfig, Attesting, CosignLayout, Restore, SignerConfig, Trust};
-pub use auth::{AuthConfig, Scope, TokenConfig, TokenSecret, WebhookConfig, WebhookProof};
+pub use auth::{
+    AuthConfig, EventMapping, OidcConfig, OidcKeys, PathPrefix, RepositoryMapping, Scope, SourceSettings,
+    TokenConfig, TokenSecret, WebhookConfig, WebhookProof,
+};
 pub use gates::{GateAccess, GateConfig, GatesConfig, HarborConfig, Namespaces, PullConfig};
 pub use notify::{ContentMode, EndpointConfig, NotifyConfig};
 pub use policies::PoliciesConfig;

@@ -15,6 +15,7 @@ mod policy_changes;
 mod providers;
 mod pull;
 mod push;
+mod senders;
 mod sweep;
 mod tls;
 mod webhooks;

@@ -13,7 +13,9 @@ use shared::model::digest::Digest;
 use shared::model::image::{Reference, Tag, Target};
 use shared::model::push::{PushEvent, Pushed};
 
-use super::{DecodeError, Delivery, Event, Redelivery, WebhookSource};
+use super::{DecodeError, Delivery, Event, Refusal, WebhookSource};
+use crate::auth::senders::Credential;
+use crate::auth::signature::Signature;
 
 /// The source.
 pub(super) struct Generic;
@@ -37,16 +39,22 @@ impl WebhookSource for Generic {
         "generic"
     }
 
+    fn credentials(&self) -> &'static [Credential] {
+        const {
+            &[
+                Credential::Authorization,
+                Credential::ChosenHeader,
+                Credential::Signature(Signature::sha256("x-tidewaiter-signature")),
+            ]
+        }
+    }
+
     fn reads(&self, media_type: &str) -> bool {
         media_type == "application/json"
     }
 
-    fn redelivery(&self) -> Redelivery {
-        Redelivery::Bounded
-    }
-
-    fn signature_header(&self) -> &'static str {
-        "x-tidewaiter-signature"
+    fn refusal(&self) -> Refusal {
+        Refusal::Helps
     }
 
     fn decode(&self, delivery: &Delivery<'_>) -> Result<Vec<Event>, DecodeError> {
@@ -62,13 +70,13 @@ impl WebhookSource for Generic {
         };
         Ok(notices
             .into_iter()
-            .map(|notice| notice.into_push().map_or_else(Event::Rejected, Event::Push))
+            .map(|notice| notice.into_push(delivery).map_or_else(Event::Rejected, Event::Push))
             .collect())
     }
 }
 
 impl Notice {
-    fn into_push(self) -> Result<PushEvent, String> {
+    fn into_push(self, delivery: &Delivery<'_>) -> Result<PushEvent, String> {
         let reference: Reference = self.image.parse().map_err(|error| format!("image: {error}"))?;
         let digest: Option<Digest> =
             self.digest.map(|text| text.parse().map_err(|error| format!("digest: {error}"))).transpose()?;
@@ -86,6 +94,8 @@ impl Notice {
             }
             (Target::Tag(named), None) => Pushed::Tag(tag.unwrap_or(named)),
         };
-        Ok(PushEvent { image: reference.name, pushed, occurred_at: None })
+        let mut image = reference.name;
+        image.registry = delivery.registry(Some(image.registry.as_str()), "image")?;
+        Ok(PushEvent { image, pushed, occurred_at: None })
     }
 }

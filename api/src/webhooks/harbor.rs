@@ -5,10 +5,11 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use shared::model::image::{ImageName, RegistryHost, Repository};
+use shared::model::image::{ImageName, Repository};
 use shared::model::push::{PushEvent, Pushed};
 
-use super::{DecodeError, Delivery, Event, Redelivery, WebhookSource};
+use super::{DecodeError, Delivery, Event, WebhookSource};
+use crate::auth::senders::Credential;
 
 /// The source.
 pub(super) struct Harbor;
@@ -47,19 +48,14 @@ impl WebhookSource for Harbor {
         "harbor"
     }
 
-    fn reads(&self, media_type: &str) -> bool {
-        matches!(media_type, "application/json" | "application/cloudevents+json")
-    }
-
-    fn redelivery(&self) -> Redelivery {
-        Redelivery::Bounded
+    fn credentials(&self) -> &'static [Credential] {
+        &[Credential::Authorization]
     }
 
     fn decode(&self, delivery: &Delivery<'_>) -> Result<Vec<Event>, DecodeError> {
-        let notification: Notification = serde_json::from_slice(delivery.body)
-            .map_err(|source| DecodeError::Json { source_name: self.name(), source })?;
+        let notification: Notification = delivery.json(self.name())?;
         match notification.kind.as_str() {
-            "PUSH_ARTIFACT" | "pushImage" | "harbor.artifact.pushed" => notification.pushes(),
+            "PUSH_ARTIFACT" | "pushImage" | "harbor.artifact.pushed" => notification.pushes(delivery),
             "PULL_ARTIFACT" | "pullImage" | "harbor.artifact.pulled" => Ok(vec![Event::Ignored("pull")]),
             "DELETE_ARTIFACT" | "deleteImage" | "harbor.artifact.deleted" => {
                 Ok(vec![Event::Ignored("delete")])
@@ -70,7 +66,7 @@ impl WebhookSource for Harbor {
 }
 
 impl Notification {
-    fn pushes(self) -> Result<Vec<Event>, DecodeError> {
+    fn pushes(self, delivery: &Delivery<'_>) -> Result<Vec<Event>, DecodeError> {
         let missing = |what: &str| DecodeError::Envelope(format!("{what} is missing"));
         let occurred_at = match (self.occur_at, &self.time) {
             (Some(seconds), _) => Timestamp::from_second(seconds).ok(),
@@ -83,7 +79,7 @@ impl Notification {
             .and_then(|repository| repository.repo_full_name)
             .ok_or_else(|| missing("event_data.repository.repo_full_name"))?;
         let resources = data.resources.ok_or_else(|| missing("event_data.resources"))?;
-        let push = |resource: Resource| resource.into_push(&repository, occurred_at);
+        let push = |resource: Resource| resource.into_push(&repository, occurred_at, delivery);
         Ok(resources
             .into_iter()
             .map(|resource| push(resource).map_or_else(Event::Rejected, Event::Push))
@@ -92,11 +88,14 @@ impl Notification {
 }
 
 impl Resource {
-    fn into_push(self, repository: &str, occurred_at: Option<Timestamp>) -> Result<PushEvent, String> {
-        let url = self.resource_url.ok_or("resources[].resource_url is missing")?;
-        let host = url.split('/').next().unwrap_or_default();
-        let registry: RegistryHost =
-            host.parse().map_err(|error| format!("resources[].resource_url: {error}"))?;
+    fn into_push(
+        self,
+        repository: &str,
+        occurred_at: Option<Timestamp>,
+        delivery: &Delivery<'_>,
+    ) -> Result<PushEvent, String> {
+        let host = self.resource_url.as_deref().and_then(|url| url.split('/').next());
+        let registry = delivery.registry(host, "resources[].resource_url")?;
         let repository: Repository =
             repository.parse().map_err(|error| format!("repo_full_name: {error}"))?;
         let digest = self.digest.ok_or("resources[].digest is missing")?;

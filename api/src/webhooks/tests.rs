@@ -1,14 +1,21 @@
-//! Every source against bodies as senders send them; with `TIDEWAITER_FIXTURES`, against recorded ones too.
+//! Every source against bodies as senders send them. Here: how the tests ask; what holds for all sources.
+//! `sources`: one table a source. `recorded`: with `TIDEWAITER_FIXTURES`, recorded bodies. `hostile`: bodies that
+//! no sender sends.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use proptest::prelude::*;
-use serde_json::Value;
-use shared::model::image::Tag;
-
-use super::*;
+use serde_json::json;
+use shared::config::{RepositoryMapping, WebhookConfig, WebhookProof};
 use shared::model::push::Pushed;
 
+use super::*;
+
+mod distribution;
+mod hostile;
+mod recorded;
+mod sources;
+
 const HEX: &str = "5861314d7fccb39c2192173240eab44fa35ca66426201ca2acd0630a6258dd51";
+const JSON: &str = "application/json";
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs
@@ -17,29 +24,60 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         .collect()
 }
 
-fn decode(
-    source: &str,
-    media_type: &str,
-    extra: &[(&str, &str)],
-    body: &str,
-) -> Result<Vec<Event>, DecodeError> {
-    let headers = headers(extra);
-    let source = source_named(source).unwrap();
-    assert!(source.reads(media_type), "{} does not read {media_type}", source.name());
-    source.decode(&Delivery { headers: &headers, media_type, body: body.as_bytes() })
+/// One question to one source.
+struct Ask<'a> {
+    source: &'a str,
+    media_type: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    settings: SourceSettings,
 }
 
-/// An event in one line: what the tables below compare.
+impl<'a> Ask<'a> {
+    fn of(source: &'a str) -> Self {
+        Self { source, media_type: JSON, headers: &[], settings: SourceSettings::default() }
+    }
+
+    fn typed(self, media_type: &'a str) -> Self {
+        Self { media_type, ..self }
+    }
+
+    fn with(self, headers: &'a [(&'a str, &'a str)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    fn registry(mut self, host: &str) -> Self {
+        self.settings.registry = Some(host.parse().unwrap());
+        self
+    }
+
+    fn mapped(mut self, mapping: RepositoryMapping) -> Self {
+        self.settings.repositories.push(mapping);
+        self
+    }
+
+    fn decode(&self, body: impl AsRef<[u8]>) -> Result<Vec<Event>, DecodeError> {
+        let headers = headers(self.headers);
+        let source = named(self.source).unwrap();
+        assert!(source.reads(self.media_type), "{} does not read {}", self.source, self.media_type);
+        let (media_type, settings) = (self.media_type, &self.settings);
+        source.decode(&Delivery { headers: &headers, media_type, body: body.as_ref(), settings })
+    }
+
+    fn says(&self, body: impl AsRef<[u8]>, expected: &[&str]) {
+        let body = body.as_ref();
+        let shown = String::from_utf8_lossy(body);
+        let events = self.decode(body).unwrap_or_else(|error| panic!("{}: {shown}: {error}", self.source));
+        assert_eq!(events.iter().map(told).collect::<Vec<_>>(), expected, "{}: {shown}", self.source);
+    }
+}
+
+/// An event in one line: what the tables compare.
 fn told(event: &Event) -> String {
     match event {
         Event::Push(push) => match &push.pushed {
             Pushed::Digest { digest, tag } => {
-                format!(
-                    "{}@{}{}",
-                    push.image,
-                    digest.short(),
-                    tag.as_ref().map(|tag| format!(" {tag}")).unwrap_or_default()
-                )
+                let tag = tag.as_ref().map(|tag| format!(" {tag}")).unwrap_or_default();
+                format!("{}@{}{tag}", push.image, digest.short())
             }
             Pushed::Tag(tag) => format!("{}:{tag}", push.image),
         },
@@ -48,208 +86,208 @@ fn told(event: &Event) -> String {
     }
 }
 
-fn check(source: &str, media_type: &str, body: &str, expected: &[&str]) {
-    let events = decode(source, media_type, &[], body).unwrap_or_else(|error| panic!("{body}: {error}"));
-    assert_eq!(events.iter().map(told).collect::<Vec<_>>(), expected, "{body}");
-}
+/// The source, media type, headers and body of a delivery.
+type Sample = (&'static str, &'static str, &'static [(&'static str, &'static str)], String);
 
-#[test]
-fn distribution_reads_version_2_and_3() {
-    let event = |action: &str, media_type: &str, rest: &str| {
-        format!(
-            r#"{{"events":[{{"action":"{action}","target":{{"mediaType":"{media_type}","digest":"sha256:{HEX}","repository":"team/app"{rest}}},"request":{{"host":"r.io:5000"}}}}]}}"#
-        )
-    };
+/// A push as each source would tell of it.
+fn pushes() -> Vec<Sample> {
+    let digest = format!("sha256:{HEX}");
     let manifest = "application/vnd.oci.image.manifest.v1+json";
-    for envelope in ["v1", "v2"] {
-        let media_type = format!("application/vnd.docker.distribution.events.{envelope}+json");
-        check(
-            "distribution",
-            &media_type,
-            &event("push", manifest, r#","tag":"1""#),
-            &["r.io:5000/team/app@5861314d7fcc 1"],
-        );
+    let notification = json!({"action": "push", "request": {"host": "named.example.com"},
+        "target": {"mediaType": manifest, "digest": digest, "repository": "team/app", "tag": "1"}});
+    let resource = json!({"digest": digest, "tag": "1", "resource_url": "named.example.com/team/app:1"});
+    let package = json!({"name": "App", "package_type": "CONTAINER", "owner": {"login": "Team"},
+        "package_version": {"container_metadata": {"tag": {"name": "1"}, "manifest": {"digest": digest}}}});
+    let gitea = json!({"type": "container", "owner": {"login": "Team"}, "name": "App", "version": "1",
+        "html_url": "https://named.example.com/team/-/packages/container/app/1"});
+    vec![
+        ("distribution", JSON, &[][..], json!({"events": [notification]}).to_string()),
+        ("gitlab", JSON, &[], json!({"events": [notification]}).to_string()),
+        ("acr", JSON, &[], notification.to_string()),
+        (
+            "harbor",
+            JSON,
+            &[],
+            json!({"type": "PUSH_ARTIFACT", "event_data":
+            {"resources": [resource], "repository": {"repo_full_name": "team/app"}}})
+            .to_string(),
+        ),
+        (
+            "quay",
+            JSON,
+            &[],
+            json!({"repository": "team/app", "docker_url": "named.example.com/team/app",
+            "updated_tags": ["1"]})
+            .to_string(),
+        ),
+        (
+            "dockerhub",
+            JSON,
+            &[],
+            json!({"push_data": {"tag": "1"}, "repository": {"repo_name": "team/app"}}).to_string(),
+        ),
+        (
+            "github",
+            JSON,
+            &[("x-github-event", "package")],
+            json!({"action": "published", "package": package}).to_string(),
+        ),
+        (
+            "ecr",
+            JSON,
+            &[],
+            json!({"detail-type": "ECR Image Action", "account": "123456789012", "region": "eu-west-1",
+            "detail": {"result": "SUCCESS", "action-type": "PUSH", "repository-name": "team/app",
+                "image-digest": digest, "image-tag": "1"}})
+            .to_string(),
+        ),
+        (
+            "gar",
+            JSON,
+            &[],
+            json!({"action": "INSERT", "digest": format!("named.example.com/team/app@{digest}"),
+            "tag": "named.example.com/team/app:1"})
+            .to_string(),
+        ),
+        (
+            "artifactory",
+            JSON,
+            &[],
+            json!({"domain": "docker", "event_type": "pushed",
+            "jpd_origin": "https://named.example.com",
+            "data": {"repo_key": "team", "image_name": "app", "tag": "1", "sha256": HEX}})
+            .to_string(),
+        ),
+        (
+            "nexus",
+            JSON,
+            &[],
+            json!({"repositoryName": "hosted", "action": "CREATED",
+            "component": {"format": "docker", "name": "team/app", "version": "1"}})
+            .to_string(),
+        ),
+        (
+            "gitea",
+            JSON,
+            &[("x-gitea-event", "package")],
+            json!({"action": "created", "package": gitea}).to_string(),
+        ),
+        (
+            "zot",
+            JSON,
+            &[("ce-type", "zotregistry.image.updated")],
+            json!({"name": "team/app", "reference": "1", "digest": digest}).to_string(),
+        ),
+        (
+            "cloudevents",
+            "application/cloudevents+json",
+            &[],
+            json!({"specversion": "1.0",
+            "type": "dev.tidewaiter.image.pushed.v1",
+            "data": {"reference": format!("named.example.com/team/app@{digest}"), "tag": "1"}})
+            .to_string(),
+        ),
+        (
+            "generic",
+            JSON,
+            &[],
+            json!({"image": "named.example.com/team/app:1", "digest": digest}).to_string(),
+        ),
+    ]
+}
+
+#[test]
+fn every_source_hears_a_push_and_the_operator_has_the_last_word_on_the_registry() {
+    let pushes = pushes();
+    let mut heard: Vec<&str> = pushes.iter().map(|push| push.0).collect();
+    let mut all: Vec<&str> = ALL.iter().map(|source| source.name()).collect();
+    heard.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(heard, all, "a source without a sample");
+    for (source, media_type, headers, body) in pushes {
+        let ask = Ask::of(source).typed(media_type).with(headers).registry("configured.example.com");
+        let events = ask.decode(&body).unwrap_or_else(|error| panic!("{source}: {error}"));
+        let told: Vec<String> = events.iter().map(told).collect();
+        let by_tag = "configured.example.com/team/app:1".to_owned();
+        let by_digest = "configured.example.com/team/app@5861314d7fcc 1".to_owned();
+        assert!(told == [by_digest] || told == [by_tag], "{source}: {told:?}");
     }
-    let media_type = "application/json";
-    check(
-        "distribution",
-        media_type,
-        &event("push", manifest, r#","tag":"""#),
-        &["r.io:5000/team/app@5861314d7fcc"],
-    );
-    check(
-        "distribution",
-        media_type,
-        &event("push", "application/octet-stream", ""),
-        &["ignored not-a-manifest"],
-    );
-    check("distribution", media_type, &event("mount", "application/octet-stream", ""), &["ignored mount"]);
-    check("distribution", media_type, &event("pull", manifest, ""), &["ignored pull"]);
-    check("distribution", media_type, &event("delete", manifest, ""), &["ignored delete"]);
-    check("distribution", media_type, r#"{"events":[]}"#, &[]);
 }
 
 #[test]
-fn one_bad_event_does_not_cost_its_neighbours() {
-    let body = format!(
-        r#"{{"events":[{{"action":7}},{{"action":"push","target":{{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:{HEX}","repository":"a"}},"request":{{"host":"r.io"}}}}]}}"#
-    );
-    let events = decode("distribution", "application/json", &[], &body).unwrap();
-    assert!(matches!(events[0], Event::Rejected(_)));
-    assert_eq!(told(&events[1]), "r.io/a@5861314d7fcc");
-}
-
-#[test]
-fn rejected_events_name_the_field() {
-    for (target, field) in [
-        (r#""digest":"sha256:short","repository":"a""#.to_owned(), "target.digest"),
-        (format!(r#""digest":"sha256:{HEX}","repository":"../a""#), "target.repository"),
-        (format!(r#""digest":"sha256:{HEX}","repository":"a","tag":"b c""#), "target.tag"),
-        (format!(r#""digest":"sha256:{HEX}""#), "target.repository"),
-    ] {
-        let body = format!(
-            r#"{{"events":[{{"action":"push","target":{{"mediaType":"application/vnd.oci.image.manifest.v1+json",{target}}},"request":{{"host":"r.io"}}}}]}}"#
-        );
-        let events = decode("distribution", "application/json", &[], &body).unwrap();
-        assert!(told(&events[0]).starts_with(&format!("rejected {field}")), "{}", told(&events[0]));
+fn a_replayed_body_tells_the_same_again() {
+    for (source, media_type, headers, body) in pushes() {
+        let ask = Ask::of(source).typed(media_type).with(headers).registry("configured.example.com");
+        assert_eq!(ask.decode(&body).unwrap(), ask.decode(&body).unwrap(), "{source}");
     }
 }
 
 #[test]
-fn harbor_says_no_tag_by_repeating_the_digest() {
-    let body = |tag: &str| {
-        format!(
-            r#"{{"type":"PUSH_ARTIFACT","occur_at":1680501893,"event_data":{{"resources":[{{"digest":"sha256:{HEX}","tag":"{tag}","resource_url":"hub.example.com/lib/app:x"}}],"repository":{{"repo_full_name":"lib/app"}}}}}}"#
-        )
+fn what_a_sender_cannot_live_up_to_is_refused_at_the_start_with_the_key_and_the_fix() {
+    let refused = |source: &str, proof: WebhookProof, settings: SourceSettings| {
+        let webhooks = [(source.to_owned(), WebhookConfig { proof, settings })].into();
+        check(&AuthConfig { webhooks, ..AuthConfig::default() }).err().map(|error| error.to_string())
     };
-    check("harbor", "application/json", &body("1.0"), &["hub.example.com/lib/app@5861314d7fcc 1.0"]);
-    check(
-        "harbor",
-        "application/json",
-        &body(&format!("sha256:{HEX}")),
-        &["hub.example.com/lib/app@5861314d7fcc"],
-    );
-    check("harbor", "application/json", r#"{"type":"SCANNING_COMPLETED"}"#, &["ignored other-action"]);
-    assert!(decode("harbor", "application/json", &[], r#"{"type":"PUSH_ARTIFACT"}"#).is_err());
-}
-
-#[test]
-fn generic_takes_a_digest_or_a_tag_and_batches() {
-    let json = "application/json";
-    check(
-        "generic",
-        json,
-        &format!(r#"{{"image":"r.io/a:1","digest":"sha256:{HEX}"}}"#),
-        &["r.io/a@5861314d7fcc 1"],
-    );
-    check(
-        "generic",
-        json,
-        &format!(r#"{{"image":"r.io/a","digest":"sha256:{HEX}"}}"#),
-        &["r.io/a@5861314d7fcc"],
-    );
-    check(
-        "generic",
-        json,
-        &format!(r#"[{{"image":"r.io/a@sha256:{HEX}"}},{{"image":"r.io/a:2"}}]"#),
-        &["r.io/a@5861314d7fcc", "r.io/a:2"],
-    );
-    let other = "0".repeat(64);
-    let body = format!(r#"{{"image":"r.io/a@sha256:{HEX}","digest":"sha256:{other}"}}"#);
-    check("generic", json, &body, &["rejected image and digest name different digests"]);
-}
-
-#[test]
-fn cloudevents_in_binary_mode() {
-    let body = format!(r#"{{"reference":"r.io/a@sha256:{HEX}","tag":"1"}}"#);
-    let extra = [("ce-specversion", "1.0"), ("ce-type", "dev.tidewaiter.image.pushed.v1")];
-    let events = decode("cloudevents", "application/json", &extra, &body).unwrap();
-    assert_eq!(told(&events[0]), "r.io/a@5861314d7fcc 1");
-    assert!(decode("cloudevents", "application/json", &[], &body).is_err(), "no attributes, no CloudEvent");
-}
-
-/// The outcome that a recorded case expects, in the words of [`told`].
-fn expected(row: &Value) -> String {
-    let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    match row["do"].as_str() {
-        Some("scan") => {
-            let digest: shared::model::digest::Digest = text("digest").parse().unwrap();
-            let tag = row["tag"].as_str().map(|tag| format!(" {tag}")).unwrap_or_default();
-            format!("{}/{}@{}{tag}", text("registry"), text("repository"), digest.short())
-        }
-        _ => "nothing".to_owned(),
+    let token = || WebhookProof::Token("webhook-token".into());
+    let hmac = || WebhookProof::Hmac("webhook-token".into());
+    let registry = || SourceSettings { registry: Some("r.io".parse().unwrap()), ..SourceSettings::default() };
+    let none = SourceSettings::default;
+    for (source, proof, settings, expected) in [
+        (
+            "quai",
+            token(),
+            none(),
+            "auth.webhooks.quai: there is no such source; name one of distribution, harbor",
+        ),
+        (
+            "quay",
+            hmac(),
+            none(),
+            "auth.webhooks.quay.hmac_secret: quay cannot show that; what it can: token (shown in the URL as ?token=)",
+        ),
+        ("distribution", hmac(), none(), "auth.webhooks.distribution.hmac_secret"),
+        (
+            "github",
+            token(),
+            none(),
+            "auth.webhooks.github.token: github cannot show that; what it can: hmac_secret",
+        ),
+        ("nexus", hmac(), none(), "auth.webhooks.nexus.registry: is needed"),
+        ("zot", token(), none(), "auth.webhooks.zot.registry: is needed"),
+        (
+            "harbor",
+            WebhookProof::Header { name: "x".into(), secret: "y".into() },
+            none(),
+            "auth.webhooks.harbor.header",
+        ),
+        ("ecr", WebhookProof::Oidc(crate::auth::oidc::tests::config()), none(), "auth.webhooks.ecr.oidc"),
+    ] {
+        let error = refused(source, proof, settings).unwrap_or_else(|| panic!("{source} was accepted"));
+        assert!(error.starts_with(expected), "{error}");
     }
-}
-
-fn outcome(event: &Event) -> String {
-    let artifact = |tag: &Tag| tag.as_str().starts_with("sha256-");
-    match event {
-        Event::Push(PushEvent { pushed: Pushed::Digest { tag: Some(tag), .. }, .. }) if artifact(tag) => {
-            "nothing".to_owned()
-        }
-        Event::Push(_) => told(event),
-        Event::Ignored(_) | Event::Rejected(_) => "nothing".to_owned(),
-    }
-}
-
-#[test]
-fn recorded_bodies_become_the_jobs_that_they_should() {
-    let Some(fixtures) = std::env::var_os("TIDEWAITER_FIXTURES") else { return };
-    let folder = std::path::Path::new(&fixtures).join("wire/inbound");
-    let index: Value = serde_json::from_slice(&std::fs::read(folder.join("_index.json")).unwrap()).unwrap();
-    let mut seen = 0;
-    for case in index["cases"].as_array().unwrap() {
-        let source = match case["source"].as_str().unwrap() {
-            "cdevents" => "cloudevents",
-            other => other,
-        };
-        let Ok(source) = source_named(source) else { continue };
-        let file = case["file"].as_str().unwrap();
-        let body: Value = serde_json::from_slice(&std::fs::read(folder.join(file)).unwrap()).unwrap();
-        let bodies = if case["sequence"] == true { body.as_array().unwrap().clone() } else { vec![body] };
-        let sent: Vec<(String, String)> = case["headers"]
-            .as_object()
+    let mapping = RepositoryMapping {
+        key: "a".to_owned(),
+        registry: "r.io".parse().unwrap(),
+        prefix: shared::config::PathPrefix::Usual,
+    };
+    let mapped = || SourceSettings { repositories: vec![mapping.clone()], ..SourceSettings::default() };
+    assert!(
+        refused("distribution", token(), mapped())
             .unwrap()
-            .iter()
-            .map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap_or_default().to_owned()))
-            .collect();
-        let pairs: Vec<(&str, &str)> =
-            sent.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let headers = headers(&pairs);
-        let media_type =
-            shared::model::document::essence(headers.get(CONTENT_TYPE).unwrap().to_str().unwrap());
-        let mut found = Vec::new();
-        for body in bodies {
-            let body = serde_json::to_vec(&body).unwrap();
-            let delivery = Delivery { headers: &headers, media_type: &media_type, body: &body };
-            found.extend(
-                source
-                    .decode(&delivery)
-                    .unwrap_or_else(|error| panic!("{file}: {error}"))
-                    .iter()
-                    .map(outcome),
-            );
-        }
-        let wanted: Vec<String> = case["expect"].as_array().unwrap().iter().map(expected).collect();
-        assert_eq!(found, wanted, "{file}");
-        seen += 1;
-    }
-    assert!(seen >= 20, "only {seen} recorded bodies were found");
-}
-
-proptest! {
-    #[test]
-    fn no_body_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0..ALL.len()) {
-        let headers = headers(&[("ce-specversion", "1.0"), ("ce-type", "dev.cdevents.artifact.published.0.1.0")]);
-        for media_type in ["application/json", "application/cloudevents+json", "application/cloudevents-batch+json"] {
-            let _ = ALL[at].decode(&Delivery { headers: &headers, media_type, body: &bytes });
-        }
-    }
-
-    #[test]
-    fn no_json_shape_panics(text in r#"[\[\]{}":,a-z0-9@/%.]{0,120}"#, at in 0..ALL.len()) {
-        let body = format!(r#"{{"type":"PUSH_ARTIFACT","events":[{text}],"image":"{text}","subject":{{"id":"pkg:oci/{text}"}}}}"#);
-        let headers = headers(&[("ce-specversion", "1.0"), ("ce-type", "dev.cdevents.artifact.published.0.1.0")]);
-        let _ = ALL[at].decode(&Delivery { headers: &headers, media_type: "application/json", body: body.as_bytes() });
+            .contains("distribution.repositories: is of no use")
+    );
+    for (source, proof, settings) in [
+        ("nexus", hmac(), registry()),
+        ("nexus", hmac(), mapped()),
+        ("artifactory", token(), mapped()),
+        ("artifactory", hmac(), none()),
+        ("zot", WebhookProof::Basic { username: "u".into(), password: "p".into() }, registry()),
+        ("gar", WebhookProof::Oidc(crate::auth::oidc::tests::config()), none()),
+        ("dockerhub", token(), none()),
+        ("ecr", WebhookProof::Header { name: "x-api-key".into(), secret: "y".into() }, none()),
+        ("cloudevents", token(), none()),
+        ("quay", WebhookProof::Nothing, none()),
+    ] {
+        assert_eq!(refused(source, proof, settings), None, "{source}");
     }
 }

@@ -20,7 +20,7 @@ use shared::model::verdict::{Effect, Mode, Outcome, PolicyName};
 use shared::registry::{RegistryClient, RegistryError, Transport};
 use shared::telemetry::chain;
 
-use crate::args::{AttestCommand, CheckFormat, VerifyArguments};
+use crate::args::{AnswerFormat, AttestCommand, VerifyArguments};
 use crate::{Exit, Failure, site};
 
 /// How many artifacts of one image are read.
@@ -82,8 +82,8 @@ async fn verify(overrides: &Overrides, arguments: &VerifyArguments) -> Result<Ex
     };
     let found = found(&client, &name, digest, &keys, arguments).await.map_err(unanswered)?;
     match arguments.format {
-        CheckFormat::Json => println!("{}", serde_json::to_string(&found).context("cannot write JSON")?),
-        CheckFormat::Text => print!("{}", text(&found)),
+        AnswerFormat::Json => println!("{}", serde_json::to_string(&found).context("cannot write JSON")?),
+        AnswerFormat::Text => print!("{}", text(&found)),
     }
     Ok(exit(&found, arguments.policy.as_ref()))
 }

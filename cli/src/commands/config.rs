@@ -33,6 +33,7 @@ fn check(overrides: &Overrides) -> Result<Exit, Failure> {
     let policies = site::policies(&config)?;
     config.registries.client().map_err(Failure::usage)?;
     site::endpoints(&config)?;
+    api::webhooks::check(&config.auth).map_err(Failure::usage)?;
     println!(
         "configuration is sound: {} registries, {} policies, {} API tokens, {} webhook sources, {} endpoints to notify",
         config.registries.iter().count(),

@@ -12,7 +12,7 @@ use shared::model::verdict::{Outcome, PolicyName};
 use shared::policy::{Circumstances, Place, Policy, PolicySet};
 
 use super::simulate;
-use crate::args::{ExplainArguments, ExplainFormat, PolicyCommand, ServerArguments};
+use crate::args::{AnswerFormat, ExplainArguments, PolicyCommand, ServerArguments};
 use crate::client::Client;
 use crate::{Exit, Failure};
 
@@ -108,8 +108,8 @@ async fn explain(arguments: ExplainArguments) -> Result<Exit, Failure> {
     let circumstances = Circumstances { now: Timestamp::now(), place: place.as_ref() };
     let explanation = policy.explain(&report, &children, &circumstances);
     match arguments.format {
-        ExplainFormat::Text => print!("{explanation}"),
-        ExplainFormat::Json => {
+        AnswerFormat::Text => print!("{explanation}"),
+        AnswerFormat::Json => {
             println!("{}", serde_json::to_string_pretty(&explanation).context("cannot write JSON")?);
         }
     }

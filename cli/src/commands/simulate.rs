@@ -10,7 +10,7 @@ use shared::model::report::Revision;
 use shared::model::verdict::{Outcome, PolicyName};
 use shared::policy::Policy;
 
-use crate::args::{SimulateArguments, SimulateFormat};
+use crate::args::{AnswerFormat, SimulateArguments};
 use crate::client::{Client, refused};
 use crate::{Exit, Failure};
 
@@ -61,10 +61,10 @@ pub(crate) async fn run(arguments: SimulateArguments) -> Result<Exit, Failure> {
     let client = Client::new(&arguments.server)?;
     let simulation = simulate(&client, &policy.name, &text).await?;
     match arguments.format {
-        SimulateFormat::Json => {
+        AnswerFormat::Json => {
             println!("{}", serde_json::to_string_pretty(&simulation).context("cannot print JSON")?);
         }
-        SimulateFormat::Text => {
+        AnswerFormat::Text => {
             let mut out = std::io::stdout().lock();
             print(&mut out, &simulation).context("cannot print")?;
         }

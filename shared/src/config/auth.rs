@@ -1,4 +1,4 @@
-//! `auth`: who may ask and who may push.
+//! `auth`: who may ask (tokens, here) and who may push (`webhooks`, and `mapping` for what their events leave out).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,12 @@ use serde::Deserialize;
 
 use super::ConfigError;
 use super::values::secret;
-use crate::model::image::RegistryHost;
+
+mod mapping;
+mod webhooks;
+
+pub use mapping::{EventMapping, PathPrefix, RepositoryMapping};
+pub use webhooks::{OidcConfig, OidcKeys, SourceSettings, WebhookConfig, WebhookProof};
 
 /// Who may ask and who may push.
 #[derive(Debug, Clone, Default)]
@@ -49,43 +54,13 @@ pub enum Scope {
     Admin,
 }
 
-/// How one webhook source proves itself, and which registry it speaks for.
-#[derive(Debug, Clone)]
-pub struct WebhookConfig {
-    /// What the sender must show.
-    pub proof: WebhookProof,
-    /// The registry that its events are about, whatever host they name.
-    pub registry: Option<RegistryHost>,
-}
-
-/// What a webhook sender must show.
-#[derive(Debug, Clone)]
-pub enum WebhookProof {
-    /// Nothing: only where something else guards the route.
-    Nothing,
-    /// `Authorization: Bearer <token>`, or the value verbatim as Harbor sends it.
-    Token(SecretString),
-    /// An HMAC-SHA256 of the body.
-    Hmac(SecretString),
-}
-
-impl WebhookConfig {
-    /// Whether anybody may post.
-    pub fn is_open(&self) -> bool {
-        match self.proof {
-            WebhookProof::Nothing => true,
-            WebhookProof::Token(_) | WebhookProof::Hmac(_) => false,
-        }
-    }
-}
-
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAuth {
     #[serde(default)]
     tokens: BTreeMap<String, RawToken>,
     #[serde(default)]
-    webhooks: BTreeMap<String, RawWebhook>,
+    webhooks: BTreeMap<String, webhooks::RawWebhook>,
 }
 
 #[derive(Deserialize)]
@@ -95,18 +70,6 @@ pub(super) struct RawToken {
     token_file: Option<PathBuf>,
     sha256: Option<String>,
     scopes: Vec<Scope>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawWebhook {
-    token: Option<SecretString>,
-    token_file: Option<PathBuf>,
-    hmac_secret: Option<SecretString>,
-    hmac_secret_file: Option<PathBuf>,
-    #[serde(default)]
-    open: bool,
-    registry: Option<RegistryHost>,
 }
 
 impl RawAuth {
@@ -151,29 +114,5 @@ impl RawToken {
             return Err(ConfigError::invalid(format!("{key}.scopes"), "is empty; name read, push or admin"));
         }
         Ok(TokenConfig { secret, scopes: self.scopes })
-    }
-}
-
-impl RawWebhook {
-    pub(super) fn check(self, name: &str) -> Result<WebhookConfig, ConfigError> {
-        let key = format!("auth.webhooks.{name}");
-        let token = secret(&format!("{key}.token"), self.token, self.token_file)?;
-        let hmac = secret(&format!("{key}.hmac_secret"), self.hmac_secret, self.hmac_secret_file)?;
-        let proof = match (token, hmac, self.open) {
-            (Some(token), None, false) => WebhookProof::Token(token),
-            (None, Some(secret), false) => WebhookProof::Hmac(secret),
-            (None, None, true) => WebhookProof::Nothing,
-            (None, None, false) => {
-                let reason = "set token, token_file, hmac_secret or hmac_secret_file; or open = true if something else guards the route";
-                return Err(ConfigError::invalid(key, reason));
-            }
-            (Some(_), Some(_), _) | (Some(_), None, true) | (None, Some(_), true) => {
-                return Err(ConfigError::invalid(
-                    key,
-                    "token, hmac_secret and open exclude one another; keep one",
-                ));
-            }
-        };
-        Ok(WebhookConfig { proof, registry: self.registry })
     }
 }

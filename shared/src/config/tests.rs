@@ -91,6 +91,36 @@ fn mistakes_name_the_key_and_the_fix() {
         &["token_file", "/nonexistent"],
     );
     refused("[auth.webhooks.harbor]\n", &["auth.webhooks.harbor", "open = true"]);
+    refused(
+        "[auth.webhooks.harbor]\ntoken = \"harbor-token\"\nopen = true",
+        &["auth.webhooks.harbor", "set one of"],
+    );
+    refused("[auth.webhooks.harbor]\ntoken = \"\"", &["auth.webhooks.harbor.token", "openssl rand"]);
+    refused("[auth.webhooks.ecr]\nheader = \"x\"", &["auth.webhooks.ecr.header", "token"]);
+    refused(
+        "[auth.webhooks.ecr]\nheader = \"a b\"\ntoken = \"api-key-of-ecr\"",
+        &["auth.webhooks.ecr.header", "X-Api-Key"],
+    );
+    refused("[auth.webhooks.zot]\nusername = \"u\"", &["auth.webhooks.zot", "belong together"]);
+    refused("[auth.webhooks.gar.oidc]\naudience = \"a\"", &["auth.webhooks.gar.oidc", "email"]);
+    let gar = "[auth.webhooks.gar.oidc]\naudience = \"a\"\nemail = \"e\"\n";
+    refused(&format!("{gar}keys_url = \"http://keys\""), &["auth.webhooks.gar.oidc.keys_url", "https://"]);
+    refused(&format!("{gar}issuer = \"https://i\""), &["auth.webhooks.gar.oidc.keys_url", "keys_file"]);
+    let nexus = "[auth.webhooks.nexus]\nhmac_secret = \"hmac-secret\"\n";
+    refused(
+        &format!("{nexus}repositories = [{{key = \"a\", registry = \"r.io\", prefix = \"A//B\"}}]"),
+        &["auth.webhooks.nexus.repositories[0].prefix"],
+    );
+    refused(
+        &format!(
+            "{nexus}repositories = [{{key = \"a\", registry = \"r.io\"}}, {{key = \"a\", registry = \"x.io\"}}]"
+        ),
+        &["auth.webhooks.nexus.repositories[1].key", "mapped already"],
+    );
+    let events =
+        "[auth.webhooks.cloudevents]\ntoken = \"cloud-token\"\n[[auth.webhooks.cloudevents.events]]\n";
+    refused(&format!("{events}type = \"t\""), &["cloudevents.events[0]", "set reference"]);
+    refused(&format!("{events}type = \"t\"\nreference = \"ref\""), &["events[0].reference", "JSON Pointer"]);
     refused("[registries.a]\nhost = \"r.io\"\nusername = \"u\"", &["registries.a", "one way to log in"]);
     refused(
         "[registries.a]\nhost = \"r.io\"\n[registries.b]\nhost = \"x.io\"\naliases = [\"r.io\"]",
@@ -100,6 +130,54 @@ fn mistakes_name_the_key_and_the_fix() {
     refused("[gates.kubernetes]\nmargin = \"10s\"", &["gates.kubernetes.margin", "has to be smaller"]);
     refused("[gates.kubernets]\nopen = true", &["kubernets"]);
     refused("[server.tls]\ncertificate = \"a.pem\"", &["key"]);
+}
+
+#[test]
+fn a_webhook_source_says_how_it_proves_itself_and_what_its_events_leave_out() {
+    let config = load(
+        r#"
+        [auth.webhooks.ecr]
+        token = "api-key-of-ecr"
+        header = "X-Api-Key"
+        [auth.webhooks.gar.oidc]
+        audience = "https://tidewaiter.example.com/webhooks/gar"
+        email = "push@project.iam.gserviceaccount.com"
+        [auth.webhooks.nexus]
+        hmac_secret = "hmac-secret"
+        repositories = [
+            {key = "Apps.One", registry = "nexus.example.com:8083"},
+            {key = "two", registry = "nexus.example.com", prefix = "repository/two"},
+            {key = "three", registry = "nexus.example.com", prefix = ""},
+        ]
+        [[auth.webhooks.cloudevents.events]]
+        type = "com.example.pushed.*"
+        reference = "/image"
+        [auth.webhooks.cloudevents]
+        token = "cloud-token"
+        "#,
+    )
+    .unwrap();
+    let webhooks = &config.auth.webhooks;
+    assert!(matches!(&webhooks["ecr"].proof, WebhookProof::Header { name, .. } if name == "x-api-key"));
+    let WebhookProof::Oidc(oidc) = &webhooks["gar"].proof else { panic!("gar shows identity tokens") };
+    assert_eq!(oidc.issuer, "https://accounts.google.com");
+    assert!(matches!(&oidc.keys, OidcKeys::Url(url) if url.scheme() == "https"));
+    let pulled: Vec<String> = webhooks["nexus"]
+        .settings
+        .repositories
+        .iter()
+        .map(|mapping| format!("{} {}", mapping.key, mapping.image("team/app", None).unwrap()))
+        .collect();
+    assert_eq!(
+        pulled,
+        [
+            "Apps.One nexus.example.com:8083/team/app",
+            "two nexus.example.com/repository/two/team/app",
+            "three nexus.example.com/team/app"
+        ]
+    );
+    let event = &webhooks["cloudevents"].settings.events[0];
+    assert!(event.is_about("com.example.pushed.v1") && !event.is_about("com.example.pulled"));
 }
 
 #[test]

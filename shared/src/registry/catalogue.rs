@@ -87,7 +87,7 @@ impl RegistryClient {
         most: usize,
     ) -> Result<Listed<Repository>, CatalogueError> {
         let list = List { host, path: "/v2/_catalog", what: "the catalogue", scope: Scope::Catalogue };
-        let answered = self.page(&list, at, |body: Repositories| body.repositories).await;
+        let answered = self.page_of_names(&list, at, |body: Repositories| body.repositories).await;
         let page = answered.map_err(|source| match source {
             RegistryError::NotFound { .. }
             | RegistryError::Unauthorized { .. }
@@ -119,11 +119,11 @@ impl RegistryClient {
             what: &format!("the tags of {repository}"),
             scope: Scope::Pull(repository.clone()),
         };
-        let page = self.page(&list, at, |body: Tags| body.tags).await?;
+        let page = self.page_of_names(&list, at, |body: Tags| body.tags).await?;
         list.read(&page, at, most)
     }
 
-    async fn page<Body: for<'de> Deserialize<'de>>(
+    async fn page_of_names<Body: for<'de> Deserialize<'de>>(
         &self,
         list: &List<'_>,
         at: &Bookmark,

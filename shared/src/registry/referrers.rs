@@ -62,7 +62,7 @@ impl RegistryClient {
         question.url.query_pairs_mut().append_pair("artifactType", artifact_type);
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
-            let (referrers, next) = match self.page(name, &question).await? {
+            let (referrers, next) = match self.page_of_referrers(name, &question).await? {
                 Page::Listed { referrers, next } => (referrers, next),
                 Page::Unsupported => return self.referrers_by_tag(name, subject, artifact_type).await,
             };
@@ -77,7 +77,7 @@ impl RegistryClient {
         Ok(found)
     }
 
-    async fn page(&self, name: &ImageName, question: &Question) -> Result<Page, RegistryError> {
+    async fn page_of_referrers(&self, name: &ImageName, question: &Question) -> Result<Page, RegistryError> {
         let connection = self.connection(&name.registry)?;
         let good = [
             StatusCode::OK,

@@ -89,7 +89,12 @@ impl Carrier {
         let until = now.saturating_add(PENDING).unwrap_or(Timestamp::MAX);
         let queued = jobs.iter().filter_map(|job| match &job.task {
             Task::Scan { digest, .. } => Some(digest),
-            Task::Resolve { .. } | Task::Sweep(_) => None,
+            Task::Resolve { .. }
+            | Task::Notify { .. }
+            | Task::Rejudge { .. }
+            | Task::Sweep(_)
+            | Task::Attest { .. }
+            | Task::Signatures { .. } => None,
         });
         let pending = Pending { since: now, until };
         try_join_all(queued.map(|digest| self.parts.store.mark_pending(digest, pending))).await?;

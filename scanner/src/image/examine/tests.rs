@@ -397,24 +397,22 @@ fn i6_an_analysis_of_another_revision_is_never_served() {
 fn what_a_runtime_would_do_is_kept_without_values_of_variables() {
     let base = tarball(&[file("a.jar", "a 1")]);
     let lifecycle = json!({"runImage": {"topLayer": Digest::of(&base).to_string(), "reference": "x"}});
-    let image = Image {
-        config: json!({
-            "created": "2026-01-02T03:04:05.5Z",
-            "config": {
-                "User": "1000:0",
-                "ExposedPorts": {"8080/tcp": {}},
-                "Env": ["PATH=/bin", "DB_PASSWORD=hunter2", "EMPTY"],
-                "Healthcheck": {"Test": ["CMD", "true"]},
-                "Labels": {
-                    "team": "web",
-                    "long": "x".repeat(1000),
-                    "io.buildpacks.lifecycle.metadata": lifecycle.to_string(),
-                    "org.opencontainers.image.base.name": "docker.io/library/debian:12",
-                },
+    let mut image = Image::of(&[&[file("a.jar", "a 1")], &[file("b.jar", "b 1")]]);
+    image.config = json!({
+        "created": "2026-01-02T03:04:05.5Z",
+        "config": {
+            "User": "1000:0",
+            "ExposedPorts": {"8080/tcp": {}},
+            "Env": ["PATH=/bin", "DB_PASSWORD=hunter2", "EMPTY"],
+            "Healthcheck": {"Test": ["CMD", "true"]},
+            "Labels": {
+                "team": "web",
+                "long": "x".repeat(1000),
+                "io.buildpacks.lifecycle.metadata": lifecycle.to_string(),
+                "org.opencontainers.image.base.name": "docker.io/library/debian:12",
             },
-        }),
-        ..Image::of(&[&[file("a.jar", "a 1")], &[file("b.jar", "b 1")]])
-    };
+        },
+    });
     let examination = image.examine();
     let inventory = inventory(&examination);
     let settings = inventory.settings.as_ref().unwrap();
