@@ -69,11 +69,11 @@ impl Verdicts {
                 Lookup::Unknown | Lookup::Pending(_) => false,
             };
             if stale && let Some(verdict) = self.derive(digest, policy, now).await? {
-                *lookup = Lookup::Known(Box::new(verdict));
+                *lookup = Lookup::Known(Arc::new(verdict));
             } else if matches!(lookup, Lookup::Unknown | Lookup::Pending(_))
                 && let Some(verdict) = self.derive_for_new_policy(digest, policy, now).await?
             {
-                *lookup = Lookup::Known(Box::new(verdict));
+                *lookup = Lookup::Known(Arc::new(verdict));
             }
         }
         Ok(found)
@@ -337,7 +337,7 @@ pub(crate) async fn query_verdicts(
     let known: HashMap<Digest, Lookup> = wanted.into_iter().zip(found).collect();
     let answer = |digest: Digest| {
         let state = match known.get(&digest) {
-            Some(Lookup::Known(verdict)) => AnswerState::Known { verdict: verdict.clone() },
+            Some(Lookup::Known(verdict)) => AnswerState::Known { verdict: Box::new(Verdict::clone(verdict)) },
             Some(Lookup::Pending(pending)) => AnswerState::Pending(*pending),
             Some(Lookup::Unknown) | None => AnswerState::Unknown,
         };

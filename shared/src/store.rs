@@ -20,6 +20,7 @@ use crate::model::report::Report;
 use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 
 pub mod embedded;
+pub mod near;
 pub mod redis;
 
 mod measure;
@@ -206,12 +207,18 @@ pub struct Sighting {
 }
 
 /// A wait for news about one digest; see [`VerdictStore::watch`].
+#[derive(Clone)]
 pub struct Watch(tokio::sync::watch::Receiver<u64>);
 
 impl Watch {
     /// Made by the backends; the sender's value changes whenever there is news.
     pub(crate) fn new(receiver: tokio::sync::watch::Receiver<u64>) -> Self {
         Self(receiver)
+    }
+
+    /// Whether news came since the watch began, or may have been missed.
+    pub fn has_news(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
     }
 
     /// Waits for news, at most `limit`. Returns at once if news came since the watch began.

@@ -321,7 +321,7 @@ fn problem_of(error: &ExamineError) -> ProblemKind {
 
 pub(crate) fn known(lookup: Lookup) -> Option<Verdict> {
     match lookup {
-        Lookup::Known(verdict) => Some(*verdict),
+        Lookup::Known(verdict) => Some(Arc::unwrap_or_clone(verdict)),
         Lookup::Unknown | Lookup::Pending(_) => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Verdicts: one policy's opinion about one report at one time.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -310,7 +311,7 @@ pub enum Lookup {
     /// Accepted, not yet judged.
     Pending(Pending),
     /// Judged; a newer scan may be queued all the same.
-    Known(Box<Verdict>),
+    Known(Arc<Verdict>),
 }
 
 /// The marker of a digest that waits for its first verdict (I3: it always has an end).

@@ -148,7 +148,7 @@ pub(super) async fn known(store: &dyn Store, digest: &Digest, policy: &str) -> L
 /// The verdict that must be known of one digest.
 pub(super) async fn verdict_of(store: &dyn Store, digest: &Digest, policy: &str) -> Verdict {
     match known(store, digest, policy).await {
-        Lookup::Known(verdict) => *verdict,
+        Lookup::Known(verdict) => Arc::unwrap_or_clone(verdict),
         other @ (Lookup::Unknown | Lookup::Pending(_)) => panic!("{digest} has no verdict: {other:?}"),
     }
 }

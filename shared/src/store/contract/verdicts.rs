@@ -1,5 +1,7 @@
 //! Promises about reports, verdicts, markers and sightings.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Stores, eventually, fresh_digest, hold, know, known, pending_for, verdict_of};
@@ -17,10 +19,10 @@ pub(in crate::store) async fn lookups_answer_in_the_order_asked(stores: &Stores)
     let asked = [judged.clone(), unknown.clone(), waiting.clone(), judged.clone(), unknown];
     let policy = sample::policy("default");
     let expected = [
-        Lookup::Known(Box::new(verdicts[0].clone())),
+        Lookup::Known(Arc::new(verdicts[0].clone())),
         Lookup::Unknown,
         Lookup::Pending(marker),
-        Lookup::Known(Box::new(verdicts[0].clone())),
+        Lookup::Known(Arc::new(verdicts[0].clone())),
         Lookup::Unknown,
     ];
     assert_eq!(stores.other.lookup(&asked, &policy).await.unwrap(), expected);

@@ -15,7 +15,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use redb::{
@@ -113,7 +113,7 @@ impl File {
                 if let Some(bytes) = verdicts.get(verdict_key(digest, policy.as_str()).as_slice())? {
                     match record::decode_verdict(digest, bytes.value()) {
                         Ok(verdict) => {
-                            lookups.push(Lookup::Known(Box::new(verdict)));
+                            lookups.push(Lookup::Known(Arc::new(verdict)));
                             continue;
                         }
                         Err(error) => passed_over("verdict", digest, &error),

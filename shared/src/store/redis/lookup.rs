@@ -71,7 +71,7 @@ impl RedisStore {
                 Ok(verdict) => {
                     let half = i64::try_from(self.config.verdict_ttl.as_millis() / 2).unwrap_or(i64::MAX);
                     return Looked {
-                        lookup: Lookup::Known(Box::new(verdict)),
+                        lookup: Lookup::Known(Arc::new(verdict)),
                         keep: until.is_none_or(|until| until.saturating_sub(now_ms) < half),
                     };
                 }
