@@ -263,7 +263,7 @@ impl Gates {
         let Finding::Judged(mut verdict) = finding else { return finding };
         if let Some(platform) = &case.asked.platform {
             match timeout_at(deadline, self.verdicts.for_platform(&verdict, platform, policy)).await {
-                Ok(Ok(Some(child))) => verdict = Box::new(child),
+                Ok(Ok(Some(child))) => verdict = child,
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => return Finding::Unavailable { reason: chain(&error) },
                 Err(_) => {

@@ -15,6 +15,7 @@ use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::registry::{LentCredentials, RegistryClient};
 use shared::reload::PolicyHealth;
+use shared::store::near::NearStore;
 use shared::store::{History, Known, VerdictStore};
 use shared::sweeps::Sweeps;
 use tokio_util::sync::CancellationToken;
@@ -171,8 +172,8 @@ impl Server {
         let feed = Arc::clone(&history);
         let events = Events::new(feed, describer, server.event_subscribers, shutdown.clone());
         let events = web::Data::new(events);
-        let verdicts =
-            web::Data::new(Verdicts::new(Arc::clone(&store), Arc::clone(&policies), announcer, &server));
+        let near = Arc::new(NearStore::new(Arc::clone(&store)));
+        let verdicts = web::Data::new(Verdicts::new(near, Arc::clone(&policies), announcer, &server));
         let harbor = web::Data::new(Harbor::new(lent, registries.clone(), Arc::clone(&policies)));
         let gates = web::Data::new(Gates::new(GateParts {
             config: gates,

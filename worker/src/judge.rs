@@ -165,17 +165,17 @@ impl Carrier {
         let (report, work) = match known {
             Some(report) if report.revisions == self.revisions() => (report, "policy"),
             Some(report) => (self.matched_again(report, database).await?, "match"),
-            None => match self.restored(image, digest).await {
+            None => match self.restored(client, image, digest).await {
                 Some(report) if report.revisions == self.revisions() => {
-                    (self.with_signatures(image, report).await, "restore")
+                    (self.with_signatures(client, image, report).await, "restore")
                 }
                 Some(report) => {
                     let report = self.matched_again(report, database).await?;
-                    (self.with_signatures(image, report).await, "restore")
+                    (self.with_signatures(client, image, report).await, "restore")
                 }
                 None => {
                     let report = self.examined(client, image, digest, database).await?;
-                    (self.with_signatures(image, report).await, "scan")
+                    (self.with_signatures(client, image, report).await, "scan")
                 }
             },
         };

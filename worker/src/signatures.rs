@@ -10,7 +10,7 @@ use shared::model::image::ImageName;
 use shared::model::report::{Report, Subject};
 use shared::model::signature::MOST_SIGNATURES;
 use shared::model::verdict::Verdict;
-use shared::registry::RegistryError;
+use shared::registry::{RegistryClient, RegistryError};
 use shared::store::{Lease, StoreError};
 use shared::telemetry::chain;
 
@@ -47,11 +47,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Carrier {
     /// The report with the signatures that are attached now. Where they cannot be read there are none: a policy that
     /// asks for one says no, which is the safe side, and the next look may find them.
-    pub(crate) async fn with_signatures(&self, image: &ImageName, mut report: Report) -> Report {
+    pub(crate) async fn with_signatures(
+        &self,
+        client: &RegistryClient,
+        image: &ImageName,
+        mut report: Report,
+    ) -> Report {
         if !can_be_signed(&report) {
             return report;
         }
-        report.signatures = match self.parts.registries.signatures(image, &report.digest).await {
+        report.signatures = match client.signatures(image, &report.digest).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(image.digest = %report.digest, error = %chain(&error), "signatures not read");
@@ -69,7 +74,8 @@ impl Carrier {
         image: &ImageName,
         digest: &Digest,
     ) -> Result<(), SignaturesError> {
-        let found = self.parts.registries.signatures(image, digest).await?;
+        let client = self.client_for(image, digest).await;
+        let found = client.signatures(image, digest).await?;
         let mut watch = self.parts.store.watch(digest).await?;
         for _ in 0..2 {
             let found = &found;

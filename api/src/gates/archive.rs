@@ -21,9 +21,9 @@ use crate::verdicts::Verdicts;
 #[derive(Clone, Debug)]
 pub(super) enum Finding {
     /// A verdict that is current.
-    Judged(Box<Verdict>),
+    Judged(Arc<Verdict>),
     /// A verdict past its time, whose report is gone: it cannot be derived again.
-    Stale(Box<Verdict>),
+    Stale(Arc<Verdict>),
     /// It waits for its first verdict.
     Pending,
     /// Nothing.

@@ -25,7 +25,8 @@ struct Basis {
     digest: Digest,
     policy: Revision,
     report: ScanRevisions,
-    scanned_at: Timestamp,
+    /// When the general verdict was judged: a signature that came later changes nothing else of the basis.
+    judged_at: Timestamp,
     place: Place,
 }
 
@@ -41,27 +42,28 @@ impl Placed {
     /// A report that cannot be had leaves the general verdict, which is the strictest.
     pub(super) async fn verdict(
         &self,
-        general: Box<Verdict>,
+        general: Arc<Verdict>,
         policy: &Policy,
         place: &Place,
-    ) -> Box<Verdict> {
+    ) -> Arc<Verdict> {
         let basis = Basis {
             digest: general.digest.clone(),
             policy: policy.revision.clone(),
             report: general.revisions.clone(),
-            scanned_at: general.scanned_at,
+            judged_at: general.as_of,
             place: place.clone(),
         };
         let now = Timestamp::now();
         if let Some(kept) = self.derived.get(&basis).await
             && kept.is_current(&policy.revision, now)
         {
-            return Box::new(Verdict::clone(&kept));
+            return kept;
         }
         match self.verdicts.derive_at(&general.digest, policy, place).await {
             Ok(Some(derived)) => {
-                self.derived.insert(basis, Arc::new(derived.clone())).await;
-                Box::new(derived)
+                let derived = Arc::new(derived);
+                self.derived.insert(basis, Arc::clone(&derived)).await;
+                derived
             }
             Ok(None) => general,
             Err(error) => {

@@ -1,5 +1,7 @@
 //! Verdicts about less than everything: for one platform of an index, or for one place.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use shared::model::digest::Digest;
 use shared::model::image::Platform;
@@ -23,11 +25,11 @@ impl Verdicts {
         verdict: &Verdict,
         platform: &Platform,
         policy: &Policy,
-    ) -> Result<Option<Verdict>, ApiError> {
+    ) -> Result<Option<Arc<Verdict>>, ApiError> {
         let Some(child) = child_for(verdict, platform)? else { return Ok(None) };
         let found = self.find(std::slice::from_ref(&child), policy).await.map_err(ApiError::Store)?;
         match found.into_iter().next() {
-            Some(Lookup::Known(verdict)) => Ok(Some(*verdict)),
+            Some(Lookup::Known(verdict)) => Ok(Some(verdict)),
             Some(Lookup::Pending(_) | Lookup::Unknown) | None => {
                 Err(ApiError::UnknownDigest(child.to_string()))
             }

@@ -70,7 +70,7 @@ impl Describer {
         };
         Ok(match found.into_iter().next() {
             Some(Lookup::Known(verdict)) if verdict.as_of == change.at => {
-                (verdict.reasons, verdict.further_reasons)
+                (verdict.reasons.clone(), verdict.further_reasons)
             }
             Some(Lookup::Known(_) | Lookup::Pending(_) | Lookup::Unknown) | None => (Vec::new(), 0),
         })

@@ -97,7 +97,7 @@ impl Carrier {
                 Lookup::Known(verdict)
                     if verdict.revisions == report.revisions && verdict.is_current(&policy.revision, now) =>
                 {
-                    Some(*verdict)
+                    Some(Arc::unwrap_or_clone(verdict))
                 }
                 Lookup::Known(_) | Lookup::Unknown | Lookup::Pending(_) => None,
             }));

@@ -12,6 +12,7 @@ use shared::config::{Restore, Trust};
 use shared::model::digest::Digest;
 use shared::model::image::ImageName;
 use shared::model::report::{Report, Subject};
+use shared::registry::RegistryClient;
 use shared::telemetry::chain;
 
 use crate::job::Carrier;
@@ -21,7 +22,12 @@ const MOST_LOOKED_AT: usize = 4;
 
 impl Carrier {
     /// The report that we attached to the image, if there is one that can be believed and used as it is.
-    pub(crate) async fn restored(&self, image: &ImageName, digest: &Digest) -> Option<Report> {
+    pub(crate) async fn restored(
+        &self,
+        client: &RegistryClient,
+        image: &ImageName,
+        digest: &Digest,
+    ) -> Option<Report> {
         let trust = self.parts.attest.trust.as_ref()?;
         match trust.restore {
             Restore::ByScanning => return None,
@@ -30,7 +36,7 @@ impl Carrier {
         if !trust.covers(&image.registry) {
             return None;
         }
-        let listed = match self.parts.registries.referrers(image, digest, ARTIFACT_TYPE).await {
+        let listed = match client.referrers(image, digest, ARTIFACT_TYPE).await {
             Ok(listed) => listed,
             Err(error) => {
                 tracing::info!(image.digest = %digest, error = %chain(&error), "attestations not listed");
@@ -38,7 +44,7 @@ impl Carrier {
             }
         };
         for referrer in artifact::newest_first(listed).into_iter().take(MOST_LOOKED_AT) {
-            match self.taken_back(image, digest, &referrer.digest, trust).await {
+            match self.taken_back(client, image, digest, &referrer.digest, trust).await {
                 Ok(report) => {
                     tracing::info!(image.digest = %digest, attestation = %referrer.digest, "report restored");
                     return Some(report);
@@ -54,12 +60,13 @@ impl Carrier {
 
     async fn taken_back(
         &self,
+        client: &RegistryClient,
         image: &ImageName,
         digest: &Digest,
         artifact: &Digest,
         trust: &Trust,
     ) -> Result<Report, String> {
-        let found = self.parts.registries.believed(image, digest, artifact, &trust.keys).await;
+        let found = client.believed(image, digest, artifact, &trust.keys).await;
         let found = found.map_err(|error| chain(&error))?;
         let blob = found.report.ok_or("it has no report")?;
         let named = found.summaries.iter().find(|summary| summary.report == blob.digest);
@@ -71,7 +78,7 @@ impl Carrier {
                 summary.revisions.analyzer
             ));
         }
-        let bytes = self.parts.registries.small_blob(image, &blob, LARGEST_BLOB).await;
+        let bytes = client.small_blob(image, &blob, LARGEST_BLOB).await;
         let bytes = bytes.map_err(|error| chain(&error))?;
         let expected = digest.clone();
         let decoded = tokio::task::spawn_blocking(move || report::decode(&expected, &bytes)).await;

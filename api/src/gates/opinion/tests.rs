@@ -1,5 +1,7 @@
 //! Findings × fail modes → answers: the table that `docs/gates/kubernetes.md` promises.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use shared::model::digest::Digest;
 
@@ -12,7 +14,7 @@ fn policy(text: &str) -> Arc<Policy> {
     Arc::new(Policy::parse(&format!("version: 1\nname: test\n{text}")).expect("a policy"))
 }
 
-fn verdict(outcome: &str) -> Box<Verdict> {
+fn verdict(outcome: &str) -> Arc<Verdict> {
     let reason =
         |effect: &str| json!({"rule": "r", "effect": effect, "message": format!("a reason to {effect}")});
     let reasons = match outcome {
