@@ -119,7 +119,7 @@ fn compared(row: Row, candidate: &Policy, current: Option<&Policy>, now: Timesta
         None => Difference::OutOfScope,
         Some(stored) => {
             let before = current.map(|current| stored.judge(current, now));
-            Difference::between(before, stored.judge(candidate, now))
+            Difference::between(before.as_ref(), &stored.judge(candidate, now))
         }
     };
     (row.digest, difference)

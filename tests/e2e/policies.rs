@@ -29,8 +29,105 @@ fn policy_check_names_every_mistake_with_file_line_and_column() -> Result<()> {
     ] {
         assert!(said.contains(expected), "{expected:?} is not in {said}");
     }
+<<<<<<< HEAD
     let schema = run(folder.path(), &["policy", "schema"])?;
     assert!(serde_json::from_slice::<Value>(&schema.stdout)?["$defs"].is_object());
+=======
+
+    fn setting(folder: &std::path::Path) -> String {
+        format!("[policies]\ndir = \"{}\"\n", folder.display())
+    }
+
+    fn write(&self, policy: &str) -> Result<()> {
+        // As an editor does it: whole, and at once.
+        let draft = self.file.with_extension("draft");
+        std::fs::write(&draft, policy)?;
+        std::fs::rename(&draft, &self.file).context("the policy's place")
+    }
+
+    /// The stored verdict's outcome, once it is this one; asked for without waiting.
+    async fn becomes(&self, digest: &Digest, outcome: &str) -> Result<()> {
+        let path = format!("/v1/verdicts/{digest}");
+        eventually(&format!("{digest} becomes {outcome}"), || async {
+            Ok(self.site.get(&path).await?.1["outcome"] == outcome)
+        })
+        .await
+    }
+
+    async fn history(&self, digest: &Digest) -> Result<Vec<Value>> {
+        let (status, answer) =
+            self.site.get(&format!("/v1/verdicts/{digest}/history?policy=default")).await?;
+        assert_eq!(status, StatusCode::OK, "{answer:#}");
+        Ok(answer["changes"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// How many requests the registry has answered.
+    fn requests(&self) -> Result<usize> {
+        let log = std::fs::read_to_string(self.site.folder.path().join("registry.log"))?;
+        Ok(log.lines().filter(|line| line.contains("\"GET /v2/") || line.contains("\"HEAD /v2/")).count())
+    }
+
+    /// Waits until somebody has written this change down, without asking for the verdict.
+    async fn is_told(&self, digest: &Digest, cause: &str, to: &str) -> Result<Value> {
+        eventually(&format!("{digest}: {cause} → {to}"), || async {
+            let history = self.history(digest).await?;
+            Ok(history.first().is_some_and(|newest| newest["cause"] == cause && newest["to"] == to))
+        })
+        .await?;
+        Ok(self.history(digest).await?.remove(0))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i6_a_changed_policy_changes_verdicts_without_a_pull_and_a_broken_one_changes_nothing() -> Result<()>
+{
+    let folder = Followed::folder()?;
+    let site = Site::embedded_with(&Followed::setting(folder.path())).await?;
+    let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/bad", "1.0")?;
+    let children = [
+        Image::debian_with_python(HARMLESS).platform("linux", "amd64"),
+        Image::debian_with_python(VULNERABLE).platform("linux", "arm64"),
+    ];
+    let index = site.push_index(&children, "team/multi", "1.0")?;
+    for digest in [&bad, &index] {
+        assert_eq!(site.verdict(digest).await?["outcome"], "fail");
+    }
+    let followed = Followed { site, file: folder.path().join("default.yaml") };
+    let pulls = followed.requests()?;
+    assert!(pulls > 0, "the registry writes down who asks");
+
+    followed.write(LAXEST)?;
+    // The histories know it before anybody has asked for the verdicts.
+    for digest in [&bad, &index] {
+        let told = followed.is_told(digest, "policy", "pass").await?;
+        assert_eq!(told["from"], "fail", "{told:#}");
+        assert!(told["sentence"].as_str().unwrap().starts_with("passing, was failing: the policy changed"));
+        assert_eq!(followed.history(digest).await?.len(), 2, "the first verdict, and this change");
+    }
+    followed.becomes(&index, "pass").await?;
+
+    followed.write(BROKEN)?;
+    let ready = || followed.site.get("/readyz");
+    eventually("the broken policy is told", || async {
+        Ok(ready().await?.1["policies"].as_str().is_some_and(|told| told.contains("line 6")))
+    })
+    .await?;
+    assert_eq!(ready().await?.0, StatusCode::OK, "it stays ready");
+    assert_eq!(followed.site.metric("tidewaiter_policies_broken", "").await?, 1.0);
+    followed.becomes(&bad, "pass").await?;
+    let log = followed.site.front.log();
+    let errors = || log.lines().filter(|line| line.contains("policies cannot be used"));
+    assert_eq!(errors().count(), 1, "told once");
+    assert!(errors().all(|line| line.contains("default.yaml") && line.contains("ERROR")), "{log}");
+
+    followed.write(STRICTEST)?;
+    followed.is_told(&bad, "policy", "fail").await?;
+    assert_eq!(ready().await?.1["policies"], "ok");
+    assert_eq!(followed.site.metric("tidewaiter_policies_broken", "").await?, 0.0);
+    assert_eq!(followed.requests()?, pulls, "nothing was pulled");
+    let (status, _) = followed.site.get(&format!("/v1/verdicts/sha256:{}/history", "0".repeat(64))).await?;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+>>>>>>> store
     Ok(())
 }
 

@@ -87,7 +87,8 @@ impl Tags {
     async fn resolve(&self, image: &ImageName, tag: &Tag, deadline: Instant) -> Result<Digest, String> {
         let deadline = deadline.min(Instant::now() + self.patience);
         let key = (image.clone(), tag.clone());
-        let asking = self.resolved.try_get_with(key, self.client.resolve(image, tag));
+        // On the heap: it holds a whole exchange with a registry, and one is made for every image of a review.
+        let asking = Box::pin(self.resolved.try_get_with(key, self.client.resolve(image, tag)));
         match timeout_at(deadline, asking).await {
             Ok(Ok(digest)) => Ok(digest),
             Ok(Err(error)) => Err(told(&error)),

@@ -102,10 +102,10 @@ impl Treatment {
 
 impl Difference {
     /// What the candidate's verdict changes. Its own mode does not matter: the question is what enforcing it does.
-    pub fn between(before: Option<Verdict>, after: Verdict) -> Self {
+    pub fn between(before: Option<&Verdict>, after: &Verdict) -> Self {
         use Treatment::{Blocked, Runs, RunsWarned};
-        let treated = before.as_ref().map_or(Runs, |before| Treatment::of(before.outcome, before.mode));
-        let said = before.as_ref().map(|before| before.outcome);
+        let treated = before.map_or(Runs, |before| Treatment::of(before.outcome, before.mode));
+        let said = before.map(|before| before.outcome);
         let judged = |by: &Verdict| Judged {
             before: said,
             after: after.outcome,
@@ -116,12 +116,12 @@ impl Difference {
                 .take(DifferentImage::MOST_REASONS)
                 .collect(),
         };
-        let objected = before.as_ref().unwrap_or(&after);
+        let objected = before.unwrap_or(after);
         match (treated, Treatment::of(after.outcome, Mode::Enforce)) {
             (Runs, Runs) | (RunsWarned, RunsWarned) | (Blocked, Blocked) => Self::None,
-            (Runs | RunsWarned, Blocked) => Self::Blocked(judged(&after)),
+            (Runs | RunsWarned, Blocked) => Self::Blocked(judged(after)),
             (Blocked, Runs | RunsWarned) => Self::Allowed(judged(objected)),
-            (Runs, RunsWarned) => Self::Warned(judged(&after)),
+            (Runs, RunsWarned) => Self::Warned(judged(after)),
             (RunsWarned, Runs) => Self::Calmed(judged(objected)),
         }
     }
@@ -249,7 +249,7 @@ mod tests {
         ] {
             let before = before.map(|(outcome, mode)| verdict(outcome, mode));
             // A candidate in audit mode is asked about as if it were enforced.
-            let found = Difference::between(before.clone(), verdict(after, Mode::Audit));
+            let found = Difference::between(before.as_ref(), &verdict(after, Mode::Audit));
             assert_eq!(name(&found), expected, "{:?} → {after:?}", before.map(|before| before.outcome));
         }
     }
@@ -259,7 +259,7 @@ mod tests {
         let policies = PolicySet::built_in();
         let policy = policies.get(&PolicyName::default_policy()).unwrap();
         let mut simulation = Simulation::new(policy, None);
-        let blocked = || Difference::between(None, verdict(Outcome::Fail, Mode::Enforce));
+        let blocked = || Difference::between(None, &verdict(Outcome::Fail, Mode::Enforce));
         for number in 0..60_u32 {
             let listed = simulation.count(&Digest::of(&number.to_be_bytes()), blocked()).is_some();
             assert_eq!(listed, number < 50);

@@ -146,14 +146,14 @@ impl Expression {
         }
         match catch_unwind(AssertUnwindSafe(|| self.program.execute(&context))) {
             Ok(Ok(Value::Bool(holds))) => Match::of(holds),
-            Ok(Ok(other)) => doubt(format!("gives {} instead of true or false", other.type_of())),
-            Ok(Err(error)) => doubt(format!("fails: {}", shortened(&error.to_string()))),
-            Err(_) => doubt("breaks down".to_owned()),
+            Ok(Ok(other)) => doubt(&format!("gives {} instead of true or false", other.type_of())),
+            Ok(Err(error)) => doubt(&format!("fails: {}", shortened(&error.to_string()))),
+            Err(_) => doubt("breaks down"),
         }
     }
 }
 
-fn doubt(what: String) -> Match {
+fn doubt(what: &str) -> Match {
     Match::Unsure(Cow::Owned(format!("its expression {what}")))
 }
 

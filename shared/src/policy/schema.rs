@@ -145,15 +145,21 @@ fn problems() -> Value {
 }
 
 fn object(required: &[&str], properties: Value) -> Value {
-    json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties })
+    let mut schema = json!({ "type": "object", "additionalProperties": false, "required": required });
+    schema["properties"] = properties;
+    schema
 }
 
 fn list_of(items: Value, least: usize) -> Value {
-    json!({ "type": "array", "items": items, "minItems": least })
+    let mut schema = json!({ "type": "array", "minItems": least });
+    schema["items"] = items;
+    schema
 }
 
 fn table_of(values: Value) -> Value {
-    json!({ "type": "object", "additionalProperties": values })
+    let mut schema = json!({ "type": "object" });
+    schema["additionalProperties"] = values;
+    schema
 }
 
 fn name() -> Value {

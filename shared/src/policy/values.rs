@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::horizon::Horizon;
 use super::image_rule::{created, looks_secret};
 use super::rule::{Origin, Seen, is_fixable, origin_of};
-use crate::model::report::{Finding, Fix, Report};
+use crate::model::report::{Finding, Fix, Probability, Report};
 use crate::model::settings::Settings;
 
 /// The fields of `finding`.
@@ -148,7 +148,7 @@ fn finding(finding: &Finding, now: Timestamp) -> Value {
         ("fixable", Value::Bool(is_fixable(finding))),
         ("fixed_version", Value::from(fixed_version)),
         ("known_exploited", Value::Bool(finding.known_exploited)),
-        ("epss", Value::Float(finding.epss.map_or(0.0, |epss| epss.value()))),
+        ("epss", Value::Float(finding.epss.map_or(0.0, Probability::value))),
         ("confidence", written(&finding.confidence)),
         ("published_days", days(finding.published, now)),
         ("fix_days", days(finding.fixed_since, now)),

@@ -29,7 +29,7 @@ fn verdict(outcome: &str) -> Arc<Verdict> {
         "further_reasons": 2, "counts": counts, "problems": [], "policy_revision": "p", "scanned_at": moment, "as_of": moment,
         "revisions": {"analyzer": "a", "database": "d", "database_as_of": moment},
     });
-    serde_json::from_value(verdict).expect("a verdict")
+    Arc::new(serde_json::from_value(verdict).expect("a verdict"))
 }
 
 fn found(registry: Known) -> Identity {

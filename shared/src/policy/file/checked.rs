@@ -34,7 +34,7 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn refuse(&self, reason: impl ToString) -> PolicyError {
+    fn refuse(&self, reason: impl std::fmt::Display) -> PolicyError {
         PolicyError::Invalid { at: self.at, place: self.name.to_owned(), reason: reason.to_string() }
     }
 
@@ -74,7 +74,7 @@ pub(super) fn policy(raw: RawPolicy, source: Arc<str>, revision: Revision) -> Re
             on_error: raw.on_error,
             on_stale: raw.on_stale,
         },
-        registries: raw.registries.map(registries).transpose()?,
+        registries: raw.registries.as_ref().map(registries).transpose()?,
         pods: raw.pods,
         source,
         revision,
@@ -193,7 +193,7 @@ fn conditions(part: &Part<'_>, raw: RawConditions) -> Result<Conditions, PolicyE
         published_days_at_least: raw.published_days_at_least,
         fix_days_at_least: raw.fix_days_at_least,
         origin: raw.origin,
-        cel: raw.cel.map(|text| expression(part, text, Sight::Findings)).transpose()?,
+        cel: raw.cel.map(|text| expression(part, &text, Sight::Findings)).transpose()?,
     })
 }
 
@@ -219,7 +219,7 @@ fn image_conditions(part: &Part<'_>, raw: RawImageConditions) -> Result<ImageCon
         scanned_days_at_least: raw.scanned_days_at_least,
         advisories_days_at_least: raw.advisories_days_at_least,
         support_ends_within_days: raw.support_ends_within_days,
-        cel: raw.cel.map(|text| expression(part, text, Sight::Image)).transpose()?,
+        cel: raw.cel.map(|text| expression(part, &text, Sight::Image)).transpose()?,
     })
 }
 
@@ -263,8 +263,8 @@ fn exception(part: &Part<'_>, raw: RawException) -> Result<Exception, PolicyErro
     })
 }
 
-fn registries(raw: Spanned<RawRegistries>) -> Result<RegistryRules, PolicyError> {
-    let part = Part { name: "registries", at: position(&raw) };
+fn registries(raw: &Spanned<RawRegistries>) -> Result<RegistryRules, PolicyError> {
+    let part = Part { name: "registries", at: position(raw) };
     if raw.value.allow.is_empty() {
         return Err(part.refuse("allow is empty; that would refuse every image"));
     }
@@ -305,8 +305,8 @@ fn glob_table(
     texts.into_iter().map(|(key, text)| Ok((key, glob(part, text)?))).collect()
 }
 
-fn expression(part: &Part<'_>, text: Spanned<String>, sight: Sight) -> Result<Expression, PolicyError> {
-    Expression::compile(&text.value, sight).map_err(|error| part.at(&text).refuse(format!("cel: {error}")))
+fn expression(part: &Part<'_>, text: &Spanned<String>, sight: Sight) -> Result<Expression, PolicyError> {
+    Expression::compile(&text.value, sight).map_err(|error| part.at(text).refuse(format!("cel: {error}")))
 }
 
 /// The first moment after the given day, UTC.

@@ -23,19 +23,24 @@ fn findings() -> impl Strategy<Value = Vec<Finding>> {
         proptest::option::of(0.0..1.0_f64),
     );
     proptest::collection::vec(one, 0..6).prop_map(|all| {
-        let finding = |(n, (severity, published, fixed_since, fixable, exploited, status, epss)): (
-            usize,
-            (usize, Option<i64>, Option<i64>, bool, bool, u8, Option<f64>),
-        )| Finding {
-            severity: Severity::WORST_FIRST[severity],
-            published: published.map(moment),
-            fixed_since: fixed_since.map(moment),
-            fix: if fixable { fixed() } else { Fix::NoneYet },
-            known_exploited: exploited,
-            epss: epss.map(Probability::new),
-            status: if status == 0 { FindingStatus::DistroUnassessed } else { FindingStatus::Affected },
-            ..finding(&format!("CVE-{}", n % 4), Severity::Low, Fix::NoneYet)
-        };
+        type Drawn = (usize, Option<i64>, Option<i64>, bool, bool, u8, Option<f64>);
+        let finding =
+            |(n, (severity, published, fixed_since, fixable, exploited, status, epss)): (usize, Drawn)| {
+                Finding {
+                    severity: Severity::WORST_FIRST[severity],
+                    published: published.map(moment),
+                    fixed_since: fixed_since.map(moment),
+                    fix: if fixable { fixed() } else { Fix::NoneYet },
+                    known_exploited: exploited,
+                    epss: epss.map(Probability::new),
+                    status: if status == 0 {
+                        FindingStatus::DistroUnassessed
+                    } else {
+                        FindingStatus::Affected
+                    },
+                    ..finding(&format!("CVE-{}", n % 4), Severity::Low, Fix::NoneYet)
+                }
+            };
         all.into_iter().enumerate().map(finding).collect()
     })
 }
