@@ -99,7 +99,7 @@ async fn i6_a_changed_policy_changes_verdicts_without_a_pull_and_a_broken_one_ch
     followed.becomes(&index, "pass").await?;
 
     followed.write(BROKEN)?;
-    let ready = || async { Ok::<_, anyhow::Error>(followed.site.get("/readyz").await?) };
+    let ready = || followed.site.get("/readyz");
     eventually("the broken policy is told", || async {
         Ok(ready().await?.1["policies"].as_str().is_some_and(|told| told.contains("line 6")))
     })
