@@ -9,7 +9,7 @@ use serde::Deserialize;
 use shared::model::digest::Digest;
 use shared::model::report::{Report, Subject};
 use shared::model::verdict::{Outcome, PolicyName};
-use shared::policy::{Circumstances, Place, Policy, PolicySet};
+use shared::policy::{Circumstances, Place, Policy, PolicySet, PurlPattern};
 
 use super::simulate;
 use crate::args::{AnswerFormat, ExplainArguments, PolicyCommand, ServerArguments};
@@ -77,7 +77,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn expired(file: &Path, policy: &Policy, now: Timestamp) -> Vec<String> {
     let expired = policy.expired_exceptions(now).map(|exception| {
-        let what = exception.advisory.as_deref().or(exception.package.as_ref().map(|purl| purl.as_str()));
+        let what = exception.advisory.as_deref().or(exception.package.as_ref().map(PurlPattern::as_str));
         format!(
             "{}: {}: the exception of {} for {} has expired on {}; remove it, or renew it with a reason",
             file.display(),

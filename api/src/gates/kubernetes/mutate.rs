@@ -79,7 +79,7 @@ mod tests {
             match operation {
                 Operation::Test { path, value } => assert_eq!(object.pointer(path), Some(&json!(value))),
                 Operation::Replace { path, value } => {
-                    *object.pointer_mut(path).expect("it is there") = json!(value)
+                    *object.pointer_mut(path).expect("it is there") = json!(value);
                 }
             }
         }
