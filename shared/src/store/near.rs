@@ -131,6 +131,10 @@ impl VerdictStore for NearStore {
         self.far.record_sighting(digest, sighting).await
     }
 
+    async fn note_push(&self, digest: &Digest, pending: Pending, seen: &Sighting) -> Result<(), StoreError> {
+        self.far.note_push(digest, pending, seen).await
+    }
+
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
         self.far.sightings(digest).await
     }
