@@ -196,6 +196,7 @@ impl Server {
                 .openapi(routes::document())
                 .map(|app| {
                     app.wrap(from_fn(requests::observe))
+                        .app_data(web::Data::new(requests::Meters::default()))
                         .app_data(tokens.clone())
                         .app_data(intake.clone())
                         .app_data(sweeps.clone())

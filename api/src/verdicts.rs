@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +26,9 @@ use crate::auth::ReadAccess;
 use crate::error::{ApiError, ProblemDocument};
 
 mod narrow;
+mod rendered;
+
+use rendered::Bodies;
 
 /// Finds verdicts, and derives them again where policy or time have changed them.
 pub struct Verdicts {
@@ -34,6 +36,7 @@ pub struct Verdicts {
     policies: Arc<ArcSwap<PolicySet>>,
     announcer: Arc<Announcer>,
     longest_wait: Duration,
+    bodies: Bodies,
 }
 
 impl Verdicts {
@@ -44,7 +47,7 @@ impl Verdicts {
         announcer: Arc<Announcer>,
         server: &ServerConfig,
     ) -> Self {
-        Self { store, policies, announcer, longest_wait: server.longest_wait }
+        Self { store, policies, announcer, longest_wait: server.longest_wait, bodies: Bodies::new() }
     }
 
     /// Every policy.
@@ -218,7 +221,7 @@ pub(crate) async fn show_verdict(
         lookup = verdicts.wait(&child, &policy, wait).await.map_err(ApiError::Store)?;
     }
     match lookup {
-        Lookup::Known(verdict) => Ok(with_etag(&request, &verdict)),
+        Lookup::Known(verdict) => Ok(verdicts.bodies.of(&verdict).answer(&request)),
         Lookup::Pending(pending) => Ok(HttpResponse::Accepted()
             .insert_header((RETRY_AFTER, "1"))
             .json(PendingAnswer { digest, state: "pending", pending })),
@@ -247,17 +250,6 @@ fn child_for(verdict: &Verdict, platform: &Platform) -> Result<Option<Digest>, A
             )))
         }
     }
-}
-
-fn with_etag(request: &HttpRequest, verdict: &Verdict) -> HttpResponse {
-    let body = serde_json::to_vec(verdict).expect("a verdict has only strings and numbers");
-    let etag = format!("\"{}\"", &Digest::of(&body).encoded()[..32]);
-    let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let unchanged =
-        known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == etag));
-    let mut response = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-    response.insert_header((ETAG, etag)).insert_header((CACHE_CONTROL, "no-cache"));
-    if unchanged { response.finish() } else { response.content_type("application/json").body(body) }
 }
 
 /// More digests than this in one question are an error.

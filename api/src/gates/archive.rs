@@ -35,18 +35,18 @@ pub(super) enum Finding {
     },
 }
 
-/// Findings by policy and digest.
+/// Findings by digest and policy.
 #[derive(Default)]
-pub(super) struct Ledger(HashMap<(PolicyName, Digest), Finding>);
+pub(super) struct Ledger(HashMap<Digest, HashMap<PolicyName, Finding>>);
 
 impl Ledger {
     pub(super) fn get(&self, policy: &Policy, digest: &Digest) -> &Finding {
         const NOTHING: &Finding = &Finding::Unknown;
-        self.0.get(&(policy.name.clone(), digest.clone())).unwrap_or(NOTHING)
+        self.0.get(digest).and_then(|findings| findings.get(&policy.name)).unwrap_or(NOTHING)
     }
 
     pub(super) fn put(&mut self, policy: &Policy, digest: &Digest, finding: Finding) {
-        self.0.insert((policy.name.clone(), digest.clone()), finding);
+        self.0.entry(digest.clone()).or_default().insert(policy.name.clone(), finding);
     }
 }
 

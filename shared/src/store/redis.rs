@@ -130,6 +130,21 @@ impl RedisStore {
         self.quick.run(|mut connection| async move { note.exec_async(&mut connection).await }).await
     }
 
+    async fn note_both(
+        &self,
+        digest: &Digest,
+        pending: Pending,
+        sighting: &Sighting,
+    ) -> Result<(), StoreError> {
+        let mut note = call(&self.scripts.pending, &[self.keys.pending(digest), self.keys.image(digest)]);
+        note.arg(record::encode_pending(pending))
+            .arg(record::encode_place(sighting))
+            .arg(sighting.seen_at.as_microsecond())
+            .arg(MOST_SIGHTINGS)
+            .arg(millis(self.config.sighting_ttl));
+        self.quick.run(|connection| invoke(connection, &note)).await
+    }
+
     async fn seen(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
         let mut read = redis::cmd("ZREVRANGE");
         read.arg(self.keys.image(digest)).arg(0).arg(-1).arg("WITHSCORES");
@@ -202,6 +217,10 @@ impl VerdictStore for RedisStore {
 
     async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
         Backend::Redis.measured("record_sighting", self.note(digest, sighting)).await
+    }
+
+    async fn note_push(&self, digest: &Digest, pending: Pending, seen: &Sighting) -> Result<(), StoreError> {
+        Backend::Redis.measured("note_push", self.note_both(digest, pending, seen)).await
     }
 
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
