@@ -16,6 +16,9 @@ const SHOWN: usize = 300;
 
 /// What a caller wrote, fit to be shown: cut, and without control characters.
 pub(super) fn shown(asked: &str) -> String {
+    if asked.trim().is_empty() {
+        return "an image without a name".to_owned();
+    }
     asked.chars().take(SHOWN).map(|one| if one.is_control() { ' ' } else { one }).collect()
 }
 

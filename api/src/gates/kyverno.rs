@@ -20,7 +20,7 @@ const MOST_IMAGES: usize = 500;
 
 /// What a policy asks.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object with `image` or `images`")]
 pub struct KyvernoQuestion {
     /// One image.
     #[serde(default)]
