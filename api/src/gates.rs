@@ -40,6 +40,7 @@ mod meters;
 mod opinion;
 mod placed;
 mod question;
+pub mod readers;
 mod ruling;
 mod tags;
 mod told;

@@ -46,6 +46,16 @@ use refusal::Refusal;
 use request::ScanRequest;
 use ticket::Ticket;
 
+/// Whether these bytes are a scan request.
+pub(crate) fn asks_for_a_scan(body: &[u8]) -> bool {
+    ScanRequest::parse(body).is_ok()
+}
+
+/// Whether this text is an id that a scan was given.
+pub(crate) fn is_a_ticket(id: &str) -> bool {
+    Ticket::from_id(id).is_some()
+}
+
 /// What the adapter needs besides what every route has.
 pub struct Harbor {
     lent: Option<LentCredentials>,

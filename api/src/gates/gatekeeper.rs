@@ -150,7 +150,7 @@ async fn keys(
     Ok((parse(&body)?, visit.deadline))
 }
 
-fn parse(body: &[u8]) -> Result<Vec<String>, ApiError> {
+pub(super) fn parse(body: &[u8]) -> Result<Vec<String>, ApiError> {
     let request: ProviderRequest = serde_json::from_slice(body)
         .map_err(|error| ApiError::Invalid(format!("not a ProviderRequest: {error}")))?;
     let keys = request.request.keys;

@@ -93,7 +93,7 @@ pub(crate) async fn ask_kyverno(
     Ok(HttpResponse::Ok().json(answer(images, &decision)))
 }
 
-fn parse(body: &[u8]) -> Result<(KyvernoQuestion, Vec<String>), ApiError> {
+pub(super) fn parse(body: &[u8]) -> Result<(KyvernoQuestion, Vec<String>), ApiError> {
     let mut asked: KyvernoQuestion = serde_json::from_slice(body)
         .map_err(|error| ApiError::Invalid(format!("the body is no JSON object as expected: {error}")))?;
     let several = asked.images.take().unwrap_or_default().into_iter().flatten();

@@ -10,8 +10,8 @@
 
 use std::time::Instant;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde_json::{Value, json};
 use shared::config::Namespaces;
@@ -29,6 +29,14 @@ mod tests;
 
 use proxy::Original;
 use target::{Pull, Target};
+
+/// Whether the request with this URI would not simply pass.
+pub(super) fn is_gated(method: &Method, uri: &str) -> bool {
+    match target::read(method, uri) {
+        Target::Other => false,
+        Target::Manifest(_) | Target::Hostile(_) => true,
+    }
+}
 
 /// Whether a request may pass to the registry.
 ///

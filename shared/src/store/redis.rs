@@ -82,7 +82,7 @@ impl RedisStore {
         let bulk = Line::new(place.clone(), dialer()?, config.timeout);
         quick.run(ping).await?;
         let keys = Keys::new(&config.prefix);
-        let watchers = Arc::new(Watchers::new());
+        let watchers = Arc::new(Watchers::deaf());
         let listener = news::listen(dialer()?, keys.news(), Arc::clone(&watchers), config.timeout);
         Ok(Self {
             config,

@@ -54,7 +54,7 @@ pub(super) async fn decide(gates: &Gates, body: &[u8], deadline: Instant) -> Val
     answer(&gates.decide(question, deadline).await)
 }
 
-fn read(body: &[u8]) -> Result<(Option<String>, Vec<String>), String> {
+pub(super) fn read(body: &[u8]) -> Result<(Option<String>, Vec<String>), String> {
     let review: WireReview =
         serde_json::from_slice(body).map_err(|error| format!("the body is no ImageReview: {error}"))?;
     if review.api_version != API_VERSION || review.kind != "ImageReview" {

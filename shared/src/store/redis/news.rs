@@ -1,7 +1,7 @@
 //! Hears of what other processes store, and wakes those who wait for it here.
 //!
 //! One task and one connection a process, subscribed to one channel. Published news is not kept for
-//! those who are away, so after every (re)subscription everybody is woken to look again.
+//! those who are away, so whenever a subscription begins or breaks everybody is woken to look again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,9 @@ struct Listener {
 impl Listener {
     async fn run(mut self) {
         loop {
-            if let Err(error) = self.listen_once().await {
+            let ended = self.listen_once().await;
+            self.watchers.miss();
+            if let Err(error) = ended {
                 tracing::warn!(%error, "subscription to store news broke, subscribing again");
             }
             sleep(self.pause).await;
@@ -60,7 +62,7 @@ impl Listener {
         within(self.limit, subscription.subscribe(&self.channel)).await?;
         Backend::Redis.subscribed();
         self.pause = FIRST_PAUSE;
-        self.watchers.wake_all();
+        self.watchers.hear();
         let (mut sink, mut messages) = subscription.split();
         let mut proof = interval(PROOF_OF_LIFE);
         proof.set_missed_tick_behavior(MissedTickBehavior::Delay);
