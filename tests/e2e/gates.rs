@@ -31,7 +31,7 @@ pub(crate) fn review(kind: &str, object: &Value) -> Value {
 }
 
 /// A pod that offends nothing but perhaps by its image.
-fn pod(image: &str) -> Value {
+pub(crate) fn pod(image: &str) -> Value {
     json!({
         "metadata": {"name": "web", "labels": {"app": "web"}},
         "spec": {"containers": [{

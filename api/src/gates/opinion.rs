@@ -21,8 +21,8 @@ pub(super) struct Facts<'a> {
     /// Why the digest could not be queued, if it should have been.
     pub(super) unqueued: Option<&'a str>,
     pub(super) enqueue: Enqueue,
-    /// How long there was to wait.
-    pub(super) allowance: Duration,
+    /// How long was waited for verdicts, if anything was.
+    pub(super) waited: Option<Duration>,
 }
 
 /// What one policy thinks.
@@ -136,18 +136,18 @@ fn foreign(policy: &Arc<Policy>, image: &ImageName) -> Opinion {
 
 /// What is the matter with a digest without a current verdict, and what to do.
 fn unjudged(state: &str, mode: FailMode, facts: &Facts<'_>) -> String {
-    match (facts.unqueued, facts.enqueue, mode) {
-        (Some(reason), _, _) => {
+    match (facts.unqueued, facts.enqueue, mode, facts.waited) {
+        (Some(reason), _, _, _) => {
             format!("this digest {state}, and it could not be queued: {reason}; try again")
         }
-        (None, Enqueue::DryRun, _) => {
+        (None, Enqueue::DryRun, _, _) => {
             format!("this digest {state}; a dry run has nothing scanned, the real request will")
         }
-        (None, Enqueue::Allowed, FailMode::Wait) => format!(
+        (None, Enqueue::Allowed, FailMode::Wait, Some(waited)) => format!(
             "this digest {state}; no verdict came within {:.1} s; it is queued, try again in a moment",
-            facts.allowance.as_secs_f64()
+            waited.as_secs_f64()
         ),
-        (None, Enqueue::Allowed, FailMode::Allow | FailMode::Deny) => {
+        (None, Enqueue::Allowed, FailMode::Wait | FailMode::Allow | FailMode::Deny, _) => {
             format!("this digest {state}; it is queued, try again in a moment")
         }
     }

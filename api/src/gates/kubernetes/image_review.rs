@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::policy::Place;
 
 use super::wording;
-use crate::gates::{Answer, AskedImage, Decision, Enqueue, Gates, Question};
+use crate::gates::{Answer, AskedImage, Decision, Enqueue, Gates, Patience, Question};
 
 const API_VERSION: &str = "imagepolicy.k8s.io/v1alpha1";
 
@@ -45,7 +45,12 @@ pub(super) async fn decide(gates: &Gates, body: &[u8], deadline: Instant) -> Val
     };
     let place = Place { namespace, ..Place::default() };
     let images = images.into_iter().map(|image| AskedImage::container(image, place.clone())).collect();
-    let question = Question { gate: "kubernetes-image-policy", images, enqueue: Enqueue::Allowed };
+    let question = Question {
+        gate: "kubernetes-image-policy",
+        images,
+        enqueue: Enqueue::Allowed,
+        patience: Patience::WholeAnswer,
+    };
     answer(&gates.decide(question, deadline).await)
 }
 
