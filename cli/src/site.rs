@@ -151,7 +151,8 @@ pub(crate) fn announcer(
     store: &Opened,
     shutdown: &CancellationToken,
 ) -> Arc<Announcer> {
-    let (announcer, rounds) = Announcer::new(store, queue, &config.notify, &config.server.public_url);
+    let (announcer, rounds) =
+        Announcer::new(store, queue, &config.notify, &config.attest, &config.server.public_url);
     tokio::spawn(rounds.run(shutdown.clone()));
     announcer
 }

@@ -7,7 +7,7 @@
 //! told twice, always under the same id.
 //!
 //! Reading order: [`Announcer`] here; `describe` (change → event), `interest` (who wants what), `routing` (keys
-//! of the topic exchange), `rounds` (what is done later, and the pass).
+//! of the topic exchange), `proof` (what is attached to the image), `rounds` (what is done later, and the pass).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::config::NotifyConfig;
+use crate::config::{AttestConfig, NotifyConfig};
 use crate::model::change::Recorded;
 use crate::model::digest::Digest;
 use crate::model::event::{EndpointName, STRUCTURED, VerdictEvent};
@@ -29,6 +29,7 @@ use crate::telemetry::chain;
 
 mod describe;
 mod interest;
+mod proof;
 mod rounds;
 mod routing;
 
@@ -39,6 +40,7 @@ mod tests;
 
 pub use describe::Describer;
 pub use interest::{Interest, Transition, TransitionError};
+use proof::Proof;
 pub use rounds::Rounds;
 pub use routing::routing_keys;
 
@@ -59,6 +61,7 @@ pub struct Announcer {
     jobs: Arc<dyn JobQueue>,
     topic: Option<Arc<Topic>>,
     endpoints: Vec<(EndpointName, Interest)>,
+    proof: Proof,
     describer: Arc<Describer>,
     later: mpsc::Sender<Owed>,
 }
@@ -91,12 +94,13 @@ pub enum AnnounceError {
 }
 
 impl Announcer {
-    /// Over the given seams, for the endpoints of the configuration. The rounds are to be run for as long as
-    /// the process lives.
+    /// Over the given seams, for the endpoints and attestations of the configuration. The rounds are to be run for as
+    /// long as the process lives.
     pub fn new(
         store: &store::Opened,
         queue: &queue::Opened,
         notify: &NotifyConfig,
+        attest: &AttestConfig,
         public_url: &Url,
     ) -> (Arc<Self>, Rounds) {
         let (later, owed) = mpsc::channel(WAITING);
@@ -108,6 +112,7 @@ impl Announcer {
             jobs: Arc::clone(&queue.jobs),
             topic: queue.topic.clone(),
             endpoints: endpoints.map(|(name, endpoint)| (name.clone(), endpoint.interest.clone())).collect(),
+            proof: Proof::new(attest),
             describer: Arc::new(Describer::new(Arc::clone(&store.verdicts), public_url)),
             later,
         });
@@ -184,6 +189,12 @@ impl Announcer {
                 let job = Job::notify(endpoint.clone(), Box::new(event.clone()), Timestamp::now());
                 counted("webhook", self.jobs.publish(&job).await)?;
             }
+        }
+        // A worker at the image attaches by itself; a verdict that was only derived again needs a job for it.
+        if image.is_none()
+            && let Some(job) = self.proof.job(&event)
+        {
+            counted("proof", self.jobs.publish(&job).await)?;
         }
         counted("feed", self.history.announce(std::slice::from_ref(recorded)).await)?;
         tracing::info!(

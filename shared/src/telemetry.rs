@@ -1,7 +1,7 @@
 //! What a process says of itself: log lines on standard error, and metrics for Prometheus.
 //!
 //! Field names are dotted and the same everywhere: `image.name image.digest layer.digest job.id
-//! job.attempt analyzer.name advisory.id policy.name verdict.outcome problem.kind duration_ms size_bytes`.
+//! job.subject job.attempt analyzer.name advisory.id policy.name verdict.outcome problem.kind duration_ms size_bytes`.
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;

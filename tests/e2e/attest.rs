@@ -115,6 +115,46 @@ fn blobs_of(site: &Site, digest: &Digest) -> Result<Vec<String>> {
     Ok(described.filter_map(|blob| blob["digest"].as_str().map(str::to_owned)).collect())
 }
 
+/// The outcome of the newest statement that is attached to an image, and the policy's revision.
+fn stated(site: &Site, image: &str, public: &str) -> Result<(Value, Value)> {
+    let verified = site.run(&["attest", "verify", image, "--key", public, "--format", "json"])?;
+    let mut found: Value = serde_json::from_slice(&verified.stdout).unwrap_or_default();
+    let verdict = found["verdicts"][0].take();
+    Ok((verdict["outcome"].clone(), verdict["policy_revision"].clone()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proof_follows_a_verdict_that_a_policy_has_changed() -> Result<()> {
+    let (folder, policies) = (keys()?, TempDir::new()?);
+    let policy = |effect: &str| {
+        let every = "[critical, high, medium, low, negligible, unknown]";
+        let rule = format!("{{name: all, when: {{severity: {every}}}, then: {effect}}}");
+        let text =
+            format!("version: 1\nname: default\nrules: [{rule}]\nproblems: {{advisories-stale: accept}}\n");
+        std::fs::write(policies.path().join("draft"), text)?;
+        std::fs::rename(policies.path().join("draft"), policies.path().join("default.yaml"))
+    };
+    policy("deny")?;
+    let site =
+        signing(folder.path(), &format!("[policies]\ndir = \"{}\"\n", policies.path().display())).await?;
+    let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/bad", "1.0")?;
+    site.verdict(&bad).await?;
+    eventually_here("attached", || said(&site, "verdict attached") == 1)?;
+    let (public, image) = (key(folder.path(), "tidewaiter.pub"), site.name("team/bad", &bad));
+    let (outcome, before) = stated(&site, &image, &public)?;
+    assert_eq!(outcome, "fail");
+
+    let read = requests(&site).len();
+    policy("warn")?;
+    eventually("the statement follows", || async { Ok(stated(&site, &image, &public)?.0 == "warn") }).await?;
+    assert_ne!(stated(&site, &image, &public)?.1, before, "by the new policy");
+    let layers = blobs_of(&site, &bad)?;
+    let pulled =
+        requests(&site)[read..].iter().filter(|line| layers.iter().any(|blob| line.contains(blob))).count();
+    assert_eq!(pulled, 0, "nothing of the image is pulled for it (I6)");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verdict_is_attached_verified_without_a_server_and_nothing_goes_round_in_circles() -> Result<()> {
     let folder = keys()?;

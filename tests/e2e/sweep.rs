@@ -202,6 +202,24 @@ async fn a_registry_that_is_busy_is_left_alone_as_long_as_it_asks_and_the_sweep_
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_away_is_left_alone_for_longer_each_time_and_people_are_told_why() -> Result<()> {
+    let host = format!("127.0.0.1:{}", tests::process::free_port()?);
+    let site = Site::unannounced(&also(&host)).await?;
+    let body = json!({"registry": "odd"}).to_string();
+    let (status, begun) = site.post("/v1/sweeps", "application/json", body).await?;
+    assert_eq!(status, reqwest::StatusCode::ACCEPTED, "{begun:#}");
+    let path = format!("/v1/sweeps/{}", begun["id"].as_str().context("an id")?);
+    eventually("three rests", || async { Ok(site.get(&path).await?.1["step"].as_u64() >= Some(3)) }).await?;
+    let progress = site.get(&path).await?.1;
+    assert_eq!(progress["state"], "resting", "{progress:#}");
+    let because = progress["because"].as_str().unwrap_or_default();
+    assert!(because.contains(&host) && because.contains("refused"), "{progress:#}");
+    let (_, queue) = site.get("/v1/queue").await?;
+    assert_eq!(queue["dead"], 0, "waiting is no failure: {queue:#}");
+    Ok(())
+}
+
 fn leaked(digest: &Digest) -> &'static str {
     Box::leak(format!("docker-content-digest: {digest}\r\n").into_boxed_str())
 }

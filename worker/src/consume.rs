@@ -53,7 +53,7 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
         job.id = %delivery.job.id,
         job.attempt = delivery.attempt,
         job.lane = %delivery.job.lane,
-        image.name = delivery.job.subject(),
+        job.subject = delivery.job.subject(),
     );
     async {
         let began = std::time::Instant::now();

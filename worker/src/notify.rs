@@ -129,8 +129,11 @@ impl Tries {
     /// Another try after about `wait`, or none if the job is older than `limit`.
     fn put_off(self, wait: Duration, limit: Duration, error: String) -> Carried {
         if self.age >= limit && self.postponed >= FEWEST_TRIES {
-            let hours = self.age.as_secs_f32() / 3600.0;
-            return Carried::Hopeless { error: format!("{error}; given up after {hours:.1} h") };
+            let age = match self.age.as_secs() {
+                seconds @ 0..7200 => format!("{seconds} s"),
+                seconds => format!("{} h", seconds / 3600),
+            };
+            return Carried::Hopeless { error: format!("{error}; given up after {age}") };
         }
         Carried::Postponed { wait, error }
     }

@@ -75,7 +75,7 @@ enum Done {
 impl Carrier {
     /// Does one piece of a sweep and publishes the next.
     pub(crate) async fn sweep(&self, sweep: &Sweep, attempt: u32) -> Carried {
-        if let Some(early) = self.too_early(sweep, attempt).await {
+        if let Some(early) = too_early(sweep).await {
             return early;
         }
         let one_at_a_time = Digest::of(format!("sweep {}", sweep.id).as_bytes());
@@ -100,22 +100,6 @@ impl Carrier {
                 Err(setback) => self.rest(Onward::More(sweep.clone()), &setback, attempt).await,
             };
         }
-    }
-
-    /// Sees to it that a registry that wants to rest is left alone; `None` when the time has come.
-    async fn too_early(&self, sweep: &Sweep, attempt: u32) -> Option<Carried> {
-        let left = Duration::try_from(sweep.rest_until?.duration_since(Timestamp::now())).ok()?;
-        tokio::time::sleep(left.min(NAP)).await;
-        if left <= NAP {
-            return None;
-        }
-        if attempt >= self.parts.attempts {
-            // The queue would bury it with the next failure; a fresh copy has all its attempts.
-            return Some(self.publish(sweep.clone()).await);
-        }
-        Some(Carried::Failed {
-            error: format!("{} is left alone for {} s more", sweep.registry, left.as_secs()),
-        })
     }
 
     async fn piece(&self, sweep: &Sweep) -> Result<Done, Setback> {
@@ -290,7 +274,8 @@ impl Carrier {
         let until = now.saturating_add(SignedDuration::try_from(rest).unwrap_or(SignedDuration::MAX));
         let sweep = sweep.after_rest(until.unwrap_or(Timestamp::MAX));
         tracing::warn!(sweep.id = %sweep.id, error = %chain(setback), rest_ms = rest.as_millis(), "sweep rests");
-        let state = SweepState::Resting { until: sweep.rest_until.unwrap_or(now) };
+        let until = sweep.rest_until.unwrap_or(now);
+        let state = SweepState::Resting { until, because: chain(setback) };
         let progress = Progress::of(&sweep, state, now);
         let carried = self.publish(sweep).await;
         self.note(&carried, &progress, rest).await;
@@ -313,6 +298,18 @@ impl Carrier {
             tracing::warn!(sweep.id = %progress.id, error = %chain(&error), "progress of the sweep not noted");
         }
     }
+}
+
+/// Sees to it that a registry that wants to rest is left alone; `None` when the time has come. The wait is the
+/// queue's, so that no place of a worker is taken by it, and it is no attempt.
+async fn too_early(sweep: &Sweep) -> Option<Carried> {
+    let left = Duration::try_from(sweep.rest_until?.duration_since(Timestamp::now())).ok()?;
+    if left <= NAP {
+        tokio::time::sleep(left).await;
+        return None;
+    }
+    let error = format!("{} is left alone for {} s more", sweep.registry, left.as_secs());
+    Some(Carried::Postponed { wait: left, error })
 }
 
 /// A piece that is done, and nobody has to rest.

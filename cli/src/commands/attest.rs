@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
@@ -83,9 +84,9 @@ async fn verify(overrides: &Overrides, arguments: &VerifyArguments) -> Result<Ex
     let found = found(&client, &name, digest, &keys, arguments).await.map_err(unanswered)?;
     match arguments.format {
         AnswerFormat::Json => println!("{}", serde_json::to_string(&found).context("cannot write JSON")?),
-        AnswerFormat::Text => print!("{}", text(&found)),
+        AnswerFormat::Text => print!("{}", text(&found, arguments)),
     }
-    Ok(exit(&found, arguments.policy.as_ref()))
+    Ok(exit(&found, arguments))
 }
 
 /// The keys that were named, or those of the configuration.
@@ -169,7 +170,8 @@ async fn newest(
     Ok((newest, refused))
 }
 
-fn exit(found: &Findings, policy: Option<&PolicyName>) -> Exit {
+fn exit(found: &Findings, arguments: &VerifyArguments) -> Exit {
+    let policy = arguments.policy.as_ref();
     let allows = |outcome: Outcome, mode: Mode| match (outcome, mode) {
         (Outcome::Pass | Outcome::Warn, _) | (Outcome::Fail, Mode::Audit) => true,
         (Outcome::Fail, Mode::Enforce) | (Outcome::Error | Outcome::NotAnImage, _) => false,
@@ -185,12 +187,14 @@ fn exit(found: &Findings, policy: Option<&PolicyName>) -> Exit {
     let stated: Vec<_> = found
         .vulnerability_attestations
         .iter()
-        .flat_map(|attestation| &attestation.verdicts)
-        .filter(|verdict| policy.is_none_or(|name| *name == verdict.policy))
+        .flat_map(|attestation| attestation.verdicts.iter().map(move |verdict| (attestation, verdict)))
+        .filter(|(_, verdict)| policy.is_none_or(|name| *name == verdict.policy))
         .collect();
     if !stated.is_empty() {
-        let good = stated.iter().all(|verdict| {
-            verdict.valid_until.is_none_or(|until| now < until) && allows(verdict.outcome, verdict.mode)
+        let good = stated.iter().all(|(attestation, verdict)| {
+            !is_too_old(attestation, arguments.max_age, now)
+                && verdict.valid_until.is_none_or(|until| now < until)
+                && allows(verdict.outcome, verdict.mode)
         });
         return if good { Exit::Pass } else { Exit::Fail };
     }
@@ -198,7 +202,14 @@ fn exit(found: &Findings, policy: Option<&PolicyName>) -> Exit {
     if untrusted { Exit::Fail } else { Exit::NoVerdict }
 }
 
-fn text(found: &Findings) -> String {
+/// Whether a `vuln` attestation is older than what was asked for. One that does not say when it was made is.
+fn is_too_old(attestation: &Vulnerabilities, max_age: Option<Duration>, now: Timestamp) -> bool {
+    let limit = max_age.and_then(|limit| jiff::SignedDuration::try_from(limit).ok());
+    limit.is_some_and(|limit| attestation.finished_at.is_none_or(|made| now.duration_since(made) > limit))
+}
+
+fn text(found: &Findings, arguments: &VerifyArguments) -> String {
+    let now = Timestamp::now();
     let mut lines = vec![found.image.clone()];
     for stated in &found.verdicts {
         lines.extend(verdict_lines(stated));
@@ -206,7 +217,9 @@ fn text(found: &Findings) -> String {
     for attestation in &found.vulnerability_attestations {
         let version = attestation.version.as_deref().unwrap_or("unknown");
         let (scanner, version) = (shown(&attestation.scanner), shown(version));
-        lines.push(format!("vuln attestation of {scanner} {version}, signed by key {}", attestation.key));
+        let old = if is_too_old(attestation, arguments.max_age, now) { " TOO OLD" } else { "" };
+        lines
+            .push(format!("vuln attestation{old} of {scanner} {version}, signed by key {}", attestation.key));
         lines.extend(attestation.verdicts.iter().map(|verdict| {
             let revision = shown(&verdict.policy_revision);
             format!("  {} by policy {} (revision {revision})", verdict.outcome, verdict.policy)
@@ -214,6 +227,12 @@ fn text(found: &Findings) -> String {
     }
     for refused in &found.refused {
         lines.push(format!("not believed: {}: {}", refused.what, shown(&refused.why)));
+    }
+    if let Some(policy) = &arguments.policy
+        && found.verdicts.is_empty()
+        && lines.len() > 1
+    {
+        lines.push(format!("no trusted summary is by policy {policy}"));
     }
     if lines.len() == 1 {
         lines.push("nothing is attached that could be verified".to_owned());

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use shared::model::image::Repository;
@@ -54,12 +55,13 @@ fn read(answer: &[u8]) -> anyhow::Result<Progress> {
 async fn follow(client: &Client, mut progress: Progress) -> anyhow::Result<Progress> {
     let mut failures = 0_u32;
     let path = format!("/v1/sweeps/{}", progress.id);
+    let mut rested = None;
     while !progress.is_over() {
         tokio::time::sleep(LOOK).await;
         match client.ask(Method::GET, &path, &[], None, Duration::ZERO).await {
             Ok((StatusCode::OK, answer)) => {
                 (progress, failures) = (read(&answer)?, 0);
-                show(&progress);
+                show(&progress, &mut rested);
             }
             Ok((status, answer)) if !status.is_server_error() => return Err(refused(status, &answer)),
             Ok((status, answer)) if failures >= 30 => return Err(refused(status, &answer)),
@@ -73,16 +75,21 @@ async fn follow(client: &Client, mut progress: Progress) -> anyhow::Result<Progr
     Ok(progress)
 }
 
-/// One line that is written over on a terminal; nothing elsewhere.
-fn show(progress: &Progress) {
-    if !std::io::stderr().is_terminal() {
+/// One line that is written over on a terminal; elsewhere a line for each rest, or nobody would know why it takes
+/// so long.
+fn show(progress: &Progress, rested: &mut Option<Timestamp>) {
+    let is_terminal = std::io::stderr().is_terminal();
+    if let SweepState::Resting { until, because } = &progress.state
+        && *rested != Some(*until)
+    {
+        *rested = Some(*until);
+        let clear = if is_terminal { "\r\x1b[K" } else { "" };
+        eprintln!("{clear}{} is left alone until {until}: {because}", progress.registry);
+    }
+    if !is_terminal {
         return;
     }
-    let rests = match progress.state {
-        SweepState::Resting { until } => format!(", resting until {until}"),
-        SweepState::Running | SweepState::Finished { .. } => String::new(),
-    };
-    eprint!("\r\x1b[K{}{rests}", sum(progress));
+    eprint!("\r\x1b[K{}", sum(progress));
     let _ = std::io::stderr().flush();
 }
 
@@ -105,9 +112,9 @@ fn print(progress: &Progress, json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(progress)?);
         return Ok(());
     }
-    let state = match progress.state {
+    let state = match &progress.state {
         SweepState::Running => "is on its way".to_owned(),
-        SweepState::Resting { until } => format!("rests until {until}"),
+        SweepState::Resting { until, because } => format!("rests until {until}: {because}"),
         SweepState::Finished { at } => format!("finished at {at}"),
     };
     println!("sweep {} of {} {state}", progress.id, progress.registry);

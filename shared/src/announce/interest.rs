@@ -7,12 +7,13 @@ use crate::model::event::{OutcomeNameError, Previous, VerdictEvent, outcome};
 use crate::model::verdict::{Outcome, PolicyName};
 use crate::policy::ImagePattern;
 
-/// Which events somebody wants; a list that is empty excludes nothing.
+/// Which events somebody wants; a list that is empty excludes nothing, but see `outcomes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// Only what these policies think.
     pub policies: Vec<PolicyName>,
-    /// Only these changes.
+    /// Only these changes. Where none is named: all, but that something new is no image. Every signature, chart and
+    /// attestation is such a something, our own too, and nobody acts on it.
     pub outcomes: Vec<Transition>,
     /// Only images that were seen in one of these repositories.
     pub repositories: Vec<ImagePattern>,
@@ -36,8 +37,10 @@ impl Interest {
     pub fn includes(&self, event: &VerdictEvent) -> bool {
         let data = &event.data;
         let policy = self.policies.is_empty() || self.policies.contains(&data.policy);
-        let outcome = self.outcomes.is_empty()
-            || self.outcomes.iter().any(|transition| transition.includes(data.previous, data.verdict));
+        let outcome = match self.outcomes.as_slice() {
+            [] => (data.previous, data.verdict) != (Previous::Pending, Outcome::NotAnImage),
+            wanted => wanted.iter().any(|transition| transition.includes(data.previous, data.verdict)),
+        };
         let seen = |pattern: &ImagePattern| event.images().any(|image| pattern.matches(&image));
         policy && outcome && (self.repositories.is_empty() || self.repositories.iter().any(seen))
     }
@@ -117,5 +120,20 @@ mod tests {
         ] {
             assert_eq!(interest.includes(&event()), included, "{interest:?}");
         }
+    }
+
+    #[test]
+    fn that_something_new_is_no_image_is_told_only_to_those_who_ask() {
+        let of = |previous, verdict| {
+            let mut event = event();
+            (event.data.previous, event.data.verdict) = (previous, verdict);
+            event
+        };
+        let artifact = of(Previous::Pending, Outcome::NotAnImage);
+        let was_one = of(Previous::Known(Outcome::Pass), Outcome::NotAnImage);
+        let asks = |text: &str| Interest { outcomes: vec![text.parse().unwrap()], ..Interest::default() };
+        assert!(!Interest::default().includes(&artifact));
+        assert!(Interest::default().includes(&was_one));
+        assert!(asks("*->*").includes(&artifact) && asks("not_an_image").includes(&artifact));
     }
 }

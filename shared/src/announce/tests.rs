@@ -47,7 +47,8 @@ impl Site {
         let endpoints = [("all", endpoint(&[])), ("passes", endpoint(&["pass"]))];
         let endpoints = endpoints.map(|(name, endpoint)| (name.parse().unwrap(), endpoint)).into();
         let url = Url::parse("https://tidewaiter.example.com/").unwrap();
-        let (announcer, rounds) = Announcer::new(&store, &queue, &NotifyConfig { endpoints }, &url);
+        let (announcer, rounds) =
+            Announcer::new(&store, &queue, &NotifyConfig { endpoints }, &AttestConfig::Off, &url);
         Self { store, queue, announcer, rounds: Some(rounds), _folder: folder }
     }
 

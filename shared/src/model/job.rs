@@ -113,6 +113,9 @@ pub enum JobDecodeError {
     /// Written by a newer build.
     #[error("job has version {0}, this build understands 1")]
     Version(u32),
+    /// Of a kind that a newer build has added.
+    #[error("job is of the kind {0:?}, which this build does not know")]
+    Kind(String),
 }
 
 impl JobId {
@@ -209,12 +212,13 @@ impl Job {
         }
     }
 
-    /// What the job is about, for people: `registry/repo@digest`, `registry/repo:tag`, or in words.
+    /// What the job is about, for people: `registry/repo@digest` to be judged, `registry/repo:tag` to be resolved, or in
+    /// words. A dead letter shows nothing else, so no two kinds read alike.
     pub fn subject(&self) -> String {
         match &self.task {
-            Task::Scan { image, digest, .. }
-            | Task::Attest { image, digest }
-            | Task::Signatures { image, digest } => image.at(digest),
+            Task::Scan { image, digest, .. } => image.at(digest),
+            Task::Attest { image, digest } => format!("attestation of {}", image.at(digest)),
+            Task::Signatures { image, digest } => format!("signatures of {}", image.at(digest)),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
             Task::Notify { endpoint, event } => {
                 let (verdict, policy) = (event.data.verdict, &event.data.policy);
@@ -255,6 +259,10 @@ impl Job {
         if version != VERSION {
             return Err(JobDecodeError::Version(version));
         }
+        let WireHead { task: WireKind { kind } } = serde_json::from_slice(bytes)?;
+        if !KINDS.contains(&kind.as_str()) {
+            return Err(JobDecodeError::Kind(kind));
+        }
         let wire: WireJob = serde_json::from_slice(bytes)?;
         let image = || wire.image.clone().ok_or_else(|| serde_json::Error::missing_field("image"));
         Ok(Self {
@@ -279,6 +287,19 @@ const VERSION: u32 = 1;
 #[derive(Deserialize)]
 struct WireVersion {
     version: u32,
+}
+
+/// Every kind of [`WireTask`]. Another one is a newer build's, and its job waits for a worker that knows it.
+const KINDS: [&str; 7] = ["scan", "resolve", "notify", "rejudge", "sweep", "attest", "signatures"];
+
+#[derive(Deserialize)]
+struct WireHead {
+    task: WireKind,
+}
+
+#[derive(Deserialize)]
+struct WireKind {
+    kind: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -397,6 +418,34 @@ mod tests {
         let job = Job::from_json(recorded).unwrap();
         assert!(matches!(job.task, Task::Attest { .. }));
         assert_eq!(Job::from_json(&job.to_json()).unwrap(), job);
+    }
+
+    #[test]
+    fn whoever_reads_a_dead_letter_sees_what_was_to_be_done() {
+        let image: ImageName = "r.io/team/app".parse().unwrap();
+        let digest = Digest::of(b"an image");
+        let subject = |task| Job::new(task, Lane::Push, Timestamp::UNIX_EPOCH).subject();
+        let scan = subject(Task::Scan { image: image.clone(), digest: digest.clone(), tag: None });
+        let attest = subject(Task::Attest { image: image.clone(), digest: digest.clone() });
+        let signatures = subject(Task::Signatures { image: image.clone(), digest: digest.clone() });
+        assert_eq!(scan, image.at(&digest));
+        assert_eq!(attest, format!("attestation of {scan}"));
+        assert_eq!(signatures, format!("signatures of {scan}"));
+    }
+
+    #[test]
+    fn what_a_newer_build_has_added_is_no_malformed_job() {
+        let newer = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000001","lane":"push",
+            "task":{"kind":"teleport","where":{"to":"moon"}},"enqueued_at":"2026-03-02T09:30:37Z"}"#;
+        assert!(matches!(Job::from_json(newer), Err(JobDecodeError::Kind(kind)) if kind == "teleport"));
+        // The list is complete: whatever it names is read as that kind, and complains of what it misses.
+        for kind in KINDS {
+            let empty = serde_json::from_value::<WireTask>(serde_json::json!({"kind": kind}));
+            let error = empty.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!error.contains("unknown variant"), "{kind}: {error}");
+        }
+        let unknown = serde_json::from_str::<WireTask>(r#"{"kind":""}"#).err().unwrap().to_string();
+        assert_eq!(unknown.matches('`').count() / 2, KINDS.len() + 1, "each kind is in KINDS: {unknown}");
     }
 
     #[test]

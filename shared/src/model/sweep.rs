@@ -260,7 +260,7 @@ pub enum Onward {
 }
 
 /// How far a sweep is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SweepState {
     /// It is on its way.
@@ -270,6 +270,9 @@ pub enum SweepState {
         /// Until then.
         #[schema(value_type = String, format = DateTime)]
         until: Timestamp,
+        /// What stands in the way.
+        #[serde(default)]
+        because: String,
     },
     /// Everything was compared, but for what is listed under `errors`.
     Finished {

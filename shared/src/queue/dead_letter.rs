@@ -59,6 +59,7 @@ pub(crate) fn undecodable(error: &JobDecodeError) -> String {
     match error {
         JobDecodeError::Malformed(cause) => kept_error(&format!("{error}: {cause}")),
         JobDecodeError::Version(_) => error.to_string(),
+        JobDecodeError::Kind(_) => kept_error(&error.to_string()),
     }
 }
 

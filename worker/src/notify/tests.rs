@@ -255,7 +255,7 @@ async fn i3_what_nobody_took_in_time_is_a_dead_letter_that_says_whose_it_was() {
     let day = Duration::from_secs(24 * 3600);
     let error = buried(site.tell(40, day).await);
     assert!(
-        error.starts_with("notify.ops: answered 503") && error.ends_with("given up after 24.0 h"),
+        error.starts_with("notify.ops: answered 503") && error.ends_with("given up after 24 h"),
         "{error}"
     );
     // Taken out of the dead letters it is as old as before, and yet tried again.

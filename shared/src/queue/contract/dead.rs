@@ -117,13 +117,17 @@ pub(in crate::queue) async fn i3_a_message_that_is_no_job_is_visible_as_dead(gro
 }
 
 pub(in crate::queue) async fn i3_a_job_of_a_newer_build_is_put_off_and_not_lost(ground: &impl Ground) {
-    let newer = br#"{"version":2,"something":"else"}"#.to_vec();
-    ground.inject(Lane::Push, newer).await;
+    // During a roll-out the old workers meet jobs of a version, or of a kind, that only the new ones can do.
+    let version = br#"{"version":2,"something":"else"}"#.to_vec();
+    let kind = br#"{"version":1,"id":"01939e2c-0000-7000-8000-000000000001","lane":"push",
+        "task":{"kind":"teleport"},"enqueued_at":"2026-03-02T09:30:37Z"}"#;
+    ground.inject(Lane::Push, version).await;
+    ground.inject(Lane::Push, kind.to_vec()).await;
     let mut rules = quick(2);
     rules.tiers = [1, 1, 1, 600_000].map(std::time::Duration::from_millis).to_vec();
     let queue = ground.open(rules).await;
     let mut consumer = queue.consume(1).await.unwrap();
     nothing(&mut consumer).await;
-    let status = status(&queue, |status| status.retrying == 1).await;
+    let status = status(&queue, |status| status.retrying == 2).await;
     assert_eq!((ready(&status), status.dead), ([0; 3], 0));
 }

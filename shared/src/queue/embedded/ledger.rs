@@ -292,11 +292,11 @@ impl<'txn> Ledger<'txn> {
         let tiers = &self.rules.tiers;
         let tier = (record.deferrals as usize).min(tiers.len().saturating_sub(1));
         match (error, tiers.get(tier)) {
-            (JobDecodeError::Version(_), Some(delay)) => {
+            (JobDecodeError::Version(_) | JobDecodeError::Kind(_), Some(delay)) => {
                 let deferrals = record.deferrals.saturating_add(1);
                 self.delay(number, &Record { deferrals, ..record }, now, *delay)
             }
-            (JobDecodeError::Version(_) | JobDecodeError::Malformed(_), _) => {
+            (JobDecodeError::Version(_) | JobDecodeError::Kind(_) | JobDecodeError::Malformed(_), _) => {
                 self.bury(record, &undecodable(error), now)
             }
         }

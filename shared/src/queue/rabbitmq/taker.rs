@@ -173,7 +173,9 @@ impl Taker {
                     let attempt = taken.message.attempt;
                     self.bury(taken, attempt, &undecodable(&error)).await
                 }
-                Err(error @ JobDecodeError::Version(_)) => self.put_off(taken, &error).await,
+                Err(error @ (JobDecodeError::Version(_) | JobDecodeError::Kind(_))) => {
+                    self.put_off(taken, &error).await
+                }
             };
             if let Err(error) = sorted_out {
                 tracing::warn!(%error, "cannot move a message that is not to be worked on; it comes again");

@@ -31,7 +31,7 @@ pub(super) fn listen(
     watchers: Arc<Watchers>,
     limit: Duration,
 ) -> AbortOnDropHandle<()> {
-    let listener = Listener { dialer, channel, watchers, limit, pause: FIRST_PAUSE };
+    let listener = Listener { dialer, channel, watchers, limit, pause: FIRST_PAUSE, is_broken: false };
     AbortOnDropHandle::new(tokio::spawn(listener.run()))
 }
 
@@ -41,6 +41,7 @@ struct Listener {
     watchers: Arc<Watchers>,
     limit: Duration,
     pause: Duration,
+    is_broken: bool,
 }
 
 impl Listener {
@@ -48,8 +49,14 @@ impl Listener {
         loop {
             let ended = self.listen_once().await;
             self.watchers.miss();
-            if let Err(error) = ended {
-                tracing::warn!(%error, "subscription to store news broke, subscribing again");
+            match ended {
+                Ok(()) => {}
+                // Told once an outage, not at each attempt.
+                Err(error) if !self.is_broken => {
+                    self.is_broken = true;
+                    tracing::warn!(%error, "subscription to store news broke, subscribing again");
+                }
+                Err(error) => tracing::debug!(%error, "not subscribed to store news yet"),
             }
             sleep(self.pause).await;
             self.pause = LONGEST_PAUSE.min(self.pause * 2);
@@ -62,6 +69,9 @@ impl Listener {
         within(self.limit, subscription.subscribe(&self.channel)).await?;
         Backend::Redis.subscribed();
         self.pause = FIRST_PAUSE;
+        if std::mem::take(&mut self.is_broken) {
+            tracing::info!("subscribed to store news again");
+        }
         self.watchers.hear();
         let (mut sink, mut messages) = subscription.split();
         let mut proof = interval(PROOF_OF_LIFE);
