@@ -277,7 +277,11 @@ fn unfit(report: &Report) -> Option<String> {
         }
         Subject::Unreadable => {
             let problem = report.problems.first().map_or("no reason is known", |problem| &problem.detail);
-            Some(format!("{} could not be examined: {problem}", report.digest))
+            // Most say which image themselves.
+            Some(match problem.contains(report.digest.as_str()) {
+                true => problem.to_owned(),
+                false => format!("{} could not be examined: {problem}", report.digest),
+            })
         }
     }
 }

@@ -77,7 +77,21 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// Whoever has read enough (`… | head`) is no failure: the command ends without a word, as others do.
+fn end_quietly_where_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            // As a shell reports a process that SIGPIPE has ended.
+            std::process::exit(141);
+        }
+        usual(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_quietly_where_nobody_reads();
     let arguments = args::Arguments::parse();
     // The choice of a TLS provider is global and has to come first; a second installation is impossible here.
     let _ = rustls::crypto::ring::default_provider().install_default();

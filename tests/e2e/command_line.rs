@@ -1,5 +1,7 @@
 //! The command line: exit codes that scripts go by, and the same report as the service.
 
+use std::process::{Command, Stdio};
+
 use anyhow::Result;
 use serde_json::Value;
 use tests::image::{HARMLESS, Image, Layout, VULNERABLE};
@@ -138,5 +140,18 @@ fn small_commands_work_without_a_server() -> Result<()> {
         assert_eq!(done.status.code(), Some(expected), "{arguments:?}: {said}");
         assert!(said.contains(fragment), "{arguments:?}: {said}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_without_a_word() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new(tests::site::binary());
+    command.current_dir(folder.path()).args(["policy", "schema"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    drop(child.stdout.take());
+    let done = child.wait_with_output()?;
+    assert_eq!(String::from_utf8(done.stderr)?, "");
+    assert_eq!(done.status.code(), Some(141));
     Ok(())
 }

@@ -6,7 +6,7 @@ use tests::image::{HARMLESS, Image, VULNERABLE};
 use tests::site::{Site, run};
 
 #[test]
-fn policy_check_names_every_mistake_with_file_line_and_column() -> Result<()> {
+fn policy_check_names_the_mistakes_of_every_file_with_line_and_column() -> Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("tidewaiter.toml"), "")?;
     let policies = folder.path().join("policies");

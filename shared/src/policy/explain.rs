@@ -258,7 +258,11 @@ impl fmt::Display for Explanation {
             writeln!(f, "  time alone changes this at {until}")?;
         }
         for reason in &self.general {
-            writeln!(f, "  {} {}: {}", word(reason.effect), reason.rule, reason.message)?;
+            match reason.problem {
+                // Its slug is both the rule's name and the beginning of the message.
+                Some(_) => writeln!(f, "  {} {}", word(reason.effect), reason.message)?,
+                None => writeln!(f, "  {} {}: {}", word(reason.effect), reason.rule, reason.message)?,
+            }
         }
         for explained in &self.findings {
             writeln!(f, "  {explained}")?;
