@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use actix_web::web;
 use arc_swap::ArcSwap;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use shared::config::{GatesConfig, Registries};
 use shared::model::digest::Digest;
 use shared::model::verdict::{Mode, PolicyName};
@@ -38,19 +40,20 @@ mod meters;
 mod opinion;
 mod placed;
 mod question;
+pub mod readers;
 mod ruling;
 mod tags;
 mod told;
 mod urgent;
 mod visit;
 
-pub use question::{AskedImage, Enqueue, Purpose, Question};
+pub use question::{AskedImage, Enqueue, Patience, Purpose, Question};
 pub use ruling::{Answer, Decision, How, Ruling, TOLD_REASONS};
 
 use archive::{Archive, Finding, Ledger};
 use opinion::{Facts, Opinion};
 use placed::Placed;
-use tags::{Identity, Known, Tags};
+use tags::{Freshness, Identity, Known, Tags};
 use urgent::{Urgent, Wanted};
 use visit::Visit;
 
@@ -124,7 +127,7 @@ impl Gates {
     /// `None` if the text has a digest already, names no image, or one of a registry that may not be asked
     /// (I8). An error says why a registry did not tell.
     pub async fn pin(&self, asked: &str, deadline: std::time::Instant) -> Result<Option<Digest>, String> {
-        match self.tags.identify(asked, Instant::from_std(deadline)).await {
+        match self.tags.identify(asked, Freshness::Recent, Instant::from_std(deadline)).await {
             Identity::Found { digest, tag: Some(_), .. } => Ok(Some(digest)),
             Identity::Found { tag: None, .. } | Identity::Foreign { .. } | Identity::Unreadable { .. } => {
                 Ok(None)
@@ -158,7 +161,7 @@ impl Gates {
     pub async fn decide(&self, question: Question, deadline: std::time::Instant) -> Decision {
         let began = Instant::now();
         let deadline = Instant::from_std(deadline);
-        let Question { gate, images, enqueue } = question;
+        let Question { gate, images, enqueue, patience } = question;
         let policies = self.policies.load_full();
         let cases = join_all(images.into_iter().map(|asked| self.open(asked, &policies, deadline))).await;
 
@@ -167,20 +170,26 @@ impl Gates {
             Enqueue::Allowed => self.urgent.enqueue(unscanned(&cases, &ledger), deadline).await,
             Enqueue::DryRun => HashMap::new(),
         };
-        if enqueue == Enqueue::Allowed {
-            self.hold(&cases, &mut ledger, &unqueued, deadline).await;
-        }
+        let held = match enqueue {
+            Enqueue::Allowed => held(&cases, &ledger, &unqueued),
+            Enqueue::DryRun => Held::new(),
+        };
+        self.hold(held, &cases, &mut ledger, patience, deadline).await;
+        let waited = (Instant::now() >= deadline).then(|| deadline.saturating_duration_since(began));
 
-        let allowance = deadline.saturating_duration_since(began);
         let rulings =
-            cases.iter().map(|case| self.rule(case, &ledger, &unqueued, enqueue, (deadline, allowance)));
+            cases.iter().map(|case| self.rule(case, &ledger, &unqueued, enqueue, (deadline, waited)));
         let decision = Decision { rulings: join_all(rulings).await };
         meters::decided(gate, &decision, began.elapsed());
         decision
     }
 
     async fn open(&self, asked: AskedImage, policies: &PolicySet, deadline: Instant) -> Case {
-        let identity = self.tags.identify(&asked.asked, deadline).await;
+        let freshness = match asked.purpose {
+            Purpose::Pull => Freshness::Now,
+            Purpose::Container | Purpose::Volume => Freshness::Recent,
+        };
+        let identity = self.tags.identify(&asked.asked, freshness, deadline).await;
         let image = match &identity {
             Identity::Unreadable { .. } => None,
             Identity::Unresolved { image, .. }
@@ -192,34 +201,55 @@ impl Gates {
         Case { asked, identity, place, policies }
     }
 
-    /// Waits for the verdicts that a policy wants waited for, all at once.
+    /// Waits for the verdicts that a policy wants waited for, all at once, as long as they can change what the
+    /// caller is told.
     async fn hold(
         &self,
+        held: Held,
         cases: &[Case],
         ledger: &mut Ledger,
-        unqueued: &HashMap<Digest, String>,
+        patience: Patience,
         deadline: Instant,
     ) {
-        let mut held: BTreeMap<Digest, BTreeMap<PolicyName, (Arc<Policy>, Finding)>> = BTreeMap::new();
-        for (case, digest) in cases.iter().filter_map(|case| Some((case, case.scannable()?))) {
-            for policy in case.policies.iter().filter(|policy| policy.mode == Mode::Enforce) {
-                let finding = ledger.get(policy, digest);
-                let hopeless = unqueued.contains_key(digest) && !matches!(finding, Finding::Pending);
-                let waits = finding.wants_scan(policy) && finding.fail_mode(policy) == Some(FailMode::Wait);
-                if waits && !hopeless && !case.is_forbidden(policy) {
-                    let row = (Arc::clone(policy), finding.clone());
-                    held.entry(digest.clone()).or_default().insert(policy.name.clone(), row);
-                }
-            }
+        let settled = cases.iter().filter(|case| case.scannable().is_none_or(|one| !held.contains_key(one)));
+        if held.is_empty() || self.is_decided(settled, ledger, patience, deadline).await {
+            return;
         }
-        let waiting = held.into_iter().map(|(digest, rows)| async move {
-            let rows: Vec<_> = rows.into_values().collect();
-            let news = self.archive.wait(&digest, &rows, deadline).await;
-            (digest, news)
-        });
-        for (digest, news) in join_all(waiting).await {
+        let mut waiting: FuturesUnordered<_> = held
+            .into_iter()
+            .map(|(digest, rows)| async move {
+                let rows: Vec<_> = rows.into_values().collect();
+                let news = self.archive.wait(&digest, &rows, deadline).await;
+                (digest, news)
+            })
+            .collect();
+        while let Some((digest, news)) = waiting.next().await {
             for (policy, finding) in news {
                 ledger.put(&policy, &digest, finding);
+            }
+            let told = cases.iter().filter(|case| case.scannable() == Some(&digest));
+            if self.is_decided(told, ledger, patience, deadline).await {
+                return;
+            }
+        }
+    }
+
+    /// Whether the answer is the same whatever becomes of the images that are not among these.
+    async fn is_decided(
+        &self,
+        cases: impl Iterator<Item = &Case>,
+        ledger: &Ledger,
+        patience: Patience,
+        deadline: Instant,
+    ) -> bool {
+        match patience {
+            Patience::EachImage => false,
+            Patience::None => true,
+            Patience::WholeAnswer => {
+                let nothing = HashMap::new();
+                let times = (deadline, None);
+                let rulings = cases.map(|case| self.rule(case, ledger, &nothing, Enqueue::Allowed, times));
+                join_all(rulings).await.iter().any(|ruling| ruling.answer == Answer::Denied)
             }
         }
     }
@@ -230,9 +260,9 @@ impl Gates {
         ledger: &Ledger,
         unqueued: &HashMap<Digest, String>,
         enqueue: Enqueue,
-        times: (Instant, Duration),
+        times: (Instant, Option<Duration>),
     ) -> Ruling {
-        let (deadline, allowance) = times;
+        let (deadline, waited) = times;
         let digest = case.identity.digest();
         let mut opinions: Vec<Opinion> = Vec::with_capacity(case.policies.len());
         for policy in &case.policies {
@@ -248,18 +278,27 @@ impl Gates {
                 finding: &finding,
                 unqueued: digest.and_then(|digest| unqueued.get(digest)).map(String::as_str),
                 enqueue,
-                allowance,
+                waited,
             };
             opinions.push(opinion::form(policy, &facts));
         }
-        fold::fold(&case.asked.asked, &case.identity, opinions, |policy| match digest {
-            Some(digest) => self.about_digest(digest),
-            None => self.about_policy(policy),
+        fold::fold(&case.asked.asked, &case.identity, opinions, |how, policy| match (digest, how, enqueue) {
+            // Nobody will ever know more about it than the policy says.
+            (None, _, _) | (_, How::RegistryNotConfigured, _) | (_, How::Unknown, Enqueue::DryRun) => {
+                self.about_policy(policy)
+            }
+            (Some(digest), _, _) => self.about_digest(digest),
         })
     }
 
     /// A judgement made for the platform and the place that were asked for.
-    async fn refined(&self, finding: Finding, policy: &Policy, case: &Case, deadline: Instant) -> Finding {
+    async fn refined(
+        &self,
+        finding: Finding,
+        policy: &Arc<Policy>,
+        case: &Case,
+        deadline: Instant,
+    ) -> Finding {
         let Finding::Judged(mut verdict) = finding else { return finding };
         if let Some(platform) = &case.asked.platform {
             match timeout_at(deadline, self.verdicts.for_platform(&verdict, platform, policy)).await {
@@ -319,6 +358,26 @@ fn wanted(cases: &[Case]) -> Vec<(Arc<Policy>, Vec<Digest>)> {
         }
     }
     rows.into_values().map(|(policy, digests)| (policy, digests.into_iter().collect())).collect()
+}
+
+/// By digest what policies want waited for, and what was found before.
+type Held = BTreeMap<Digest, BTreeMap<PolicyName, (Arc<Policy>, Finding)>>;
+
+/// The verdicts that a policy wants waited for.
+fn held(cases: &[Case], ledger: &Ledger, unqueued: &HashMap<Digest, String>) -> Held {
+    let mut held = Held::new();
+    for (case, digest) in cases.iter().filter_map(|case| Some((case, case.scannable()?))) {
+        for policy in case.policies.iter().filter(|policy| policy.mode == Mode::Enforce) {
+            let finding = ledger.get(policy, digest);
+            let hopeless = unqueued.contains_key(digest) && !matches!(finding, Finding::Pending);
+            let waits = finding.wants_scan(policy) && finding.fail_mode(policy) == Some(FailMode::Wait);
+            if waits && !hopeless && !case.is_forbidden(policy) {
+                let row = (Arc::clone(policy), finding.clone());
+                held.entry(digest.clone()).or_default().insert(policy.name.clone(), row);
+            }
+        }
+    }
+    held
 }
 
 /// What has to be scanned for this question, each digest once.

@@ -46,6 +46,16 @@ use refusal::Refusal;
 use request::ScanRequest;
 use ticket::Ticket;
 
+/// Whether these bytes are a scan request.
+pub(crate) fn asks_for_a_scan(body: &[u8]) -> bool {
+    ScanRequest::parse(body).is_ok()
+}
+
+/// Whether this text is an id that a scan was given.
+pub(crate) fn is_a_ticket(id: &str) -> bool {
+    Ticket::from_id(id).is_some()
+}
+
 /// What the adapter needs besides what every route has.
 pub struct Harbor {
     lent: Option<LentCredentials>,
@@ -102,9 +112,10 @@ impl Harbor {
 #[utoipa::path(
     tag = "harbor",
     responses(
-        (status = 200, description = "Metadata of the adapter", body = serde_json::Value),
-        (status = 401, description = "Token missing or wrong", body = serde_json::Value),
-        (status = 406, description = "Not a media type of the specification", body = serde_json::Value),
+        (status = 200, description = "Metadata of the adapter", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.metadata+json; version=1.0"),
+        (status = 401, description = "Token missing or wrong", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 403, description = "The token lacks the scope", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 406, description = "Not a media type of the specification", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
     )
 )]
 #[get("/harbor/api/v1/metadata")]
@@ -124,11 +135,12 @@ pub(crate) async fn harbor_metadata(
     tag = "harbor",
     request_body(content = serde_json::Value, content_type = "application/vnd.scanner.adapter.scan.request+json; version=1.1"),
     responses(
-        (status = 202, description = "The scan is durable", body = serde_json::Value),
-        (status = 401, description = "Token missing or wrong", body = serde_json::Value),
-        (status = 415, description = "Not a scan request", body = serde_json::Value),
-        (status = 422, description = "A field is wrong, or the registry is not configured", body = serde_json::Value),
-        (status = 503, description = "The queue did not confirm", body = serde_json::Value),
+        (status = 202, description = "The scan is durable", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.scan.response+json; version=1.0"),
+        (status = 401, description = "Token missing or wrong", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 403, description = "The token lacks the scope", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 415, description = "Not a scan request", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 422, description = "A field is wrong, or the registry is not configured", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 503, description = "The queue did not confirm", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
     )
 )]
 #[post("/harbor/api/v1/scan")]
@@ -181,10 +193,11 @@ struct ReportQuery {
     responses(
         (status = 200, description = "The report", body = serde_json::Value),
         (status = 302, description = "Not yet; ask again after `Refresh-After` seconds"),
-        (status = 401, description = "Token missing or wrong", body = serde_json::Value),
-        (status = 404, description = "No such scan", body = serde_json::Value),
-        (status = 406, description = "Not a kind of report that is made here", body = serde_json::Value),
-        (status = 500, description = "The image could not be examined; the message says why", body = serde_json::Value),
+        (status = 401, description = "Token missing or wrong", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 403, description = "The token lacks the scope", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 404, description = "No such scan", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 406, description = "Not a kind of report that is made here", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
+        (status = 500, description = "The image could not be examined; the message says why", body = serde_json::Value, content_type = "application/vnd.scanner.adapter.error+json; version=1.0"),
     )
 )]
 #[get("/harbor/api/v1/scan/{id}/report")]

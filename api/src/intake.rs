@@ -113,11 +113,7 @@ impl Intake {
         let ttl = SignedDuration::try_from(self.pending_ttl).unwrap_or(SignedDuration::MAX);
         let pending = Pending { since: now, until: now.saturating_add(ttl).unwrap_or(Timestamp::MAX) };
         let sighting = Sighting { image: image.clone(), tag: tag.clone(), seen_at: now };
-        let noted = futures_util::try_join!(
-            self.store.mark_pending(digest, pending),
-            self.store.record_sighting(digest, &sighting),
-        );
-        if let Err(error) = noted {
+        if let Err(error) = self.store.note_push(digest, pending, &sighting).await {
             metrics::counter!("tidewaiter_intake_notes_lost_total").increment(1);
             tracing::warn!(job.id = %job.id, image.digest = %digest, error = %chain(&error), "push not noted in store");
         }

@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod deliveries;
+pub mod document;
 pub mod error;
 pub mod events;
 pub mod gates;

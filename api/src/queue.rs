@@ -48,6 +48,7 @@ pub struct DeadJobs {
     responses(
         (status = 200, description = "Dead letters, oldest first", body = DeadJobs),
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+        (status = 422, description = "The limit is no number", body = ProblemDocument),
         (status = 503, description = "The queue cannot be asked", body = ProblemDocument),
     ),
     security(("token" = ["admin"]))

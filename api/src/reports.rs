@@ -29,6 +29,7 @@ struct ReportQuery {
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
         (status = 404, description = "No report about this digest", body = ProblemDocument),
         (status = 406, description = "No such format", body = ProblemDocument),
+        (status = 422, description = "Not a digest, or a query that is not understood", body = ProblemDocument),
         (status = 503, description = "The store cannot be asked", body = ProblemDocument),
     ),
     security(("token" = ["read"]))

@@ -1,15 +1,53 @@
 //! One span, one log line and two metrics a request. No query string, no body, no header is logged.
 
-use std::time::Instant;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use metrics::{Counter, Histogram};
 use tracing::Instrument;
+
+/// The meters of the routes that a thread has answered, made once each: to find a meter by its labels takes longer
+/// than to count with it.
+#[derive(Default)]
+pub struct Meters(RefCell<HashMap<String, RouteMeters>>);
+
+struct RouteMeters {
+    seconds: Histogram,
+    answers: HashMap<StatusCode, Counter>,
+}
+
+impl Meters {
+    fn answered(&self, route: &str, status: StatusCode, took: Duration) {
+        let mut routes = self.0.borrow_mut();
+        let meters = match routes.get_mut(route) {
+            Some(meters) => meters,
+            None => routes.entry(route.to_owned()).or_insert_with(|| RouteMeters::of(route)),
+        };
+        meters.seconds.record(took.as_secs_f64());
+        let count = || {
+            let (route, status) = (route.to_owned(), status.as_str().to_owned());
+            metrics::counter!("tidewaiter_http_requests_total", "route" => route, "status" => status)
+        };
+        meters.answers.entry(status).or_insert_with(count).increment(1);
+    }
+}
+
+impl RouteMeters {
+    fn of(route: &str) -> Self {
+        let seconds = metrics::histogram!("tidewaiter_http_request_seconds", "route" => route.to_owned());
+        Self { seconds, answers: HashMap::new() }
+    }
+}
 
 /// Wraps every request.
 pub async fn observe<B: MessageBody + 'static>(
+    meters: web::Data<Meters>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
@@ -22,9 +60,7 @@ pub async fn observe<B: MessageBody + 'static>(
         Err(error) => error.as_response_error().status_code(),
     };
     let took = began.elapsed();
-    metrics::counter!("tidewaiter_http_requests_total", "route" => route.clone(), "status" => status.as_str().to_owned())
-        .increment(1);
-    metrics::histogram!("tidewaiter_http_request_seconds", "route" => route).record(took.as_secs_f64());
+    meters.answered(&route, status, took);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::debug!(http.status = status.as_u16(), duration_ms, "request answered"));
     answer

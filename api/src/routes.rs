@@ -73,14 +73,29 @@ pub async fn unmatched() -> Result<HttpResponse, ApiError> {
 pub fn extractor_errors(config: &mut web::ServiceConfig) {
     config
         .app_data(
-            web::PathConfig::default().error_handler(|error, _| ApiError::Invalid(error.to_string()).into()),
+            web::PathConfig::default().error_handler(|error, _| ApiError::Invalid(path_error(&error)).into()),
         )
         .app_data(
-            web::QueryConfig::default().error_handler(|error, _| ApiError::Invalid(error.to_string()).into()),
+            web::QueryConfig::default()
+                .error_handler(|error, _| ApiError::Invalid(query_error(&error)).into()),
         )
         .app_data(
             web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, _| json_error(&error).into()),
         );
+}
+
+fn path_error(error: &actix_web::error::PathError) -> String {
+    match error {
+        actix_web::error::PathError::Deserialize(error) => format!("the path: {error}"),
+        other => other.to_string(),
+    }
+}
+
+fn query_error(error: &actix_web::error::QueryPayloadError) -> String {
+    match error {
+        actix_web::error::QueryPayloadError::Deserialize(error) => format!("the query: {error}"),
+        other => other.to_string(),
+    }
 }
 
 /// Questions about 500 digests fit many times.
@@ -93,6 +108,7 @@ fn json_error(error: &actix_web::error::JsonPayloadError) -> ApiError {
         Json::ContentType => {
             ApiError::UnsupportedMediaType("expected Content-Type: application/json".to_owned())
         }
+        Json::Deserialize(error) => ApiError::Invalid(format!("the body: {error}")),
         other => ApiError::Invalid(other.to_string()),
     }
 }

@@ -31,6 +31,8 @@ pub struct ScanRequest {
     responses(
         (status = 202, description = "The job is durable", body = AcceptedJob),
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+        (status = 413, description = "The body is too large", body = ProblemDocument),
+        (status = 415, description = "Not `application/json`", body = ProblemDocument),
         (status = 422, description = "Not an image, or its registry is not configured", body = ProblemDocument),
         (status = 503, description = "The queue did not confirm; try again", body = ProblemDocument),
     ),

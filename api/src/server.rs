@@ -29,7 +29,7 @@ use crate::harbor::Harbor;
 use crate::intake::Intake;
 use crate::simulate::Simulations;
 use crate::verdicts::Verdicts;
-use crate::{requests, routes, tls, webhooks};
+use crate::{document, requests, routes, tls, webhooks};
 
 /// Everything that an api is made of.
 pub struct Parts {
@@ -191,11 +191,12 @@ impl Server {
         let policy_health = web::Data::new(policy_health);
         let metrics = web::Data::new(metrics);
         let running = HttpServer::new(move || {
-            let (app, document) = App::new()
+            let (app, mut document) = App::new()
                 .into_utoipa_app()
                 .openapi(routes::document())
                 .map(|app| {
                     app.wrap(from_fn(requests::observe))
+                        .app_data(web::Data::new(requests::Meters::default()))
                         .app_data(tokens.clone())
                         .app_data(intake.clone())
                         .app_data(sweeps.clone())
@@ -215,6 +216,7 @@ impl Server {
                 })
                 .configure(routes::table)
                 .split_for_parts();
+            document::complete(&mut document);
             let document = web::Data::new(document);
             app.app_data(document)
                 .route("/openapi.json", web::get().to(openapi))

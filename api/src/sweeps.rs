@@ -35,6 +35,8 @@ pub struct SweepRequest {
         (status = 202, description = "Durable; or one of the whole registry that is on its way already", body = Progress,
             headers(("Location" = String))),
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+        (status = 413, description = "The body is too large", body = ProblemDocument),
+        (status = 415, description = "Not `application/json`", body = ProblemDocument),
         (status = 422, description = "No such registry, or not a repository", body = ProblemDocument),
         (status = 503, description = "The queue did not confirm, or the store cannot be asked; try again", body = ProblemDocument),
     ),
@@ -106,6 +108,7 @@ pub(crate) async fn list_sweeps(
         (status = 200, description = "How far it is, and what came out", body = Progress),
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
         (status = 404, description = "No such sweep", body = ProblemDocument),
+        (status = 422, description = "Not an id of a sweep", body = ProblemDocument),
         (status = 503, description = "The store cannot be asked", body = ProblemDocument),
     ),
     security(("token" = ["push"]))

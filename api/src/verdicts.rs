@@ -7,26 +7,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, RETRY_AFTER};
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use arc_swap::ArcSwap;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use shared::announce::Announcer;
 use shared::config::ServerConfig;
 use shared::model::digest::Digest;
 use shared::model::image::Platform;
-use shared::model::report::{Report, Subject};
 use shared::model::verdict::{Lookup, Pending, PolicyName, Verdict};
-use shared::policy::{Circumstances, Policy, PolicySet};
+use shared::policy::{Policy, PolicySet};
 use shared::store::{StoreError, VerdictStore};
-use shared::telemetry::chain;
 
 use crate::auth::ReadAccess;
 use crate::error::{ApiError, ProblemDocument};
 
+mod derive;
 mod narrow;
+mod rendered;
+
+use rendered::Bodies;
 
 /// Finds verdicts, and derives them again where policy or time have changed them.
 pub struct Verdicts {
@@ -34,6 +35,7 @@ pub struct Verdicts {
     policies: Arc<ArcSwap<PolicySet>>,
     announcer: Arc<Announcer>,
     longest_wait: Duration,
+    bodies: Bodies,
 }
 
 impl Verdicts {
@@ -44,7 +46,7 @@ impl Verdicts {
         announcer: Arc<Announcer>,
         server: &ServerConfig,
     ) -> Self {
-        Self { store, policies, announcer, longest_wait: server.longest_wait }
+        Self { store, policies, announcer, longest_wait: server.longest_wait, bodies: Bodies::new() }
     }
 
     /// Every policy.
@@ -58,84 +60,13 @@ impl Verdicts {
         known.ok_or_else(|| ApiError::UnknownPolicy(name.to_string()))
     }
 
-    /// What is known about each digest under a policy, as of now.
-    pub async fn find(&self, digests: &[Digest], policy: &Policy) -> Result<Vec<Lookup>, StoreError> {
-        let now = Timestamp::now();
-        let mut found = self.store.lookup(digests, &policy.name).await?;
-        for (digest, lookup) in digests.iter().zip(&mut found) {
-            let stale = match lookup {
-                Lookup::Known(verdict) => !verdict.is_current(&policy.revision, now),
-                // A policy younger than the scan: its verdict is one derivation away.
-                Lookup::Unknown | Lookup::Pending(_) => false,
-            };
-            if stale && let Some(verdict) = self.derive(digest, policy, now).await? {
-                *lookup = Lookup::Known(Arc::new(verdict));
-            } else if matches!(lookup, Lookup::Unknown | Lookup::Pending(_))
-                && let Some(verdict) = self.derive_for_new_policy(digest, policy, now).await?
-            {
-                *lookup = Lookup::Known(Arc::new(verdict));
-            }
-        }
-        Ok(found)
-    }
-
-    /// A verdict under a policy that did not exist when the digest was scanned.
-    async fn derive_for_new_policy(
-        &self,
-        digest: &Digest,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Result<Option<Verdict>, StoreError> {
-        if policy.name == PolicyName::default_policy() {
-            return Ok(None);
-        }
-        self.derive(digest, policy, now).await
-    }
-
-    /// Judges the stored report again and keeps the verdict. `None` if there is no report any more.
-    async fn derive(
-        &self,
-        digest: &Digest,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Result<Option<Verdict>, StoreError> {
-        let Some(report) = self.store.report(digest).await? else { return Ok(None) };
-        let children = self.judge_children(&report, policy, now).await?;
-        let verdict = policy.judge(&report, &children, &Circumstances::anywhere(now));
-        metrics::counter!("tidewaiter_verdicts_derived_total").increment(1);
-        match self.store.restate(digest, std::slice::from_ref(&verdict)).await {
-            Ok(()) => self.announcer.soon(digest, None),
-            // The answer is right all the same; the next question derives it once more.
-            Err(error) => {
-                tracing::warn!(image.digest = %digest, error = %chain(&error), "derived verdict not kept");
-            }
-        }
-        Ok(Some(verdict))
-    }
-
-    async fn judge_children(
-        &self,
-        report: &Report,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Result<Vec<Verdict>, StoreError> {
-        let Subject::Index { children } = &report.subject else { return Ok(Vec::new()) };
-        let mut verdicts = Vec::with_capacity(children.len());
-        for child in children {
-            if let Some(report) = self.store.report(&child.digest).await? {
-                verdicts.push(policy.judge(&report, &[], &Circumstances::anywhere(now)));
-            }
-        }
-        Ok(verdicts)
-    }
-
     /// Like [`Verdicts::find`] for one digest, waiting up to `limit` until there is a verdict.
     ///
     /// Woken by the store, not by polling: it watches first and looks afterwards, so that no news falls between.
     pub async fn wait(
         &self,
         digest: &Digest,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         limit: Duration,
     ) -> Result<Lookup, StoreError> {
         let deadline = Instant::now() + limit.min(self.longest_wait);
@@ -218,7 +149,7 @@ pub(crate) async fn show_verdict(
         lookup = verdicts.wait(&child, &policy, wait).await.map_err(ApiError::Store)?;
     }
     match lookup {
-        Lookup::Known(verdict) => Ok(with_etag(&request, &verdict)),
+        Lookup::Known(verdict) => Ok(verdicts.bodies.of(&verdict).answer(&request)),
         Lookup::Pending(pending) => Ok(HttpResponse::Accepted()
             .insert_header((RETRY_AFTER, "1"))
             .json(PendingAnswer { digest, state: "pending", pending })),
@@ -247,17 +178,6 @@ fn child_for(verdict: &Verdict, platform: &Platform) -> Result<Option<Digest>, A
             )))
         }
     }
-}
-
-fn with_etag(request: &HttpRequest, verdict: &Verdict) -> HttpResponse {
-    let body = serde_json::to_vec(verdict).expect("a verdict has only strings and numbers");
-    let etag = format!("\"{}\"", &Digest::of(&body).encoded()[..32]);
-    let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let unchanged =
-        known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == etag));
-    let mut response = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-    response.insert_header((ETAG, etag)).insert_header((CACHE_CONTROL, "no-cache"));
-    if unchanged { response.finish() } else { response.content_type("application/json").body(body) }
 }
 
 /// More digests than this in one question are an error.
@@ -313,6 +233,8 @@ pub enum AnswerState {
     responses(
         (status = 200, description = "One row a digest", body = VerdictAnswers),
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+        (status = 413, description = "The body is too large", body = ProblemDocument),
+        (status = 415, description = "Not `application/json`", body = ProblemDocument),
         (status = 422, description = "Too many digests, or not digests", body = ProblemDocument),
         (status = 503, description = "The store cannot be asked", body = ProblemDocument),
     ),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::model::digest::Digest;
 use crate::model::report::{Report, Subject};
 use crate::model::verdict::Verdict;
-use crate::policy::{Circumstances, Policy};
+use crate::policy::{Circumstances, Place, Policy};
 use crate::store::{StoreError, VerdictStore};
 use crate::telemetry::chain;
 
@@ -36,7 +36,12 @@ impl Stored {
 
     /// What a policy thinks of it now, for everybody.
     pub fn judge(&self, policy: &Policy, now: Timestamp) -> Verdict {
-        let circumstances = Circumstances::anywhere(now);
+        self.judge_at(policy, now, None)
+    }
+
+    /// What a policy thinks of it now at a place, or anywhere.
+    pub fn judge_at(&self, policy: &Policy, now: Timestamp, place: Option<&Place>) -> Verdict {
+        let circumstances = Circumstances { now, place };
         let children: Vec<Verdict> =
             self.children.iter().map(|child| policy.judge(child, &[], &circumstances)).collect();
         policy.judge(&self.report, &children, &circumstances)

@@ -60,6 +60,10 @@ pub trait VerdictStore: Send + Sync {
     /// and tag) is kept once, with its newest time to the microsecond.
     async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError>;
 
+    /// [`VerdictStore::mark_pending`] and [`VerdictStore::record_sighting`] in one step and one round trip:
+    /// what there is to note about every push.
+    async fn note_push(&self, digest: &Digest, pending: Pending, seen: &Sighting) -> Result<(), StoreError>;
+
     /// Where an image was seen, newest first.
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError>;
 

@@ -31,7 +31,7 @@ pub(crate) fn review(kind: &str, object: &Value) -> Value {
 }
 
 /// A pod that offends nothing but perhaps by its image.
-fn pod(image: &str) -> Value {
+pub(crate) fn pod(image: &str) -> Value {
     json!({
         "metadata": {"name": "web", "labels": {"app": "web"}},
         "spec": {"containers": [{
@@ -218,14 +218,14 @@ async fn i13_while_redis_is_away_the_fail_mode_answers_in_time_and_readyz_says_s
     site.verdict(&good).await?;
     redis.kill();
 
+    let (status, readiness) = site.get("/readyz").await?;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_ne!(readiness["store"], "ok");
     let began = Instant::now();
     let denied = answer(&site, VALIDATE, &review("Pod", &pod(&site.name("team/good", &good)))).await?;
     assert!(began.elapsed() < Duration::from_secs(20));
     assert_denied(&denied, &[good.as_str(), "cannot be looked up now"]);
     assert_eq!(denied["auditAnnotations"]["verdict"], "store_unavailable");
-    let (status, readiness) = site.get("/readyz").await?;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_ne!(readiness["store"], "ok");
 
     redis.run()?;
     eventually("the gate judges again, after scanning again", async || {

@@ -7,6 +7,7 @@ mod command_line;
 mod embedded;
 mod events;
 mod faults;
+mod gate_moments;
 mod gates;
 mod harbor;
 mod kubernetes_goat;

@@ -23,7 +23,7 @@ fn policy_check_names_every_mistake_with_file_line_and_column() -> Result<()> {
     for expected in [
         "a.yaml: line 4, column 27: rules[0] \"r\": cel: line 1",
         "finding has no severty",
-        "b.yaml: line 4, column 5: the exception of web for CVE-1 has expired",
+        "b.yaml: line 4, column 5: the exception of web for CVE-1 ended with 2020-01-31",
         "c: 0 rules",
         "2 mistakes",
     ] {

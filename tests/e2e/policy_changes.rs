@@ -141,6 +141,33 @@ async fn workers_derive_what_an_api_alone_would_not() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_younger_than_the_scans_judges_what_is_known_and_nothing_else() -> Result<()> {
+    let folder = Followed::folder()?;
+    let site = Site::embedded_with(&Followed::setting(folder.path())).await?;
+    let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/bad", "1.0")?;
+    let good = site.push(&Image::debian_with_python(HARMLESS), "team/good", "1.0")?;
+    for digest in [&bad, &good] {
+        site.verdict(digest).await?;
+    }
+    let unknown = (0..300).map(|number| format!("sha256:{number:064x}"));
+    let asked: Vec<String> = unknown.chain([bad.to_string(), good.to_string()]).collect();
+    let younger = STRICTEST.replace("name: default", "name: younger");
+    std::fs::write(folder.path().join("younger.yaml"), younger)?;
+    let body = serde_json::json!({"digests": asked, "policy": "younger"}).to_string();
+    eventually("the younger policy is in force", || async {
+        Ok(site.get("/v1/policies/younger").await?.0 == StatusCode::OK)
+    })
+    .await?;
+    let (status, answer) = site.post("/v1/verdicts/query", "application/json", body).await?;
+    assert_eq!(status, StatusCode::OK, "{answer:#}");
+    let rows = answer["verdicts"].as_array().context("rows")?;
+    assert!(rows[..300].iter().all(|row| row["state"] == "unknown"));
+    assert_eq!(rows[300]["verdict"]["outcome"], "fail", "{:#}", rows[300]);
+    assert_eq!(rows[301]["state"], "known", "{:#}", rows[301]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_candidate_is_replayed_over_everything_and_changes_nothing() -> Result<()> {
     let site = Site::embedded().await?;
     let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/bad", "1.0")?;

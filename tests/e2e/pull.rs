@@ -88,6 +88,30 @@ async fn a_failing_image_cannot_be_pulled_and_everything_else_can() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn i12_a_tag_that_has_just_moved_is_judged_by_what_it_is_and_that_digest_is_what_comes() -> Result<()> {
+    let site = Site::embedded().await?;
+    let folder = site.folder.path();
+    let door = Door::open(folder, &site.registry.host(), site.url.trim_start_matches("http://"))?;
+    let good = site.push(&Image::debian_with_python(HARMLESS), "team/moving", "1.0")?;
+    site.verdict(&good).await?;
+    let pulled = door.pull(folder, "team/moving:1.0")?;
+    assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
+    let log = std::fs::read_to_string(folder.join("registry.log"))?;
+    assert!(
+        log.contains(&format!("\"GET /v2/team/moving/manifests/{good}")),
+        "the registry is asked by digest"
+    );
+    assert!(!log.contains("\"GET /v2/team/moving/manifests/1.0"), "and never by tag: {log}");
+
+    let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/moving", "1.0")?;
+    site.verdict(&bad).await?;
+    let pulled = door.pull(folder, "team/moving:1.0")?;
+    assert!(!pulled.status.success(), "what the tag was a moment ago does not matter");
+    assert!(String::from_utf8_lossy(&pulled.stderr).contains("urllib3"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_index_passes_with_its_children_and_a_chart_passes_too() -> Result<()> {
     let site = Site::embedded().await?;
     let folder = site.folder.path();

@@ -180,6 +180,11 @@ impl Site {
         Ok(())
     }
 
+    /// The port of the front.
+    pub fn port(&self) -> Result<u16> {
+        Ok(self.url.rsplit(':').next().context("the address has a port")?.parse()?)
+    }
+
     /// A fresh layout to build images in.
     pub fn layout(&self) -> Result<Layout> {
         let number = self.layouts.replace(self.layouts.get() + 1);

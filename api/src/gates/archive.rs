@@ -35,27 +35,26 @@ pub(super) enum Finding {
     },
 }
 
-/// Findings by policy and digest.
+/// Findings by digest and policy.
 #[derive(Default)]
-pub(super) struct Ledger(HashMap<(PolicyName, Digest), Finding>);
+pub(super) struct Ledger(HashMap<Digest, HashMap<PolicyName, Finding>>);
 
 impl Ledger {
     pub(super) fn get(&self, policy: &Policy, digest: &Digest) -> &Finding {
         const NOTHING: &Finding = &Finding::Unknown;
-        self.0.get(&(policy.name.clone(), digest.clone())).unwrap_or(NOTHING)
+        self.0.get(digest).and_then(|findings| findings.get(&policy.name)).unwrap_or(NOTHING)
     }
 
     pub(super) fn put(&mut self, policy: &Policy, digest: &Digest, finding: Finding) {
-        self.0.insert((policy.name.clone(), digest.clone()), finding);
+        self.0.entry(digest.clone()).or_default().insert(policy.name.clone(), finding);
     }
 }
 
 impl Finding {
-    fn of(lookup: Lookup, policy: &Policy) -> Self {
+    /// `asked_at` is when the question began: a verdict whose time ended on the way here was in time.
+    fn of(lookup: Lookup, policy: &Policy, asked_at: Timestamp) -> Self {
         match lookup {
-            Lookup::Known(verdict) if verdict.is_current(&policy.revision, Timestamp::now()) => {
-                Self::Judged(verdict)
-            }
+            Lookup::Known(verdict) if verdict.is_current(&policy.revision, asked_at) => Self::Judged(verdict),
             Lookup::Known(verdict) => Self::Stale(verdict),
             Lookup::Pending(_) => Self::Pending,
             Lookup::Unknown => Self::Unknown,
@@ -124,11 +123,17 @@ impl Archive {
         ledger
     }
 
-    async fn look_up_under(&self, policy: &Policy, digests: &[Digest], deadline: Instant) -> Vec<Finding> {
+    async fn look_up_under(
+        &self,
+        policy: &Arc<Policy>,
+        digests: &[Digest],
+        deadline: Instant,
+    ) -> Vec<Finding> {
         loop {
+            let asked_at = Timestamp::now();
             let reason = match timeout_at(deadline, self.verdicts.find(digests, policy)).await {
                 Ok(Ok(found)) => {
-                    return found.into_iter().map(|lookup| Finding::of(lookup, policy)).collect();
+                    return found.into_iter().map(|lookup| Finding::of(lookup, policy, asked_at)).collect();
                 }
                 Ok(Err(error)) => chain(&error),
                 Err(_) => "it did not answer in time".to_owned(),
@@ -173,14 +178,14 @@ impl Archive {
     async fn found(
         &self,
         digest: &Digest,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         deadline: Instant,
     ) -> Result<Finding, StoreError> {
-        let one = std::slice::from_ref(digest);
+        let (one, asked_at) = (std::slice::from_ref(digest), Timestamp::now());
         match timeout_at(deadline, self.verdicts.find(one, policy)).await {
             Ok(found) => {
                 let lookup = found?.pop().unwrap_or(Lookup::Unknown);
-                Ok(Finding::of(lookup, policy))
+                Ok(Finding::of(lookup, policy, asked_at))
             }
             Err(_) => Ok(Finding::Unknown),
         }

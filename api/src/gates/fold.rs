@@ -16,6 +16,9 @@ const SHOWN: usize = 300;
 
 /// What a caller wrote, fit to be shown: cut, and without control characters.
 pub(super) fn shown(asked: &str) -> String {
+    if asked.trim().is_empty() {
+        return "an image without a name".to_owned();
+    }
     asked.chars().take(SHOWN).map(|one| if one.is_control() { ' ' } else { one }).collect()
 }
 
@@ -24,18 +27,19 @@ pub(super) fn fold(
     asked: &str,
     identity: &Identity,
     opinions: Vec<Opinion>,
-    more: impl FnOnce(&PolicyName) -> Url,
+    more: impl FnOnce(How, &PolicyName) -> Url,
 ) -> Ruling {
     let (image, digest) = named(identity);
     let decisive = decisive(&opinions);
     let policy = decisive.map_or_else(PolicyName::default_policy, |opinion| opinion.policy.name.clone());
+    let how = decisive.map_or(How::Judged, |opinion| opinion.how);
     let mut ruling = Ruling {
         asked: shown(asked),
         image,
         digest,
         answer: Answer::Allowed,
-        how: How::Judged,
-        more: more(&policy),
+        how,
+        more: more(how, &policy),
         policy,
         reasons: Vec::new(),
         further_reasons: 0,
@@ -43,7 +47,6 @@ pub(super) fn fold(
         verdicts: Vec::new(),
     };
     if let Some(decisive) = decisive {
-        ruling.how = decisive.how;
         ruling.answer = if decisive.enforces() { decisive.answer } else { Answer::Allowed };
     }
     for opinion in opinions {

@@ -16,7 +16,7 @@ use shared::policy::Place;
 use crate::error::ApiError;
 
 use super::told::{ToldRuling, is_passing, pinned};
-use super::{AskedImage, Decision, Enqueue, Gates, How, Question, Ruling, Visit};
+use super::{AskedImage, Decision, Enqueue, Gates, How, Patience, Question, Ruling, Visit};
 
 const API_VERSION: &str = "externaldata.gatekeeper.sh/v1beta1";
 /// More keys than this are no pod's images.
@@ -150,7 +150,7 @@ async fn keys(
     Ok((parse(&body)?, visit.deadline))
 }
 
-fn parse(body: &[u8]) -> Result<Vec<String>, ApiError> {
+pub(super) fn parse(body: &[u8]) -> Result<Vec<String>, ApiError> {
     let request: ProviderRequest = serde_json::from_slice(body)
         .map_err(|error| ApiError::Invalid(format!("not a ProviderRequest: {error}")))?;
     let keys = request.request.keys;
@@ -163,7 +163,12 @@ fn parse(body: &[u8]) -> Result<Vec<String>, ApiError> {
 
 async fn judge(gates: &Gates, keys: Vec<String>, deadline: Instant, values: Values) -> ProviderItems {
     let asked = keys.iter().map(|key| AskedImage::container(key, Place::default())).collect();
-    let question = Question { gate: "gatekeeper", images: asked, enqueue: Enqueue::Allowed };
+    let question = Question {
+        gate: "gatekeeper",
+        images: asked,
+        enqueue: Enqueue::Allowed,
+        patience: Patience::EachImage,
+    };
     items(keys, &gates.decide(question, deadline).await, values)
 }
 

@@ -24,7 +24,19 @@ mod wording;
 #[cfg(test)]
 mod tests;
 
+use change::Change;
 use review::{Admission, Refusal};
+
+/// Whether these bytes are a review with a pod in it.
+pub(super) fn names_a_pod(body: &[u8]) -> bool {
+    let change = Admission::read(body).ok().map(|admission| Change::of(&admission));
+    matches!(change, Some(Ok(Change::Pod(_))))
+}
+
+/// Whether these bytes are an ImageReview with images in it.
+pub(super) fn names_images(body: &[u8]) -> bool {
+    image_review::read(body).is_ok()
+}
 
 /// Decides whether the pods of an object may run.
 #[utoipa::path(

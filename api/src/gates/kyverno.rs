@@ -13,14 +13,14 @@ use shared::policy::Place;
 use crate::error::{ApiError, ProblemDocument};
 
 use super::told::ToldRuling;
-use super::{Answer, AskedImage, Decision, Enqueue, Gates, Question, Visit};
+use super::{Answer, AskedImage, Decision, Enqueue, Gates, Patience, Question, Visit};
 
 /// More images than this are no pod's.
 const MOST_IMAGES: usize = 500;
 
 /// What a policy asks.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object with `image` or `images`")]
 pub struct KyvernoQuestion {
     /// One image.
     #[serde(default)]
@@ -87,12 +87,13 @@ pub(crate) async fn ask_kyverno(
         gate: "kyverno",
         images: images.iter().map(|image| AskedImage::container(image, place.clone())).collect(),
         enqueue: if asked.dry_run == Some(true) { Enqueue::DryRun } else { Enqueue::Allowed },
+        patience: Patience::EachImage,
     };
     let decision = gates.decide(question, visit.deadline).await;
     Ok(HttpResponse::Ok().json(answer(images, &decision)))
 }
 
-fn parse(body: &[u8]) -> Result<(KyvernoQuestion, Vec<String>), ApiError> {
+pub(super) fn parse(body: &[u8]) -> Result<(KyvernoQuestion, Vec<String>), ApiError> {
     let mut asked: KyvernoQuestion = serde_json::from_slice(body)
         .map_err(|error| ApiError::Invalid(format!("the body is no JSON object as expected: {error}")))?;
     let several = asked.images.take().unwrap_or_default().into_iter().flatten();

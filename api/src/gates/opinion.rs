@@ -21,8 +21,8 @@ pub(super) struct Facts<'a> {
     /// Why the digest could not be queued, if it should have been.
     pub(super) unqueued: Option<&'a str>,
     pub(super) enqueue: Enqueue,
-    /// How long there was to wait.
-    pub(super) allowance: Duration,
+    /// How long was waited for verdicts, if anything was.
+    pub(super) waited: Option<Duration>,
 }
 
 /// What one policy thinks.
@@ -35,7 +35,7 @@ pub(super) struct Opinion {
     /// What it wants people to know, worst first.
     pub(super) remarks: Vec<String>,
     pub(super) further: u32,
-    pub(super) verdict: Option<Verdict>,
+    pub(super) verdict: Option<Arc<Verdict>>,
 }
 
 /// What `policy` thinks of an image.
@@ -87,7 +87,7 @@ fn under_admission(mut opinion: Opinion, image: &ImageName) -> Opinion {
     opinion
 }
 
-fn judged(policy: &Arc<Policy>, verdict: &Verdict, purpose: Purpose) -> Opinion {
+fn judged(policy: &Arc<Policy>, verdict: &Arc<Verdict>, purpose: Purpose) -> Opinion {
     let opinion = match (verdict.outcome, purpose) {
         (Outcome::Pass | Outcome::Warn, _) => plain(policy, Answer::Allowed, How::Judged),
         (Outcome::NotAnImage, Purpose::Volume | Purpose::Pull) => {
@@ -112,7 +112,7 @@ fn judged(policy: &Arc<Policy>, verdict: &Verdict, purpose: Purpose) -> Opinion 
 }
 
 /// A stale verdict's own judgement counts where the policy allows staleness: never better than it was.
-fn stale(policy: &Arc<Policy>, verdict: &Verdict, facts: &Facts<'_>) -> Opinion {
+fn stale(policy: &Arc<Policy>, verdict: &Arc<Verdict>, facts: &Facts<'_>) -> Opinion {
     let message = unjudged("has a verdict that is out of date", policy.fail_modes.on_stale, facts);
     match policy.fail_modes.on_stale {
         FailMode::Allow => {
@@ -136,18 +136,18 @@ fn foreign(policy: &Arc<Policy>, image: &ImageName) -> Opinion {
 
 /// What is the matter with a digest without a current verdict, and what to do.
 fn unjudged(state: &str, mode: FailMode, facts: &Facts<'_>) -> String {
-    match (facts.unqueued, facts.enqueue, mode) {
-        (Some(reason), _, _) => {
+    match (facts.unqueued, facts.enqueue, mode, facts.waited) {
+        (Some(reason), _, _, _) => {
             format!("this digest {state}, and it could not be queued: {reason}; try again")
         }
-        (None, Enqueue::DryRun, _) => {
+        (None, Enqueue::DryRun, _, _) => {
             format!("this digest {state}; a dry run has nothing scanned, the real request will")
         }
-        (None, Enqueue::Allowed, FailMode::Wait) => format!(
+        (None, Enqueue::Allowed, FailMode::Wait, Some(waited)) => format!(
             "this digest {state}; no verdict came within {:.1} s; it is queued, try again in a moment",
-            facts.allowance.as_secs_f64()
+            waited.as_secs_f64()
         ),
-        (None, Enqueue::Allowed, FailMode::Allow | FailMode::Deny) => {
+        (None, Enqueue::Allowed, FailMode::Wait | FailMode::Allow | FailMode::Deny, _) => {
             format!("this digest {state}; it is queued, try again in a moment")
         }
     }
@@ -183,7 +183,7 @@ fn plain(policy: &Arc<Policy>, answer: Answer, how: How) -> Opinion {
 }
 
 /// Takes over what the verdict says: its denials where it denies, else what it warns about.
-fn with_verdict(mut opinion: Opinion, verdict: &Verdict) -> Opinion {
+fn with_verdict(mut opinion: Opinion, verdict: &Arc<Verdict>) -> Opinion {
     let (denials, warnings): (Vec<&Reason>, Vec<&Reason>) =
         verdict.reasons.iter().partition(|reason| reason.effect == Effect::Deny);
     match opinion.answer {
@@ -200,7 +200,7 @@ fn with_verdict(mut opinion: Opinion, verdict: &Verdict) -> Opinion {
             opinion.remarks.extend(told.map(|reason| reason.message.clone()));
         }
     }
-    opinion.verdict = Some(verdict.clone());
+    opinion.verdict = Some(Arc::clone(verdict));
     opinion
 }
 

@@ -43,7 +43,7 @@ impl Placed {
     pub(super) async fn verdict(
         &self,
         general: Arc<Verdict>,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         place: &Place,
     ) -> Arc<Verdict> {
         let basis = Basis {

@@ -10,8 +10,8 @@
 
 use std::time::Instant;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde_json::{Value, json};
 use shared::config::Namespaces;
@@ -19,7 +19,7 @@ use shared::model::image::{ImageName, RegistryHost};
 use shared::policy::Place;
 
 use super::told::ToldRuling;
-use super::{Answer, AskedImage, Decision, Enqueue, Gates, Purpose, Question, Ruling, Visit};
+use super::{Answer, AskedImage, Decision, Enqueue, Gates, Patience, Purpose, Question, Ruling, Visit};
 
 mod proxy;
 mod target;
@@ -29,6 +29,14 @@ mod tests;
 
 use proxy::Original;
 use target::{Pull, Target};
+
+/// Whether the request with this URI would not simply pass.
+pub(super) fn is_gated(method: &Method, uri: &str) -> bool {
+    match target::read(method, uri) {
+        Target::Other => false,
+        Target::Manifest(_) | Target::Hostile(_) => true,
+    }
+}
 
 /// Whether a request may pass to the registry.
 ///
@@ -67,40 +75,48 @@ async fn pass(request: &HttpRequest, gates: &Gates) -> HttpResponse {
         Target::Hostile(reason) => {
             refuse(&format!("this request cannot be read, so it does not pass: {reason}"), &Value::Null)
         }
-        Target::Manifest(pull) => match image(gates, pull, original.host) {
-            Ok(asked) => judge(gates, asked, visit.deadline).await,
+        Target::Manifest(pull) => match image(gates, &pull, original.host) {
+            Ok(asked) => judge(gates, asked, &pull, visit.deadline).await,
             Err(reason) => refuse(&reason, &Value::Null),
         },
     }
 }
 
 /// The image of a pull, under the registry that the proxy leads to.
-fn image(gates: &Gates, pull: Pull, host: Option<RegistryHost>) -> Result<String, String> {
+fn image(gates: &Gates, pull: &Pull, host: Option<RegistryHost>) -> Result<String, String> {
     let config = &gates.config().pull;
     let namespace = match config.namespaces {
-        Namespaces::NameTheRegistry => pull.namespace,
+        Namespaces::NameTheRegistry => pull.namespace.clone(),
         Namespaces::Ignored => None,
     };
     let registry = namespace.or_else(|| config.registry.clone()).or(host).ok_or(
         "nobody says which registry the proxy leads to: set gates.pull.registry, or have the proxy send X-Original-Host",
     )?;
-    Ok(pull.reference.of(&ImageName { registry, repository: pull.repository }))
+    Ok(pull.reference.of(&ImageName { registry, repository: pull.repository.clone() }))
 }
 
-async fn judge(gates: &Gates, asked: String, deadline: Instant) -> HttpResponse {
+async fn judge(gates: &Gates, asked: String, pull: &Pull, deadline: Instant) -> HttpResponse {
     let image = AskedImage { asked, purpose: Purpose::Pull, platform: None, place: Place::default() };
-    let question = Question { gate: "pull", images: vec![image], enqueue: Enqueue::Allowed };
+    let question = Question {
+        gate: "pull",
+        images: vec![image],
+        enqueue: Enqueue::Allowed,
+        patience: Patience::EachImage,
+    };
     let decision = gates.decide(question, deadline).await;
-    answer(&decision)
+    answer(&decision, pull)
 }
 
-fn answer(decision: &Decision) -> HttpResponse {
+fn answer(decision: &Decision, pull: &Pull) -> HttpResponse {
     match decision.denied().next() {
         Some(ruling) => refuse(&ruling.explain(), &detail(ruling)),
         None => {
             let mut response = HttpResponse::Ok();
             if let Some(digest) = decision.rulings.first().and_then(|ruling| ruling.digest.as_ref()) {
                 response.insert_header(("X-Tidewaiter-Digest", digest.as_str()));
+                // For proxies that can ask the registry for another path than their client did: the very manifest
+                // that was judged, whatever becomes of the tag in between (I12).
+                response.insert_header(("X-Tidewaiter-URI", pull.at(digest)));
             }
             response.insert_header((CACHE_CONTROL, "no-store")).finish()
         }

@@ -12,6 +12,8 @@ pub struct Question {
     pub images: Vec<AskedImage>,
     /// What may be done about unknown digests.
     pub enqueue: Enqueue,
+    /// What is worth waiting for.
+    pub patience: Patience,
 }
 
 /// One image that somebody wants to use.
@@ -45,6 +47,17 @@ pub enum Enqueue {
     Allowed,
     /// Never: the request is a rehearsal without side effects. Nobody waits for what nobody has queued.
     DryRun,
+}
+
+/// What a caller waits for, where a policy would have it wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Every verdict: each image is answered for itself.
+    EachImage,
+    /// The answer as a whole: as soon as one image is denied, the others change nothing.
+    WholeAnswer,
+    /// Nothing: it is decided already. What is unknown is queued all the same, for the next try.
+    None,
 }
 
 impl AskedImage {

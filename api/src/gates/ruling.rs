@@ -1,6 +1,7 @@
 //! What a gate answers: one ruling an image, in words that a person can act on.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use shared::model::digest::Digest;
 use shared::model::image::ImageName;
@@ -36,7 +37,7 @@ pub struct Ruling {
     /// What people should know all the same; one sentence each.
     pub warnings: Vec<String>,
     /// The verdicts behind it, one a policy that has one.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<Arc<Verdict>>,
     /// Where to read more.
     pub more: Url,
 }

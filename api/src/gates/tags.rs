@@ -1,7 +1,9 @@
 //! What images are meant: texts become names and digests, and a tag is resolved once (I12).
 //!
 //! Only configured registries are asked (I8), each question has its own deadline, and the answer serves all
-//! who ask for the same tag within some seconds: fifty pods of one deployment cost one request.
+//! who ask for the same tag within some seconds: fifty pods of one deployment cost one request. Only a pull asks
+//! anew each time: its client gets the manifest at once, and a tag that has just moved must not be judged by what
+//! it was.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,15 @@ pub(super) enum Known {
     Unconfigured,
 }
 
+/// How new the answer to what a tag points at has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Some seconds old will do (`gates.tag_ttl`): what was judged is what will run.
+    Recent,
+    /// Asked now: somebody is about to fetch the tag itself.
+    Now,
+}
+
 /// As many tags are remembered; each is a few hundred bytes, for a few seconds.
 const MOST_TAGS: u64 = 10_000;
 
@@ -65,7 +76,7 @@ impl Tags {
     }
 
     /// What `text` means, by `deadline` at the latest.
-    pub(super) async fn identify(&self, text: &str, deadline: Instant) -> Identity {
+    pub(super) async fn identify(&self, text: &str, freshness: Freshness, deadline: Instant) -> Identity {
         let Reference { name, target } = match text.parse() {
             Ok(reference) => reference,
             Err(error) => return Identity::Unreadable { reason: chain(&error) },
@@ -77,10 +88,15 @@ impl Tags {
         match (target, registry) {
             (Target::Digest(digest), registry) => Identity::Found { image, tag: None, digest, registry },
             (Target::Tag(_), Known::Unconfigured) => Identity::Foreign { image },
-            (Target::Tag(tag), Known::Configured) => match self.resolve(&image, &tag, deadline).await {
-                Ok(digest) => Identity::Found { image, tag: Some(tag), digest, registry },
-                Err(reason) => Identity::Unresolved { image, reason },
-            },
+            (Target::Tag(tag), Known::Configured) => {
+                if freshness == Freshness::Now {
+                    self.resolved.invalidate(&(image.clone(), tag.clone())).await;
+                }
+                match self.resolve(&image, &tag, deadline).await {
+                    Ok(digest) => Identity::Found { image, tag: Some(tag), digest, registry },
+                    Err(reason) => Identity::Unresolved { image, reason },
+                }
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! A ruling as a flat JSON object, for gates whose policy language looks at fields.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::model::digest::Digest;
@@ -78,7 +80,7 @@ pub(super) fn is_passing(ruling: &Ruling) -> bool {
 }
 
 fn decisive(ruling: &Ruling) -> Option<&Verdict> {
-    ruling.verdicts.iter().find(|verdict| verdict.policy == ruling.policy)
+    ruling.verdicts.iter().map(Arc::as_ref).find(|verdict| verdict.policy == ruling.policy)
 }
 
 fn word(ruling: &Ruling, verdict: Option<&Verdict>) -> &'static str {

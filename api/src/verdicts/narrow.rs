@@ -1,13 +1,11 @@
-//! Verdicts about less than everything: for one platform of an index, or for one place.
+//! Verdicts about less than everything: for one platform of an index.
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use shared::model::digest::Digest;
 use shared::model::image::Platform;
-use shared::model::report::Subject;
 use shared::model::verdict::{Lookup, Verdict};
-use shared::policy::{Circumstances, Place, Policy};
+use shared::policy::Policy;
 use shared::store::{StoreError, Watch};
 
 use super::{Verdicts, child_for};
@@ -24,7 +22,7 @@ impl Verdicts {
         &self,
         verdict: &Verdict,
         platform: &Platform,
-        policy: &Policy,
+        policy: &Arc<Policy>,
     ) -> Result<Option<Arc<Verdict>>, ApiError> {
         let Some(child) = child_for(verdict, platform)? else { return Ok(None) };
         let found = self.find(std::slice::from_ref(&child), policy).await.map_err(ApiError::Store)?;
@@ -34,26 +32,5 @@ impl Verdicts {
                 Err(ApiError::UnknownDigest(child.to_string()))
             }
         }
-    }
-
-    /// What the policy says about a stored report at a place; not kept. `None` if there is no report any more.
-    pub async fn derive_at(
-        &self,
-        digest: &Digest,
-        policy: &Policy,
-        place: &Place,
-    ) -> Result<Option<Verdict>, StoreError> {
-        let Some(report) = self.store.report(digest).await? else { return Ok(None) };
-        let here = Circumstances { now: Timestamp::now(), place: Some(place) };
-        let mut children = Vec::new();
-        if let Subject::Index { children: listed } = &report.subject {
-            for child in listed {
-                if let Some(report) = self.store.report(&child.digest).await? {
-                    children.push(policy.judge(&report, &[], &here));
-                }
-            }
-        }
-        metrics::counter!("tidewaiter_verdicts_derived_total").increment(1);
-        Ok(Some(policy.judge(&report, &children, &here)))
     }
 }

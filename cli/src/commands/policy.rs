@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde::Deserialize;
 use shared::model::digest::Digest;
 use shared::model::report::{Report, Subject};
 use shared::model::verdict::{Outcome, PolicyName};
 use shared::policy::{Circumstances, Place, Policy, PolicySet, PurlPattern};
+use shared::telemetry::chain;
 
 use super::simulate;
 use crate::args::{AnswerFormat, ExplainArguments, PolicyCommand, ServerArguments};
@@ -36,7 +37,7 @@ fn check(paths: &[PathBuf]) -> Result<Exit, Failure> {
         for file in files(path).map_err(Failure::usage)? {
             match Policy::load(&file) {
                 Err(error) => {
-                    eprintln!("{error}");
+                    eprintln!("{}", chain(&error));
                     wrong += 1;
                 }
                 Ok(policy) => {
@@ -54,12 +55,13 @@ fn check(paths: &[PathBuf]) -> Result<Exit, Failure> {
             && let Err(error) = PolicySet::load(path)
         {
             // What only shows in company: two files with one name.
-            eprintln!("{error}");
+            eprintln!("{}", chain(&error));
             wrong += 1;
         }
     }
     match wrong {
         0 => Ok(Exit::Pass),
+        1 => Err(Failure::usage(anyhow!("1 mistake in policies"))),
         wrong => Err(Failure::usage(anyhow!("{wrong} mistakes in policies"))),
     }
 }
@@ -79,12 +81,17 @@ fn expired(file: &Path, policy: &Policy, now: Timestamp) -> Vec<String> {
     let expired = policy.expired_exceptions(now).map(|exception| {
         let what = exception.advisory.as_deref().or(exception.package.as_ref().map(PurlPattern::as_str));
         format!(
-            "{}: {}: the exception of {} for {} has expired on {}; remove it, or renew it with a reason",
+            "{}: {}: the exception of {} for {} ended with {}; remove it, or renew it with a reason",
             file.display(),
             exception.position,
             exception.owner,
             what.unwrap_or_default(),
-            exception.expires.strftime("%F")
+            // The first moment after it.
+            exception
+                .expires
+                .saturating_sub(SignedDuration::from_secs(1))
+                .unwrap_or(exception.expires)
+                .strftime("%F")
         )
     });
     expired.collect()

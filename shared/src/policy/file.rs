@@ -9,6 +9,7 @@ use super::Policy;
 use crate::model::report::Revision;
 use crate::model::verdict::PolicyName;
 use raw::RawPolicy;
+use serde_saphyr::{MessageFormatter, UserMessageFormatter};
 
 /// Raised whenever the same file could be judged differently.
 const ENGINE_VERSION: u32 = 3;
@@ -69,11 +70,12 @@ pub enum PolicyError {
         second: PathBuf,
     },
     /// An error in a file, with the file's name before it.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     InFile {
         /// Which file.
         path: PathBuf,
         /// What is wrong in it.
+        #[source]
         source: Box<PolicyError>,
     },
 }
@@ -94,9 +96,22 @@ impl Policy {
     /// merely holds no longer, or time alone could stop a server from starting.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let raw: RawPolicy =
-            serde_saphyr::from_str(text).map_err(|error| PolicyError::Syntax(error.to_string()))?;
+            serde_saphyr::from_str(text).map_err(|error| PolicyError::Syntax(told(text, &error)))?;
         let revision = Revision::of(format!("{ENGINE_VERSION}\n{text}").as_bytes());
         checked::policy(raw, text.into(), revision)
+    }
+}
+
+/// What is wrong with the text as YAML, in one line like every other mistake.
+fn told(text: &str, error: &serde_saphyr::Error) -> String {
+    if text.trim().is_empty() {
+        return "the file is empty; a policy begins with version and name".to_owned();
+    }
+    let error = error.without_snippet();
+    let what = UserMessageFormatter.format_message(error);
+    match error.location() {
+        Some(at) => format!("{}: {what}", Position { line: at.line(), column: at.column() }),
+        None => what.into_owned(),
     }
 }
 

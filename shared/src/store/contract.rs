@@ -48,6 +48,7 @@ macro_rules! every_promise {
             verdicts::a_pending_marker_keeps_its_beginning_and_its_latest_end,
             verdicts::i3_a_pending_marker_ends_by_itself,
             verdicts::sightings_are_bounded_and_newest_first,
+            verdicts::a_push_is_noted_as_its_marker_and_its_sighting_are,
             verdicts::a_store_that_answers_says_so,
             leases::one_of_many_gets_the_lease,
             leases::a_lease_that_ran_out_goes_to_the_next_and_the_late_holder_changes_nothing,

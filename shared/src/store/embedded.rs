@@ -157,6 +157,14 @@ impl VerdictStore for EmbeddedStore {
         Backend::Embedded.measured("record_sighting", noted).await
     }
 
+    async fn note_push(&self, digest: &Digest, pending: Pending, seen: &Sighting) -> Result<(), StoreError> {
+        let (digest, place) = (digest.clone(), record::encode_place(seen));
+        let seen_us = seen.seen_at.as_microsecond();
+        let noted =
+            self.write(move |file| file.note_push(&digest, pending, (place, seen_us), Timestamp::now()));
+        Backend::Embedded.measured("note_push", noted).await
+    }
+
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
         let digest = digest.clone();
         let seen = self.read(move |file| file.sightings(&digest));

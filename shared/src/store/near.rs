@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use metrics::Counter;
 use moka::sync::Cache;
 
 use super::{Lease, SharedStore, Sighting, StoreError, VerdictStore, Watch};
@@ -26,6 +27,8 @@ const LARGEST: u64 = 64 << 20;
 pub struct NearStore {
     far: SharedStore,
     copies: Cache<(PolicyName, Digest), Copy>,
+    answered_near: Counter,
+    answered_far: Counter,
 }
 
 /// A verdict as it was read, and whether anything has happened since.
@@ -50,7 +53,8 @@ impl NearStore {
             .weigher(|_, copy: &Copy| weight(&copy.verdict))
             .time_to_live(LONGEST)
             .build();
-        Self { far, copies }
+        let answered = |answer| metrics::counter!("tidewaiter_near_verdicts_total", "answer" => answer);
+        Self { far, copies, answered_near: answered("near"), answered_far: answered("far") }
     }
 
     fn copy(&self, digest: &Digest, policy: &PolicyName) -> Option<Arc<Verdict>> {
@@ -92,11 +96,9 @@ impl VerdictStore for NearStore {
             .filter(|(_, copy)| copy.is_none())
             .map(|(digest, _)| digest.clone())
             .collect();
-        metrics::counter!("tidewaiter_near_verdicts_total", "answer" => "near")
-            .increment((digests.len() - missing.len()) as u64);
+        self.answered_near.increment((digests.len() - missing.len()) as u64);
         if !missing.is_empty() {
-            metrics::counter!("tidewaiter_near_verdicts_total", "answer" => "far")
-                .increment(missing.len() as u64);
+            self.answered_far.increment(missing.len() as u64);
             let answers = self.ask_far(&missing, policy).await?;
             let gaps = found.iter_mut().filter(|copy| copy.is_none());
             for (gap, answer) in gaps.zip(answers) {
@@ -129,6 +131,10 @@ impl VerdictStore for NearStore {
 
     async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
         self.far.record_sighting(digest, sighting).await
+    }
+
+    async fn note_push(&self, digest: &Digest, pending: Pending, seen: &Sighting) -> Result<(), StoreError> {
+        self.far.note_push(digest, pending, seen).await
     }
 
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {

@@ -82,7 +82,7 @@ impl RedisStore {
         let bulk = Line::new(place.clone(), dialer()?, config.timeout);
         quick.run(ping).await?;
         let keys = Keys::new(&config.prefix);
-        let watchers = Arc::new(Watchers::new());
+        let watchers = Arc::new(Watchers::deaf());
         let listener = news::listen(dialer()?, keys.news(), Arc::clone(&watchers), config.timeout);
         Ok(Self {
             config,
@@ -128,6 +128,21 @@ impl RedisStore {
             .arg(millis(self.config.sighting_ttl));
         let note = &note;
         self.quick.run(|mut connection| async move { note.exec_async(&mut connection).await }).await
+    }
+
+    async fn note_both(
+        &self,
+        digest: &Digest,
+        pending: Pending,
+        sighting: &Sighting,
+    ) -> Result<(), StoreError> {
+        let mut note = call(&self.scripts.pending, &[self.keys.pending(digest), self.keys.image(digest)]);
+        note.arg(record::encode_pending(pending))
+            .arg(record::encode_place(sighting))
+            .arg(sighting.seen_at.as_microsecond())
+            .arg(MOST_SIGHTINGS)
+            .arg(millis(self.config.sighting_ttl));
+        self.quick.run(|connection| invoke(connection, &note)).await
     }
 
     async fn seen(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
@@ -202,6 +217,10 @@ impl VerdictStore for RedisStore {
 
     async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
         Backend::Redis.measured("record_sighting", self.note(digest, sighting)).await
+    }
+
+    async fn note_push(&self, digest: &Digest, pending: Pending, seen: &Sighting) -> Result<(), StoreError> {
+        Backend::Redis.measured("note_push", self.note_both(digest, pending, seen)).await
     }
 
     async fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {

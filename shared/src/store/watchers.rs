@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
@@ -19,6 +20,8 @@ const FIRST_SWEEP: usize = 64;
 pub(super) struct Watchers {
     digests: Mutex<Channels>,
     feed: watch::Sender<u64>,
+    /// Whether news from other processes would be heard now.
+    listening: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -28,9 +31,31 @@ struct Channels {
 }
 
 impl Watchers {
+    /// The waits of a store that hears everything.
     pub(super) fn new() -> Self {
+        Self::with(true)
+    }
+
+    /// The waits of a store that hears nothing before [`Watchers::hear`].
+    pub(super) fn deaf() -> Self {
+        Self::with(false)
+    }
+
+    fn with(listening: bool) -> Self {
         let digests = Mutex::new(Channels { by_digest: HashMap::new(), sweep_at: FIRST_SWEEP });
-        Self { digests, feed: watch::Sender::new(0) }
+        Self { digests, feed: watch::Sender::new(0), listening: AtomicBool::new(listening) }
+    }
+
+    /// From now on news is heard; what was said before may have been missed.
+    pub(super) fn hear(&self) {
+        self.listening.store(true, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    /// From now on news may be missed: every wait that begins meanwhile says so at once.
+    pub(super) fn miss(&self) {
+        self.listening.store(false, Ordering::SeqCst);
+        self.wake_all();
     }
 
     /// Begins a wait; news from now on completes it.
@@ -40,7 +65,12 @@ impl Watchers {
             channels.sweep();
         }
         let sender = channels.by_digest.entry(digest.clone()).or_insert_with(|| watch::Sender::new(0));
-        Watch::new(sender.subscribe())
+        let mut receiver = sender.subscribe();
+        // Asked after subscribing: whoever stops listening in between wakes this one too.
+        if !self.listening.load(Ordering::SeqCst) {
+            receiver.mark_changed();
+        }
+        Watch::new(receiver)
     }
 
     /// Tells everybody who waits for this digest.
@@ -110,6 +140,18 @@ mod tests {
         assert!(!third.0.has_changed().unwrap(), "nothing was said about it");
         watchers.wake_all();
         third.changed(LONG).await;
+    }
+
+    #[test]
+    fn whoever_cannot_hear_news_never_says_that_there_is_none() {
+        let watchers = Watchers::deaf();
+        let digest = Digest::of(b"1");
+        assert!(watchers.watch(&digest).has_news());
+        watchers.hear();
+        let watch = watchers.watch(&digest);
+        assert!(!watch.has_news());
+        watchers.miss();
+        assert!(watch.has_news() && watchers.watch(&digest).has_news());
     }
 
     #[test]

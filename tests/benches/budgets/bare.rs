@@ -1,5 +1,6 @@
 //! The fastest that this machine, this HTTP server and this client could possibly answer: an actix handler
-//! that returns the bytes of a file, in a process of its own, with the settings that Tidewaiter's api has.
+//! that returns the bytes of a file, after it has read the body where there is one, in a process of its own, with
+//! the settings that Tidewaiter's api has.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,9 +28,9 @@ pub(crate) fn start(folder: &Path, body: &Path) -> Result<(Process, u16)> {
 pub(crate) fn serve(port: u16, body: &Path) -> Result<()> {
     let body = web::Bytes::from(std::fs::read(body)?);
     let server = move || {
-        let body = body.clone();
-        let answer = move || {
-            let body = body.clone();
+        let shown = body.clone();
+        let show = move || {
+            let body = shown.clone();
             async move {
                 HttpResponse::Ok()
                     .insert_header((ETAG, "\"0123456789abcdef0123456789abcdef\""))
@@ -38,7 +39,14 @@ pub(crate) fn serve(port: u16, body: &Path) -> Result<()> {
                     .body(body)
             }
         };
-        App::new().route("/v1/verdicts/{digest}", web::get().to(answer))
+        let told = body.clone();
+        let tell = move |_question: web::Bytes| {
+            let body = told.clone();
+            async move { HttpResponse::Ok().content_type("application/json").body(body) }
+        };
+        App::new()
+            .route("/v1/verdicts/{digest}", web::get().to(show))
+            .route("/gates/kubernetes/validate", web::post().to(tell))
     };
     let running = async move { HttpServer::new(server).bind(("127.0.0.1", port))?.run().await };
     Ok(actix_web::rt::System::new().block_on(running)?)

@@ -1,4 +1,4 @@
-//! What criterion measured inside the scanner, in the same run of `make bench`: read from its estimates.
+//! What criterion measured inside the scanner and of policies, in the same run of `make bench`: read from its estimates.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ struct Estimate {
     point_estimate: f64,
 }
 
-/// Adds a row for each figure that is there; none if the scanner was not measured.
+/// Adds a row for each figure that is there; none if that was not measured.
 pub(crate) fn collect(table: &mut Table) {
     for (what, core) in [("on one core", "one-core"), ("on all cores", "all-cores")] {
         for layer in ["made up", "real files"] {
@@ -51,6 +51,21 @@ pub(crate) fn collect(table: &mut Table) {
                 &format!("300 {kind} packages matched once more"),
                 format!("{:.0}/s per core", 1e9 / time),
             );
+        }
+    }
+    policies(table);
+}
+
+/// The default policy has a budget; the others show what exceptions and expressions add.
+fn policies(table: &mut Table) {
+    if let Some(time) = median("500 findings/default/all-cores") {
+        let row = "500 findings judged by the default policy";
+        table.judged(row, time / 1e3, "report and policy in memory", Budget::AtMost(200.0, "µs"));
+    }
+    for (what, name) in [("with 100 exceptions", "100 exceptions"), ("by a policy of CEL expressions", "cel")]
+    {
+        if let Some(time) = median(&format!("500 findings/{name}/all-cores")) {
+            table.told(&format!("500 findings judged {what}"), format!("{:.0} µs", time / 1e3));
         }
     }
 }

@@ -10,8 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
+use crate::kernel::processor_time;
+
 /// Connections of both kinds of load.
 pub(crate) const CONNECTIONS: u32 = 64;
+/// How long the most that a server can do is measured at a time.
+const SECONDS: u32 = 4;
 
 /// Requests a second that `wrk` gets answered with 2xx; other answers are an error.
 pub(crate) fn most(address: &str, seconds: u32, post: Option<&Post<'_>>) -> Result<f64> {
@@ -19,9 +23,10 @@ pub(crate) fn most(address: &str, seconds: u32, post: Option<&Post<'_>>) -> Resu
     command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--timeout", "10s"]);
     let mut script = tempfile::Builder::new().suffix(".lua").tempfile()?;
     if let Some(Post { body, authorization }) = post {
+        // The long bracket has a level, for JSON may hold `]]`.
         writeln!(
             script,
-            "wrk.method = 'POST'\nwrk.body = [[{body}]]\nwrk.headers['Content-Type'] = 'application/json'\nwrk.headers['Authorization'] = '{authorization}'"
+            "wrk.method = 'POST'\nwrk.body = [==[{body}]==]\nwrk.headers['Content-Type'] = 'application/json'\nwrk.headers['Authorization'] = '{authorization}'"
         )?;
         command.arg("-s").arg(script.path());
     }
@@ -35,19 +40,46 @@ pub(crate) fn most(address: &str, seconds: u32, post: Option<&Post<'_>>) -> Resu
     Ok(line.with_context(|| format!("wrk said {text}"))?.trim().parse()?)
 }
 
+/// The rate, and the microseconds of processor time that the server spent on each answer.
+pub(crate) fn with_cost(address: &str, server: u32, post: Option<&Post<'_>>) -> Result<(f64, f64)> {
+    let before = processor_time(server)?;
+    let rate = most(address, SECONDS, post)?;
+    let used = processor_time(server)?.saturating_sub(before);
+    Ok((rate, used.as_secs_f64() * 1e6 / (rate * f64::from(SECONDS))))
+}
+
 /// What is posted.
 pub(crate) struct Post<'a> {
     pub(crate) body: &'a str,
     pub(crate) authorization: &'a str,
 }
 
-/// Sends `rate` GETs a second for a while; how long after its moment each was answered.
-pub(crate) async fn paced(port: u16, path: &str, rate: f64, length: Duration) -> Result<Vec<Duration>> {
+/// A request as it goes over the line: a GET, or what is posted.
+fn request(port: u16, path: &str, post: Option<&Post<'_>>) -> String {
+    let target = format!("{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n");
+    match post {
+        None => format!("GET {target}\r\n"),
+        Some(Post { body, authorization }) => format!(
+            "POST {target}Authorization: {authorization}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    }
+}
+
+/// Sends `rate` requests a second for a while; how long after its moment each was answered.
+pub(crate) async fn paced(
+    port: u16,
+    path: &str,
+    post: Option<&Post<'_>>,
+    rate: f64,
+    length: Duration,
+) -> Result<Vec<Duration>> {
+    let request = request(port, path, post);
     let interval = Duration::from_secs_f64(f64::from(CONNECTIONS) / rate);
     let start = Instant::now() + Duration::from_millis(100);
     let lines = (0..CONNECTIONS).map(|line| {
         let first = start + interval.mul_f64(f64::from(line) / f64::from(CONNECTIONS));
-        tokio::spawn(one_line(port, path.to_owned(), first, interval, start + length))
+        tokio::spawn(one_line(port, request.clone(), first, interval, start + length))
     });
     let lines: Vec<_> = lines.collect();
     let mut times = Vec::new();
@@ -59,14 +91,13 @@ pub(crate) async fn paced(port: u16, path: &str, rate: f64, length: Duration) ->
 
 async fn one_line(
     port: u16,
-    path: String,
+    request: String,
     first: Instant,
     interval: Duration,
     end: Instant,
 ) -> Result<Vec<Duration>> {
     let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
     line.set_nodelay(true)?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
     let (mut due, mut buffer, mut times) = (first, vec![0; 64 << 10], Vec::new());
     while due < end {
         sleep_until(due).await;

@@ -1,14 +1,16 @@
-//! Measures the budgets of the first milestone and prints one table: `make bench`.
+//! Measures the budgets and prints one table: `make bench`.
 //!
 //! Every figure that is compared with a budget is a ratio of two things measured in the same run on the same
 //! machine; absolute figures are printed beside them for whoever wants to know, and mean nothing elsewhere.
 //! Everything goes through doors that users have: the release binary, HTTP, skopeo, RabbitMQ and Redis.
 //!
-//! `cargo bench -p tests --bench budgets -- [journey] [scan] [memory] [queries] [ingest] [start]` measures only those.
+//! `cargo bench -p tests --bench budgets -- [start] [queries] [gates] [waiting] [ingest] [journey] [scan]
+//! [memory]` measures only those.
 
 mod bare;
 mod broker;
 mod engine;
+mod gates;
 mod ingest;
 mod journey;
 mod kernel;
@@ -21,6 +23,7 @@ mod scan;
 mod start;
 mod statistics;
 mod table;
+mod waiting;
 
 use anyhow::{Context, Result};
 use table::Table;
@@ -42,6 +45,12 @@ fn main() -> Result<()> {
         }
         if wanted("queries") {
             queries::measure(&mut table).await?;
+        }
+        if wanted("gates") {
+            gates::measure(&mut table).await?;
+        }
+        if wanted("waiting") {
+            waiting::measure(&mut table).await?;
         }
         if wanted("ingest") {
             ingest::measure(&mut table).await?;

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tests::image::{Image, VULNERABLE};
 use tests::servers::amqp_url;
 use tests::site::Site;
 
 use crate::bare;
-use crate::kernel::processor_time;
-use crate::load::{CONNECTIONS, most, paced};
+use crate::load::{CONNECTIONS, most, paced, with_cost};
 use crate::scan::JSON_LOGS;
 use crate::statistics::{median, percentile, shown};
 use crate::table::{Budget, Table};
 
 const ROUNDS: usize = 5;
-const SECONDS: u32 = 4;
 const PACED: Duration = Duration::from_secs(10);
 
 /// The rate, and the 99th percentile at half of it.
@@ -37,9 +35,9 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     most(&bare_url, 1, None)?;
     most(&our_url, 1, None)?;
     for _ in 0..ROUNDS {
-        let (bare, cost) = with_cost(&bare_url, bare_server.id())?;
+        let (bare, cost) = with_cost(&bare_url, bare_server.id(), None)?;
         bare_costs.push(cost);
-        let (own, cost) = with_cost(&our_url, site.front.id())?;
+        let (own, cost) = with_cost(&our_url, site.front.id(), None)?;
         own_costs.push(cost);
         ratios.push(own / bare);
         ours.push(own);
@@ -59,9 +57,8 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
         "verdict queries, processor time of the server for each",
         format!("{:.1} µs; the bare handler {:.1} µs", median(&mut own_costs), median(&mut bare_costs)),
     );
-    let port = site.url.rsplit(':').next().context("the address has a port")?.parse()?;
-    let mut own_times = paced(port, &path, own / 2.0, PACED).await?;
-    let mut bare_times = paced(bare_port, &path, own / 2.0, PACED).await?;
+    let mut own_times = paced(site.port()?, &path, None, own / 2.0, PACED).await?;
+    let mut bare_times = paced(bare_port, &path, None, own / 2.0, PACED).await?;
     table.judged(
         "verdict queries, p99 at half of that rate",
         percentile(&mut own_times, 0.99).as_secs_f64() * 1e3,
@@ -74,12 +71,4 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
         Budget::AtMost(2.0, "ms"),
     );
     Ok(())
-}
-
-/// The rate, and the microseconds of processor time that the server spent on each answer.
-fn with_cost(url: &str, server: u32) -> Result<(f64, f64)> {
-    let before = processor_time(server)?;
-    let rate = most(url, SECONDS, None)?;
-    let used = processor_time(server)?.saturating_sub(before);
-    Ok((rate, used.as_secs_f64() * 1e6 / (rate * f64::from(SECONDS))))
 }

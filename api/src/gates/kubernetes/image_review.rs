@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::policy::Place;
 
 use super::wording;
-use crate::gates::{Answer, AskedImage, Decision, Enqueue, Gates, Question};
+use crate::gates::{Answer, AskedImage, Decision, Enqueue, Gates, Patience, Question};
 
 const API_VERSION: &str = "imagepolicy.k8s.io/v1alpha1";
 
@@ -45,11 +45,16 @@ pub(super) async fn decide(gates: &Gates, body: &[u8], deadline: Instant) -> Val
     };
     let place = Place { namespace, ..Place::default() };
     let images = images.into_iter().map(|image| AskedImage::container(image, place.clone())).collect();
-    let question = Question { gate: "kubernetes-image-policy", images, enqueue: Enqueue::Allowed };
+    let question = Question {
+        gate: "kubernetes-image-policy",
+        images,
+        enqueue: Enqueue::Allowed,
+        patience: Patience::WholeAnswer,
+    };
     answer(&gates.decide(question, deadline).await)
 }
 
-fn read(body: &[u8]) -> Result<(Option<String>, Vec<String>), String> {
+pub(super) fn read(body: &[u8]) -> Result<(Option<String>, Vec<String>), String> {
     let review: WireReview =
         serde_json::from_slice(body).map_err(|error| format!("the body is no ImageReview: {error}"))?;
     if review.api_version != API_VERSION || review.kind != "ImageReview" {

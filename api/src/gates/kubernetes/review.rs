@@ -79,10 +79,6 @@ struct WireRequest {
     namespace: Option<String>,
     operation: WireOperation,
     #[serde(default)]
-    object: Value,
-    #[serde(default)]
-    old_object: Value,
-    #[serde(default)]
     dry_run: Option<bool>,
 }
 
@@ -127,12 +123,15 @@ impl Admission {
             return Err(refused(version, &uid, reason));
         }
         let request = review.get_mut("request").map(Value::take).filter(Value::is_object);
-        let Some(request) = request else {
+        let Some(mut request) = request else {
             return Err(refused(version, &uid, "the AdmissionReview has no request".to_owned()));
         };
         if uid.is_empty() {
             return Err(refused(version, &uid, "request.uid is missing or empty".to_owned()));
         }
+        // Moved out as they are: they may be large, and nobody here knows more about them than that they are JSON.
+        let mut taken = |key: &str| request.get_mut(key).map(Value::take).unwrap_or_default();
+        let (object, old_object) = (taken("object"), taken("oldObject"));
         let request: WireRequest = serde_json::from_value(request)
             .map_err(|error| refused(version, &uid, format!("the request cannot be read: {error}")))?;
         Ok(Self {
@@ -148,8 +147,8 @@ impl Admission {
                 WireOperation::Delete => Operation::Delete,
                 WireOperation::Connect => Operation::Connect,
             },
-            object: request.object,
-            old_object: request.old_object,
+            object,
+            old_object,
             rehearsal: request.dry_run.unwrap_or(false),
         })
     }

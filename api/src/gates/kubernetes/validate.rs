@@ -10,7 +10,7 @@ use super::offences::{Offence, Weight};
 use super::pod::Malformed;
 use super::review::{Admission, Reply};
 use super::wording::{self, Objections};
-use crate::gates::{AskedImage, Decision, Enqueue, Gates, Question};
+use crate::gates::{AskedImage, Decision, Enqueue, Gates, Patience, Question};
 
 /// What the API server is told about an object.
 pub(super) async fn decide(gates: &Gates, admission: &Admission, deadline: Instant) -> Reply {
@@ -20,11 +20,19 @@ pub(super) async fn decide(gates: &Gates, admission: &Admission, deadline: Insta
         Err(malformed) => return malformed_reply(gates, admission, &malformed),
     };
     let objections = pod_rules(gates, &change);
-    let decision = images(gates, admission, &change, deadline).await;
+    // What denies already is told at once; no verdict could change it.
+    let patience = if objections.deny() { Patience::None } else { Patience::WholeAnswer };
+    let decision = images(gates, admission, &change, patience, deadline).await;
     wording::reply(&change.images, &decision, objections, gates)
 }
 
-async fn images(gates: &Gates, admission: &Admission, change: &PodChange, deadline: Instant) -> Decision {
+async fn images(
+    gates: &Gates,
+    admission: &Admission,
+    change: &PodChange,
+    patience: Patience,
+    deadline: Instant,
+) -> Decision {
     let asked = change.images.iter().map(|image| AskedImage {
         asked: image.image.clone(),
         purpose: image.purpose,
@@ -35,6 +43,7 @@ async fn images(gates: &Gates, admission: &Admission, change: &PodChange, deadli
         gate: "kubernetes-validate",
         images: asked.collect(),
         enqueue: if admission.rehearsal { Enqueue::DryRun } else { Enqueue::Allowed },
+        patience,
     };
     gates.decide(question, deadline).await
 }

@@ -43,6 +43,11 @@ impl Objections {
         }
     }
 
+    /// Whether a policy denies the pod as it is.
+    pub(super) fn deny(&self) -> bool {
+        !self.denials.is_empty()
+    }
+
     fn paragraphs(&self, gates: &Gates) -> Vec<String> {
         let paragraph = |(policy, offences): (&PolicyName, &Vec<(PodRule, String)>)| {
             let told = by_rule(offences);

@@ -44,7 +44,7 @@ fn asked(policy: &Arc<Policy>, identity: &Identity, finding: &Finding, purpose: 
         finding,
         unqueued: None,
         enqueue: Enqueue::Allowed,
-        allowance: Duration::from_secs(9),
+        waited: Some(Duration::from_secs(9)),
     };
     form(policy, &facts)
 }
@@ -135,7 +135,8 @@ fn the_strictest_enforcing_policy_wins_and_one_in_audit_only_speaks() {
         (vec![opinion("mode: audit", &fail)], Answer::Allowed, 0, 2),
         (vec![opinion("", &fail), opinion("mode: audit", &fail)], Answer::Denied, 1, 2),
     ] {
-        let ruling = fold("r.io/team/app", &here, opinions, |_| "http://localhost/".parse().expect("a URL"));
+        let ruling =
+            fold("r.io/team/app", &here, opinions, |_, _| "http://localhost/".parse().expect("a URL"));
         assert_eq!((ruling.answer, ruling.reasons.len(), ruling.warnings.len()), (answer, reasons, warnings));
         let explained = ruling.explain();
         assert_eq!(

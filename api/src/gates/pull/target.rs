@@ -28,6 +28,16 @@ pub(super) struct Pull {
     pub(super) reference: Which,
     /// `ns=`: the registry that a client of a mirror means.
     pub(super) namespace: Option<RegistryHost>,
+    /// What stands behind the path, as the client wrote it.
+    pub(super) query: String,
+}
+
+impl Pull {
+    /// Path and query of the same pull, by digest.
+    pub(super) fn at(&self, digest: &Digest) -> String {
+        let separator = if self.query.is_empty() { "" } else { "?" };
+        format!("/v2/{}/{MANIFESTS}/{digest}{separator}{}", self.repository, self.query)
+    }
 }
 
 /// Which manifest.
@@ -106,5 +116,5 @@ fn manifest(name: &str, reference: &str, query: &str) -> Target {
     let namespaces = url::form_urlencoded::parse(query.as_bytes());
     let namespace =
         namespaces.into_iter().find(|(key, _)| key == "ns").and_then(|(_, host)| host.parse().ok());
-    Target::Manifest(Pull { repository, reference, namespace })
+    Target::Manifest(Pull { repository, reference, namespace, query: query.to_owned() })
 }

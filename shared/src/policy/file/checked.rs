@@ -209,7 +209,7 @@ fn image_rule(part: &Part<'_>, raw: RawImageRule, names: &mut Names) -> Result<I
 fn image_conditions(part: &Part<'_>, raw: RawImageConditions) -> Result<ImageConditions, PolicyError> {
     Ok(ImageConditions {
         runs_as_root: raw.runs_as_root,
-        exposes: globs(part, raw.exposes)?,
+        exposes: ports(part, raw.exposes)?,
         lacks_labels: raw.lacks_labels,
         labels: glob_table(part, raw.labels)?,
         healthcheck: raw.healthcheck,
@@ -296,6 +296,17 @@ fn glob(part: &Part<'_>, text: Spanned<String>) -> Result<Glob, PolicyError> {
 
 fn globs(part: &Part<'_>, texts: Vec<Spanned<String>>) -> Result<Vec<Glob>, PolicyError> {
     texts.into_iter().map(|text| glob(part, text)).collect()
+}
+
+/// Patterns of ports. A number that is no port's would never match, and look like a rule all the same.
+fn ports(part: &Part<'_>, texts: Vec<Spanned<String>>) -> Result<Vec<Glob>, PolicyError> {
+    for text in &texts {
+        let number = text.value.split('/').next().unwrap_or_default();
+        if number.parse::<u64>().is_ok_and(|port| port == 0 || port > u64::from(u16::MAX)) {
+            return Err(part.at(text).refuse("exposes lists ports from 1 to 65535, like 22 or \"53/udp\""));
+        }
+    }
+    globs(part, texts)
 }
 
 fn glob_table(

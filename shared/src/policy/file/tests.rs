@@ -40,6 +40,24 @@ fn mistakes_are_named_with_their_place() {
 }
 
 #[test]
+fn mistakes_of_yaml_are_one_line_in_the_words_of_who_writes_policies() {
+    for (text, expected) in [
+        ("version: 1\nname: a\nname: b\n", "line 3, column 1: "),
+        ("---\nversion: 1\nname: a\n---\nversion: 1\nname: b\n", "line 5, column 1: "),
+        ("version: 1\nname: a\nmode: enforcing\n", "line 3, column 7: "),
+        ("version: 1\nname: a\nrules:\n\t- x\n", "line 4, column 2: "),
+        ("version: 1\nname: a\nimage: [{name: i, when: {exposes: [99999]}, then: deny}]\n", "1 to 65535"),
+        (" \n", "the file is empty"),
+    ] {
+        let told = Policy::parse(text).unwrap_err().to_string();
+        assert!(told.contains(expected), "{text:?}: {told:?} lacks {expected:?}");
+        for foreign in ["\n", "Options", "from_str", "error:"] {
+            assert!(!told.contains(foreign), "{text:?}: {told:?} has {foreign:?}");
+        }
+    }
+}
+
+#[test]
 fn exceptions_have_an_owner_a_reason_and_an_end() {
     let with = |body: &str| format!("version: 1\nname: a\nexceptions: [{{{body}}}]");
     check(&with("advisory: CVE-1, owner: o, reason: r, expires: 2027-01-31"), Ok(()));

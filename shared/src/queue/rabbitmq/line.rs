@@ -12,8 +12,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
@@ -158,44 +158,53 @@ async fn confirming(broker: &Broker) -> Result<Channel, QueueError> {
     Ok(channel)
 }
 
-/// Sends the round and waits until the broker has answered for every message of it. A returned message
-/// stands beside the fate of any message of the round, not necessarily its own.
+/// Sends the round and waits until the broker has answered for every message of it, the channel has failed, or
+/// `patience` is over. A returned message stands beside the fate of any message of the round, not
+/// necessarily its own.
 async fn send(
     channel: &Channel,
     round: &[Order],
     patience: Duration,
 ) -> Vec<(Fate, Option<BasicReturnMessage>)> {
-    let gone = gone(channel).shared();
-    let sent = round.iter().map(async |Order { message, .. }| {
-        let mandatory = message.routing == Routing::Required;
-        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
-        let published = async {
-            let sent = channel.basic_publish(
-                message.exchange.clone(),
-                message.routing_key.clone(),
-                options,
-                &message.body,
-                message.properties.clone(),
-            );
-            sent.await?.await
-        };
-        let limited = timeout(patience, published);
-        let outcome = tokio::select! {
-            biased;
-            outcome = limited => outcome,
-            () = gone.clone() => return (Fate::Unknown, None),
-        };
-        match outcome {
-            Ok(Ok(Confirmation::Ack(returned))) => (Fate::Stored, returned),
-            Ok(Ok(Confirmation::Nack(returned))) => (Fate::NotStored, returned),
-            Ok(Ok(Confirmation::NotRequested)) | Err(_) => (Fate::Unknown, None),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "publish failed");
-                (Fate::Unknown, None)
-            }
+    let mut fates: Vec<_> = round.iter().map(|_| (Fate::Unknown, None)).collect();
+    let sent = round.iter().enumerate().map(async |(at, order)| (at, publish(channel, &order.message).await));
+    let mut sent: FuturesUnordered<_> = sent.collect();
+    let answers = async {
+        while let Some((at, fate)) = sent.next().await {
+            fates[at] = fate;
         }
-    });
-    join_all(sent).await
+    };
+    // One clock and one watch over the channel for the whole round: each message's own would cost more than it does.
+    tokio::select! {
+        biased;
+        _ = timeout(patience, answers) => {}
+        () = gone(channel) => {}
+    }
+    fates
+}
+
+async fn publish(channel: &Channel, message: &Outgoing) -> (Fate, Option<BasicReturnMessage>) {
+    let mandatory = message.routing == Routing::Required;
+    let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+    let published = async {
+        let sent = channel.basic_publish(
+            message.exchange.clone(),
+            message.routing_key.clone(),
+            options,
+            &message.body,
+            message.properties.clone(),
+        );
+        sent.await?.await
+    };
+    match published.await {
+        Ok(Confirmation::Ack(returned)) => (Fate::Stored, returned),
+        Ok(Confirmation::Nack(returned)) => (Fate::NotStored, returned),
+        Ok(Confirmation::NotRequested) => (Fate::Unknown, None),
+        Err(error) => {
+            tracing::debug!(%error, "publish failed");
+            (Fate::Unknown, None)
+        }
+    }
 }
 
 /// Answers for every message whose fate is known and leaves the others in the round.

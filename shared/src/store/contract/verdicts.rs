@@ -160,6 +160,35 @@ pub(in crate::store) async fn sightings_are_bounded_and_newest_first(stores: &St
     assert_eq!(stores.one.sightings(&digest).await.unwrap(), expected);
 }
 
+pub(in crate::store) async fn a_push_is_noted_as_its_marker_and_its_sighting_are(stores: &Stores) {
+    let [pushed, judged] = [fresh_digest(), fresh_digest()];
+    let sighting = |number: i64| Sighting {
+        image: format!("registry.example:5000/team/app-{number}").parse().unwrap(),
+        tag: Some("1.0".parse().unwrap()),
+        seen_at: Timestamp::from_microsecond(1_790_000_000_000_001 + number).unwrap(),
+    };
+    let first = pending_for(60_000);
+    let later = Pending {
+        since: first.since + std::time::Duration::from_secs(10),
+        until: first.until + std::time::Duration::from_secs(10),
+    };
+    stores.one.note_push(&pushed, first, &sighting(0)).await.unwrap();
+    stores.other.note_push(&pushed, later, &sighting(1)).await.unwrap();
+    stores.one.note_push(&pushed, first, &sighting(0)).await.unwrap();
+    let extended = Pending { since: first.since, until: later.until };
+    assert_eq!(known(&*stores.one, &pushed, "default").await, Lookup::Pending(extended));
+    assert_eq!(stores.other.sightings(&pushed).await.unwrap(), [sighting(1), sighting(0)]);
+    for number in 2..70 {
+        stores.one.note_push(&pushed, first, &sighting(number)).await.unwrap();
+    }
+    let newest: Vec<_> = (0..70).rev().map(sighting).take(64).collect();
+    assert_eq!(stores.other.sightings(&pushed).await.unwrap(), newest);
+
+    let (_, verdicts) = know(&*stores.one, &judged, &["default"]).await;
+    stores.other.note_push(&judged, first, &sighting(0)).await.unwrap();
+    assert_eq!(verdict_of(&*stores.one, &judged, "default").await, verdicts[0], "known stays known (I10)");
+}
+
 pub(in crate::store) async fn a_store_that_answers_says_so(stores: &Stores) {
     stores.one.ping().await.unwrap();
 }

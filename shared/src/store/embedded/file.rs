@@ -33,14 +33,13 @@ use crate::store::{KnownPage, Sighting, StoreError, record};
 
 const REPORTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("reports");
 const VERDICTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("verdicts");
-const SIGHTINGS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sightings");
 const ABOUT: TableDefinition<'_, &[u8], u64> = TableDefinition::new("about");
 
 /// Every table of bytes. A table that an older version did not have is made when the file is opened.
 const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 10] = [
     REPORTS,
     VERDICTS,
-    SIGHTINGS,
+    sightings::SIGHTINGS,
     pending::PENDING,
     pending::EXPIRIES,
     notes::NOTES,
@@ -199,19 +198,26 @@ impl File {
         place: String,
         seen_us: i64,
     ) -> Result<(), StoreError> {
+        self.write(|transaction| sightings::note(transaction, digest, place, seen_us))
+    }
+
+    /// A marker and a sighting in one transaction: it is the commit that costs.
+    pub(super) fn note_push(
+        &self,
+        digest: &Digest,
+        marker: Pending,
+        (place, seen_us): (String, i64),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.write(|transaction| {
-            let mut table = transaction.open_table(SIGHTINGS)?;
-            let name = digest.as_str().as_bytes();
-            let known = table.get(name)?.map(|bytes| sightings::decode(bytes.value()));
-            let seen = sightings::with(known.unwrap_or_default(), place, seen_us);
-            table.insert(name, sightings::encode(&seen).as_slice())?;
-            Ok(())
+            pending::mark(transaction, digest, marker, now)?;
+            sightings::note(transaction, digest, place, seen_us)
         })
     }
 
     pub(super) fn sightings(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
         self.read(|transaction| {
-            let table = transaction.open_table(SIGHTINGS)?;
+            let table = transaction.open_table(sightings::SIGHTINGS)?;
             let bytes = table.get(digest.as_str().as_bytes())?;
             let seen = bytes.map(|bytes| sightings::decode(bytes.value()));
             let seen = seen.unwrap_or_default().into_iter();

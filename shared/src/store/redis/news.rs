@@ -1,7 +1,7 @@
 //! Hears of what other processes store, and wakes those who wait for it here.
 //!
 //! One task and one connection a process, subscribed to one channel. Published news is not kept for
-//! those who are away, so after every (re)subscription everybody is woken to look again.
+//! those who are away, so whenever a subscription begins or breaks everybody is woken to look again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,9 @@ struct Listener {
 impl Listener {
     async fn run(mut self) {
         loop {
-            match self.listen_once().await {
+            let ended = self.listen_once().await;
+            self.watchers.miss();
+            match ended {
                 Ok(()) => {}
                 // Told once an outage, not at each attempt.
                 Err(error) if !self.is_broken => {
@@ -70,7 +72,7 @@ impl Listener {
         if std::mem::take(&mut self.is_broken) {
             tracing::info!("subscribed to store news again");
         }
-        self.watchers.wake_all();
+        self.watchers.hear();
         let (mut sink, mut messages) = subscription.split();
         let mut proof = interval(PROOF_OF_LIFE);
         proof.set_missed_tick_behavior(MissedTickBehavior::Delay);
