@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use shared::model::digest::Digest;
 use tests::image::{Encoding, HARMLESS, Image, VULNERABLE};
-use tests::servers::Broker;
+use tests::servers::{Broker, Cache};
 use tests::site::{Site, WEBHOOK_TOKEN, eventually, eventually_here};
 
 /// An image with a layer that takes a while, so that somebody can be killed in the middle of it.
@@ -70,6 +70,21 @@ async fn i1_push_during_broker_restart_is_not_lost() -> Result<()> {
     for digest in &digests {
         site.verdict(digest).await?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_pushes_wait_for_a_store_that_is_away_for_longer_than_all_attempts() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut cache = Cache::start(folder.path())?;
+    let site = Site::distributed_over(&cache.url(), 1).await?;
+    cache.kill()?;
+    let digest = site.push(&Image::debian_with_python(VULNERABLE), "team/app", "1.0")?;
+    let put_off = || site.workers[0].log().matches("job put off").count();
+    eventually_here("more looks than attempts", || put_off() > 6)?;
+    cache.run()?;
+    assert_eq!(site.verdict(&digest).await?["outcome"], "fail");
+    assert_eq!(site.get("/v1/queue").await?.1["dead"], 0);
     Ok(())
 }
 
@@ -142,6 +157,7 @@ async fn i3_what_cannot_be_fetched_ends_in_an_error_verdict_and_a_dead_letter_th
         }
     };
     eventually("it is buried", dead(1)).await?;
+    assert_eq!(site.metric("tidewaiter_queue_buried_total", "").await?, 1.0, "people can be alarmed");
     let listed = site.run(&["queue", "dead", "--server", &site.url])?;
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains(digest.as_str()) && listed.contains("2 attempts"), "{listed}");

@@ -54,6 +54,44 @@ impl Registry {
     }
 }
 
+/// A Redis of one's own that keeps nothing, to be stopped and started.
+pub struct Cache {
+    port: u16,
+    folder: std::path::PathBuf,
+    process: Option<Process>,
+}
+
+impl Cache {
+    /// Starts one in `folder`.
+    pub fn start(folder: &Path) -> Result<Self> {
+        let mut cache = Self { port: free_port()?, folder: folder.to_owned(), process: None };
+        cache.run()?;
+        Ok(cache)
+    }
+
+    /// Starts it again on the same port, empty.
+    pub fn run(&mut self) -> Result<()> {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--port", &self.port.to_string()]);
+        command.arg("--dir").arg(&self.folder);
+        self.process = Some(Process::start("redis", &mut command, &self.folder)?);
+        let port = self.port;
+        wait_until("redis", Duration::from_secs(20), || listens(port))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process = None;
+        let port = self.port;
+        wait_until("redis gone", Duration::from_secs(20), || !listens(port))
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
 /// The shared RabbitMQ of this test run.
 pub fn amqp_url() -> Result<String> {
     required("TIDEWAITER_TEST_AMQP_URL")

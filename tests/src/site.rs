@@ -87,14 +87,23 @@ impl Site {
         let (folder, port) = (TempDir::new()?, free_port()?);
         let webhook = format!("http://127.0.0.1:{port}/webhooks/distribution");
         let registry = Registry::start(folder.path(), &webhook, WEBHOOK_TOKEN)?;
-        Self::distributed_beside(registry, folder, port, workers, amqp, extra).await
+        Self::distributed_beside(registry, folder, port, workers, (amqp, &redis_url()?), extra).await
+    }
+
+    /// An api and so many workers on the shared broker, and on a Redis of one's own.
+    pub async fn distributed_over(redis: &str, workers: usize) -> Result<Self> {
+        let (folder, port) = (TempDir::new()?, free_port()?);
+        let webhook = format!("http://127.0.0.1:{port}/webhooks/distribution");
+        let registry = Registry::start(folder.path(), &webhook, WEBHOOK_TOKEN)?;
+        Self::distributed_beside(registry, folder, port, workers, (&amqp_url()?, redis), "").await
     }
 
     /// An api and so many workers beside a registry that announces nothing.
     pub async fn distributed_unannounced(workers: usize, extra: &str) -> Result<Self> {
         let (folder, port) = (TempDir::new()?, free_port()?);
         let registry = Registry::start_silent(folder.path())?;
-        Self::distributed_beside(registry, folder, port, workers, &amqp_url()?, extra).await
+        let servers = (amqp_url()?, redis_url()?);
+        Self::distributed_beside(registry, folder, port, workers, (&servers.0, &servers.1), extra).await
     }
 
     async fn distributed_beside(
@@ -102,15 +111,14 @@ impl Site {
         folder: TempDir,
         port: u16,
         workers: usize,
-        amqp: &str,
+        (amqp, redis): (&str, &str),
         extra: &str,
     ) -> Result<Self> {
         let url = format!("http://127.0.0.1:{port}");
         // The registry's port is free by definition, so it names this site on shared servers.
         let prefix = format!("test-{}-{}", std::process::id(), registry.port);
         let servers = format!(
-            "[queue]\nurl = \"{amqp}\"\nprefix = \"{prefix}\"\nretry_after = [\"200ms\", \"1s\"]\n[store]\nurl = \"{}\"\nprefix = \"{prefix}\"\n",
-            redis_url()?
+            "[queue]\nurl = \"{amqp}\"\nprefix = \"{prefix}\"\nretry_after = [\"200ms\", \"1s\"]\n[store]\nurl = \"{redis}\"\nprefix = \"{prefix}\"\n"
         );
         // What is said about the registry comes first: its section is the open one.
         let (about_registry, rest) = match extra.find('[') {

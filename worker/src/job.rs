@@ -1,7 +1,9 @@
 //! What a job asks for: resolve a tag, scan a digest, derive verdicts again, tell an endpoint, or do a piece of
 //! a sweep.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use shared::model::digest::Digest;
 use shared::model::image::{ImageName, Tag};
 use shared::model::job::{Job, Lane, Task};
@@ -10,6 +12,9 @@ use shared::telemetry::chain;
 use crate::Parts;
 use crate::judge::{JudgeError, Prospect};
 use crate::notify::Tries;
+
+/// How long a scan waits for a store that is away, from when it was asked for, before its attempts count.
+const LONGEST_OUTAGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Carries out jobs.
 pub(crate) struct Carrier {
@@ -34,7 +39,7 @@ pub(crate) enum Carried {
     /// Somebody else is not ready for it.
     Postponed {
         /// The least wait.
-        wait: std::time::Duration,
+        wait: Duration,
         /// What it waits for.
         error: String,
     },
@@ -68,7 +73,7 @@ impl Carrier {
                     self.give_back(image, digest).await;
                     self.attest_next(image, digest).await
                 }
-                Err(error) => self.give_up(digest, attempt, &error).await,
+                Err(error) => self.give_up(job, digest, attempt, &error).await,
             },
             Task::Attest { image, digest } => self.attest(image, digest).await,
             Task::Signatures { image, digest } => match self.look_at_signatures(image, digest).await {
@@ -101,11 +106,17 @@ impl Carrier {
     }
 
     /// Says what becomes of a job that failed, and leaves a terminal verdict when nobody tries again (I3).
-    async fn give_up(&self, digest: &Digest, attempt: u32, error: &JudgeError) -> Carried {
+    async fn give_up(&self, job: &Job, digest: &Digest, attempt: u32, error: &JudgeError) -> Carried {
         let text = chain(error);
+        let age = Timestamp::now().duration_since(job.enqueued_at);
         let carried = match error.prospect() {
+            Prospect::StoreAway if age < LONGEST_OUTAGE => {
+                return Carried::Postponed { wait: Duration::ZERO, error: text };
+            }
             Prospect::OnceMore if attempt > 1 => Carried::Done,
-            Prospect::OnceMore | Prospect::Hopeful => Carried::Failed { error: text.clone() },
+            Prospect::OnceMore | Prospect::Hopeful | Prospect::StoreAway => {
+                Carried::Failed { error: text.clone() }
+            }
             Prospect::Hopeless => Carried::Hopeless { error: text.clone() },
         };
         let again = matches!(carried, Carried::Failed { .. }) && attempt < self.parts.attempts;

@@ -62,13 +62,19 @@ impl JudgeError {
     /// Whether another attempt may go better.
     pub(crate) fn prospect(&self) -> Prospect {
         match self {
+            Self::Store(StoreError::Unavailable { .. }) => Prospect::StoreAway,
             Self::Examine { source: ExamineError::Missing { .. }, .. } => Prospect::OnceMore,
             Self::Examine { source: ExamineError::Refused { .. }, .. } => Prospect::Hopeless,
             Self::Examine {
                 source: ExamineError::Retryable { .. } | ExamineError::BrokeDown { .. }, ..
             }
             | Self::Database(_)
-            | Self::Store(_)
+            | Self::Store(
+                StoreError::Refused { .. }
+                | StoreError::Unreadable { .. }
+                | StoreError::LeaseLost(_)
+                | StoreError::Unusable { .. },
+            )
             | Self::Starved { .. }
             | Self::Panicked(_) => Prospect::Hopeful,
         }
@@ -80,6 +86,8 @@ impl JudgeError {
 pub(crate) enum Prospect {
     /// It may go better: as often as the queue allows.
     Hopeful,
+    /// It will go better once the store is back; until then no attempt would say anything about the image.
+    StoreAway,
     /// A replica may lag behind the push that it announced: once more, then it is an answer.
     OnceMore,
     /// Somebody has to change something first.

@@ -45,6 +45,11 @@ pub(crate) fn settled(settlement: &Settlement) {
     metrics::counter!("tidewaiter_queue_settlements_total", "kind" => kind).increment(1);
 }
 
+/// A job became a dead letter, for whatever reason: somebody has to look at it.
+pub(crate) fn buried() {
+    metrics::counter!("tidewaiter_queue_buried_total").increment(1);
+}
+
 /// A delivery could not be settled because it was no longer ours; it comes again.
 pub(crate) fn stale() {
     metrics::counter!("tidewaiter_queue_stale_settlements_total").increment(1);

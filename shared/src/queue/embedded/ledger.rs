@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use redb::{ReadableTable as _, ReadableTableMetadata as _, StorageError, Table, TableDefinition};
 
 use super::super::dead_letter::{Death, never_settled, undecodable};
-use super::super::{DeadJob, DeadSelection, LaneStatus, QueueStatus, RetryRules, Settlement, dice};
+use super::super::{DeadJob, DeadSelection, LaneStatus, QueueStatus, RetryRules, Settlement, dice, meters};
 use super::record::Record;
 use crate::model::job::{Job, JobDecodeError, Lane};
 
@@ -309,6 +309,7 @@ impl<'txn> Ledger<'txn> {
         let attempts = record.attempt;
         let dead = record.dead(attempts, error, now).encode();
         self.dead.insert(number.key().as_slice(), dead.as_slice())?;
+        meters::buried();
         Ok(())
     }
 

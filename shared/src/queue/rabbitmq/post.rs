@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lapin::types::ShortString;
 
-use super::super::{Postponement, QueueError};
+use super::super::{Postponement, QueueError, meters};
 use super::broker::Broker;
 use super::line::{Line, Outgoing, Routing};
 use super::message::Message;
@@ -96,7 +96,9 @@ impl Post {
             properties: message.dead_properties(lane, attempts, Timestamp::now()),
             body: message.body,
         };
-        self.moves.publish(outgoing).await
+        self.moves.publish(outgoing).await?;
+        meters::buried();
+        Ok(())
     }
 
     fn to_lane(&self, message: Message, lane: Lane) -> Outgoing {
