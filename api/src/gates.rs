@@ -5,7 +5,7 @@
 //! so, and answers by the policy's fail mode when the caller's time is over (I9).
 //!
 //! Reading order: `question` and `ruling` (in and out), `tags` (text → digest), `archive` (digest → what is
-//! known), `urgent` (what is unknown → queue), `opinion` and `fold` (the decision itself, pure), `visit` (who
+//! known), `urgent` (what is unknown → queue), `hold` (the wait for it), `opinion` and `fold` (the decision itself, pure), `visit` (who
 //! asks, and until when); then one file a protocol.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,13 +14,11 @@ use std::time::Duration;
 
 use actix_web::web;
 use arc_swap::ArcSwap;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use futures_util::stream::FuturesUnordered;
 use shared::config::{GatesConfig, Registries};
 use shared::model::digest::Digest;
-use shared::model::verdict::{Mode, PolicyName};
-use shared::policy::{FailMode, Place, Policy, PolicySet};
+use shared::model::verdict::PolicyName;
+use shared::policy::{Place, Policy, PolicySet};
 use shared::registry::RegistryClient;
 use shared::telemetry::chain;
 use tokio::time::{Instant, timeout_at};
@@ -36,6 +34,7 @@ pub mod pull;
 
 mod archive;
 mod fold;
+mod hold;
 mod meters;
 mod opinion;
 mod placed;
@@ -51,6 +50,7 @@ pub use question::{AskedImage, Enqueue, Patience, Purpose, Question};
 pub use ruling::{Answer, Decision, How, Ruling, TOLD_REASONS};
 
 use archive::{Archive, Finding, Ledger};
+use hold::{Held, held};
 use opinion::{Facts, Opinion};
 use placed::Placed;
 use tags::{Freshness, Identity, Known, Tags};
@@ -201,59 +201,6 @@ impl Gates {
         Case { asked, identity, place, policies }
     }
 
-    /// Waits for the verdicts that a policy wants waited for, all at once, as long as they can change what the
-    /// caller is told.
-    async fn hold(
-        &self,
-        held: Held,
-        cases: &[Case],
-        ledger: &mut Ledger,
-        patience: Patience,
-        deadline: Instant,
-    ) {
-        let settled = cases.iter().filter(|case| case.scannable().is_none_or(|one| !held.contains_key(one)));
-        if held.is_empty() || self.is_decided(settled, ledger, patience, deadline).await {
-            return;
-        }
-        let mut waiting: FuturesUnordered<_> = held
-            .into_iter()
-            .map(|(digest, rows)| async move {
-                let rows: Vec<_> = rows.into_values().collect();
-                let news = self.archive.wait(&digest, &rows, deadline).await;
-                (digest, news)
-            })
-            .collect();
-        while let Some((digest, news)) = waiting.next().await {
-            for (policy, finding) in news {
-                ledger.put(&policy, &digest, finding);
-            }
-            let told = cases.iter().filter(|case| case.scannable() == Some(&digest));
-            if self.is_decided(told, ledger, patience, deadline).await {
-                return;
-            }
-        }
-    }
-
-    /// Whether the answer is the same whatever becomes of the images that are not among these.
-    async fn is_decided(
-        &self,
-        cases: impl Iterator<Item = &Case>,
-        ledger: &Ledger,
-        patience: Patience,
-        deadline: Instant,
-    ) -> bool {
-        match patience {
-            Patience::EachImage => false,
-            Patience::None => true,
-            Patience::WholeAnswer => {
-                let nothing = HashMap::new();
-                let times = (deadline, None);
-                let rulings = cases.map(|case| self.rule(case, ledger, &nothing, Enqueue::Allowed, times));
-                join_all(rulings).await.iter().any(|ruling| ruling.answer == Answer::Denied)
-            }
-        }
-    }
-
     async fn rule(
         &self,
         case: &Case,
@@ -358,26 +305,6 @@ fn wanted(cases: &[Case]) -> Vec<(Arc<Policy>, Vec<Digest>)> {
         }
     }
     rows.into_values().map(|(policy, digests)| (policy, digests.into_iter().collect())).collect()
-}
-
-/// By digest what policies want waited for, and what was found before.
-type Held = BTreeMap<Digest, BTreeMap<PolicyName, (Arc<Policy>, Finding)>>;
-
-/// The verdicts that a policy wants waited for.
-fn held(cases: &[Case], ledger: &Ledger, unqueued: &HashMap<Digest, String>) -> Held {
-    let mut held = Held::new();
-    for (case, digest) in cases.iter().filter_map(|case| Some((case, case.scannable()?))) {
-        for policy in case.policies.iter().filter(|policy| policy.mode == Mode::Enforce) {
-            let finding = ledger.get(policy, digest);
-            let hopeless = unqueued.contains_key(digest) && !matches!(finding, Finding::Pending);
-            let waits = finding.wants_scan(policy) && finding.fail_mode(policy) == Some(FailMode::Wait);
-            if waits && !hopeless && !case.is_forbidden(policy) {
-                let row = (Arc::clone(policy), finding.clone());
-                held.entry(digest.clone()).or_default().insert(policy.name.clone(), row);
-            }
-        }
-    }
-    held
 }
 
 /// What has to be scanned for this question, each digest once.

@@ -40,7 +40,8 @@ async fn a_grace_that_ends_denies_at_the_gate_from_that_second_on() -> Result<()
         &format!("[policies]\ndir = \"{}\"\n", policies.display()),
     )
     .await?;
-    let turns = Timestamp::now() + SignedDuration::from_secs(40);
+    // Advisories are dated to the second.
+    let turns = Timestamp::from_second(Timestamp::now().as_second() + 25)?;
     advisories(folder.path(), turns - SignedDuration::from_hours(24))?;
     let source = folder.path().display().to_string();
     let built = site.run(&["db", "build", &source])?;
