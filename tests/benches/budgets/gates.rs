@@ -83,8 +83,11 @@ async fn answered(site: &Site, question: &str) -> Result<Vec<u8>> {
     let status = answer.status();
     let bytes = answer.bytes().await?;
     let told: Value = serde_json::from_slice(&bytes)?;
-    let decided = (&told["response"]["allowed"], &told["response"]["auditAnnotations"]["verdict"]);
-    ensure!(status == StatusCode::OK && decided == (&json!(true), &json!("pass")), "{status}: {told:#}");
+    let verdict = &told["response"]["auditAnnotations"]["verdict"];
+    // The repository's own advisories grow old, which is worth a warning.
+    let judged = *verdict == json!("pass") || *verdict == json!("warn");
+    let allowed = told["response"]["allowed"] == json!(true);
+    ensure!(status == StatusCode::OK && allowed && judged, "{status}: {told:#}");
     Ok(bytes.to_vec())
 }
 

@@ -18,8 +18,9 @@ use crate::required_work::{at_once, in_turn};
 use crate::statistics::median;
 use crate::table::{Budget, Table};
 
-/// Machine-readable logs, and one worker.
-pub(crate) const JSON_LOGS: &str = "[telemetry]\nformat = \"json\"\n";
+/// Machine-readable logs, and a source whose webhooks are easily written, with the token of the tests.
+pub(crate) const JSON_LOGS: &str =
+    "[telemetry]\nformat = \"json\"\n[auth.webhooks.generic]\ntoken = \"webhook-token-of-the-tests\"\n";
 const ROUNDS: usize = 3;
 
 /// The 500 MB image.
