@@ -222,11 +222,13 @@ impl ImageName {
             Some(_) => ("docker.io", text.to_owned()),
             None => ("docker.io", format!("library/{text}")),
         };
-        let registry = match registry {
-            "index.docker.io" | "registry-1.docker.io" => "docker.io",
-            other => other,
+        // Compared as it will be printed, so that no spelling of a host means another registry when it is read again.
+        let registry: RegistryHost = registry.parse()?;
+        let registry = match registry.as_str() {
+            "index.docker.io" | "registry-1.docker.io" => RegistryHost("docker.io".to_owned()),
+            _ => registry,
         };
-        Ok(Self { registry: registry.parse()?, repository: repository.parse()? })
+        Ok(Self { registry, repository: repository.parse()? })
     }
 
     /// `registry/repository@digest`, the name that nothing can move.
@@ -391,6 +393,7 @@ mod tests {
         check("localhost/app", Some("localhost/app:latest"));
         check("localhost:5000/team/app:1.2", Some("localhost:5000/team/app:1.2"));
         check("Registry.Example.com/app", Some("registry.example.com/app:latest"));
+        check("Index.Docker.io/library/nginx", Some("docker.io/library/nginx:latest"));
         check("[::1]:5000/app:x", Some("[::1]:5000/app:x"));
         check(&format!("r.io/a@sha256:{HEX}"), Some(&format!("r.io/a@sha256:{HEX}")));
         check(&format!("r.io/a:tag@sha256:{HEX}"), Some(&format!("r.io/a@sha256:{HEX}")));
@@ -450,6 +453,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_spelling_of_a_host_is_another_registry_when_it_is_read_again(
+            text in "(?i:index\\.docker\\.io|registry-1\\.docker\\.io|docker\\.io|localhost|r\\.io:5000)/[a-z0-9._/-]{0,12}(:[a-zA-Z0-9.]{1,5})?"
+        ) {
+            if let Ok(reference) = text.parse::<Reference>() {
+                prop_assert_eq!(reference.to_string().parse::<Reference>().unwrap(), reference);
+            }
+        }
+
         #[test]
         fn no_text_panics_and_what_is_printed_parses_back(text in "\\PC{0,80}") {
             if let Ok(reference) = text.parse::<Reference>() {
