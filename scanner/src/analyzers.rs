@@ -4,9 +4,10 @@
 //! advisories. That makes its result cacheable by layer, and lets the squash decide what is still visible.
 
 use serde::{Deserialize, Serialize};
+use shared::model::observation::ObservationKind;
 use shared::model::package::Package;
 use shared::model::problem::Problem;
-use shared::model::report::{Distribution, Revision};
+use shared::model::report::{Distribution, Revision, Severity};
 
 use crate::limits::Limits;
 
@@ -129,8 +130,35 @@ pub struct Found {
     pub owned: Vec<OwnedFiles>,
     /// Which distribution this is.
     pub distribution: Option<Distribution>,
+    /// What is wrong with the file, as long as it is visible.
+    pub observations: Vec<FoundObservation>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+}
+
+/// Something in one file that somebody should know; where in the image it is, the squash adds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundObservation {
+    /// See [`Observation::rule`](shared::model::observation::Observation::rule).
+    pub rule: String,
+    /// What kind of trouble it is.
+    pub kind: ObservationKind,
+    /// How bad.
+    pub severity: Severity,
+    /// One line for people. Never contains a secret.
+    pub title: String,
+    /// What to do about it.
+    pub remediation: String,
+    /// The path of a nested archive or object inside the file.
+    pub inner_path: Option<String>,
+    /// The line, from 1.
+    pub line: Option<u32>,
+    /// What was matched, made harmless.
+    pub masked: Option<String>,
+    /// A keyed hash of it.
+    pub fingerprint: Option<String>,
+    /// Controls that ask for the same.
+    pub controls: Vec<String>,
 }
 
 /// A package and where inside the file it was found.

@@ -15,13 +15,14 @@ pub fn assemble(
     database: &Database,
     now: Timestamp,
 ) -> Result<Report, DatabaseError> {
-    let Examination { digest, subject, problems } = examination;
+    let Examination { digest, subject, observations, problems } = examination;
     let report = Report {
         digest,
         subject,
         revisions: revisions(analyzer, database),
         scanned_at: now,
         findings: Vec::new(),
+        observations,
         problems,
         coverage: Vec::new(),
         support_ends: None,

@@ -1,7 +1,7 @@
 //! The vocabulary: every value that travels from push to decision, defined once.
 //!
-//! In the order in which an image meets them: [`push`] → [`job`] → [`layer`] → [`package`] →
-//! [`report`] → [`verdict`] → [`change`] → [`event`]; [`digest`] and [`image`] are the words that all of them
+//! In the order in which an image meets them: [`push`] → [`job`] → [`layer`] → [`package`] and
+//! [`observation`] → [`report`] → [`verdict`] → [`change`] → [`event`]; [`digest`] and [`image`] are the words that all of them
 //! use. [`sweep`] and [`bookmark`]: the way of the pushes that nobody announced.
 
 pub mod bookmark;
@@ -12,6 +12,7 @@ pub mod event;
 pub mod image;
 pub mod job;
 pub mod layer;
+pub mod observation;
 pub mod package;
 pub mod problem;
 pub mod push;

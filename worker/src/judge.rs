@@ -300,6 +300,7 @@ impl Carrier {
             problems: vec![Problem::new(kind, chain(error))],
             coverage: Vec::new(),
             support_ends: None,
+            observations: Vec::new(),
             signatures: Vec::new(),
         };
         let policies = self.parts.policies.load_full();

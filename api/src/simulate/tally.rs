@@ -209,6 +209,7 @@ mod tests {
             problems: Vec::new(),
             coverage: Vec::new(),
             support_ends: None,
+            observations: Vec::new(),
             signatures: Vec::new(),
         };
         let policies = PolicySet::built_in();

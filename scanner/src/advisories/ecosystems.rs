@@ -94,7 +94,8 @@ pub fn of_distribution(distribution: &Distribution) -> Option<OsEcosystems> {
     })
 }
 
-/// The ecosystem of a language's packages; `None` for OS packages, whose ecosystem depends on the distribution.
+/// The ecosystem of a language's packages; `None` for OS packages, whose ecosystem depends on the
+/// distribution, and for those of which nobody publishes advisories.
 pub fn of_kind(kind: PackageKind) -> Option<&'static str> {
     match kind {
         PackageKind::Npm => Some("npm"),
@@ -102,7 +103,42 @@ pub fn of_kind(kind: PackageKind) -> Option<&'static str> {
         PackageKind::Golang => Some("Go"),
         PackageKind::Cargo => Some("crates.io"),
         PackageKind::Maven => Some("Maven"),
-        PackageKind::Deb | PackageKind::Apk | PackageKind::Rpm => None,
+        PackageKind::Gem => Some("RubyGems"),
+        PackageKind::NuGet => Some("NuGet"),
+        PackageKind::Composer => Some("Packagist"),
+        PackageKind::Pub => Some("Pub"),
+        PackageKind::Hex => Some("Hex"),
+        PackageKind::Swift => Some("SwiftURL"),
+        PackageKind::Conan => Some("ConanCenter"),
+        PackageKind::Cran => Some("CRAN"),
+        PackageKind::Hackage => Some("Hackage"),
+        PackageKind::Julia => Some("Julia"),
+        PackageKind::Opam => Some("opam"),
+        PackageKind::Bitnami => Some("Bitnami"),
+        PackageKind::GitHubActions => Some("GitHub Actions"),
+        PackageKind::VsCode => Some("VSCode"),
+        PackageKind::Deb
+        | PackageKind::Apk
+        | PackageKind::Rpm
+        | PackageKind::Alpm
+        | PackageKind::Ebuild
+        | PackageKind::Opkg
+        | PackageKind::Nix
+        | PackageKind::FreeBsd
+        | PackageKind::Pear
+        | PackageKind::WordPressPlugin
+        | PackageKind::WordPressTheme
+        | PackageKind::Otp
+        | PackageKind::CocoaPods
+        | PackageKind::Vcpkg
+        | PackageKind::Conda
+        | PackageKind::LuaRocks
+        | PackageKind::Cpan
+        | PackageKind::Nimble
+        | PackageKind::Homebrew
+        | PackageKind::Terraform
+        | PackageKind::Jsr
+        | PackageKind::Generic => None,
     }
 }
 

@@ -12,7 +12,7 @@ use shared::model::report::Revision;
 
 pub use super::decompress::Compression;
 pub use super::entries::{Entries, Entry, EntryKind, EntryTable};
-use crate::analyzers::{Checksum, Found};
+use crate::analyzers::{Checksum, Found, FoundObservation};
 
 /// What one pass over a layer found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +39,19 @@ pub struct LayerAnalysis {
     pub links: Vec<WantedLink>,
     /// Package databases below another root than the image's: positions of their entries.
     pub nested_databases: Vec<u32>,
+    /// What was found in the bytes of files, whether a later layer hides them or not: secrets, malware.
+    pub observations: Vec<LayerObservation>,
     /// What went wrong with the layer itself.
     pub problems: Vec<Problem>,
+}
+
+/// An observation that holds for whoever can download the layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerObservation {
+    /// Position of the file in [`LayerAnalysis::entries`].
+    pub entry: u32,
+    /// What was found in it.
+    pub found: FoundObservation,
 }
 
 /// A file that analyzers wanted, and what came of it.

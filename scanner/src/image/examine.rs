@@ -6,14 +6,16 @@
 mod config;
 mod layers;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use shared::model::digest::Digest;
 use shared::model::document::{Document, DocumentError, Manifest};
 use shared::model::layer::Layer;
+use shared::model::observation::{Observation, ObservationPlace};
 use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::{Inventory, Subject};
+use shared::model::report::{Inventory, Severity, Subject};
 use tokio::task;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +37,8 @@ pub struct Examination {
     pub digest: Digest,
     /// What it turned out to be.
     pub subject: Subject,
+    /// What is wrong with the image itself; worst first.
+    pub observations: Vec<Observation>,
     /// What could not be fetched, verified or parsed; sorted, without repetitions.
     pub problems: Vec<Problem>,
 }
@@ -116,24 +120,47 @@ impl Engine {
             deadline: Instant::now() + self.limits().image_time,
             cancelled,
         };
-        let (subject, mut problems) = case.examine().await?;
+        let Found { subject, mut observations, mut problems } = case.examine().await?;
+        observations.sort_by(|one, other| worst_first(one).cmp(&worst_first(other)));
         problems.sort();
         problems.dedup();
-        Ok(Examination { digest: digest.clone(), subject, problems })
+        Ok(Examination { digest: digest.clone(), subject, observations, problems })
     }
 }
 
+/// What an examination comes to, in no order.
+struct Found {
+    subject: Subject,
+    observations: Vec<Observation>,
+    problems: Vec<Problem>,
+}
+
+impl Found {
+    /// Of what is no image, only what it is can be said.
+    fn only(subject: Subject, problems: Vec<Problem>) -> Self {
+        Self { subject, observations: Vec::new(), problems }
+    }
+}
+
+/// The order in which people want to read observations.
+fn worst_first(observation: &Observation) -> (Reverse<Severity>, &str, &ObservationPlace) {
+    (Reverse(observation.severity), &observation.rule, &observation.place)
+}
+
 impl Case<'_> {
-    async fn examine(&self) -> Result<(Subject, Vec<Problem>), ExamineError> {
+    async fn examine(&self) -> Result<Found, ExamineError> {
         match self.document().await? {
-            Ok(Document::Index(index)) => examine_index(&*self.source, &index, self.engine.limits()).await,
+            Ok(Document::Index(index)) => {
+                let (subject, problems) = examine_index(&*self.source, &index, self.engine.limits()).await?;
+                Ok(Found::only(subject, problems))
+            }
             Ok(Document::Manifest(manifest)) => match ManifestKind::of(&manifest) {
                 ManifestKind::Artifact { artifact_type } => {
-                    Ok((Subject::Artifact { artifact_type }, Vec::new()))
+                    Ok(Found::only(Subject::Artifact { artifact_type }, Vec::new()))
                 }
                 ManifestKind::Image => self.image(&manifest).await,
             },
-            Err(problem) => Ok((Subject::Unreadable, vec![problem])),
+            Err(problem) => Ok(Found::only(Subject::Unreadable, vec![problem])),
         }
     }
 
@@ -169,7 +196,7 @@ impl Case<'_> {
         Ok(Err(Problem::new(kind, with_cause(&error))))
     }
 
-    async fn image(&self, manifest: &Manifest) -> Result<(Subject, Vec<Problem>), ExamineError> {
+    async fn image(&self, manifest: &Manifest) -> Result<Found, ExamineError> {
         let mut problems = Vec::new();
         let config = self.config(manifest, &mut problems).await?;
         let outcomes = self.layers(manifest).await?;
@@ -201,7 +228,11 @@ impl Case<'_> {
             settings: config.settings(),
             base: config.base(manifest, analyses.as_slice()),
         };
-        Ok((Subject::Image(Box::new(inventory)), problems))
+        Ok(Found {
+            subject: Subject::Image(Box::new(inventory)),
+            observations: squashed.observations,
+            problems,
+        })
     }
 
     /// Squashes; where links lead to files that nobody has read, reads those and squashes again.

@@ -338,6 +338,7 @@ impl<'a> LayerPass<'a> {
             evidence: self.evidence,
             links: self.links,
             nested_databases: self.nested_databases,
+            observations: Vec::new(),
             problems: self.problems.finish(),
             layer,
         })

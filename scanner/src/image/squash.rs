@@ -12,6 +12,7 @@ mod sightings;
 use std::collections::{HashMap, HashSet};
 
 use shared::model::layer::LayerIndex;
+use shared::model::observation::Observation;
 use shared::model::package::{Level, Purl};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Distribution, InstalledPackage};
@@ -45,6 +46,8 @@ pub(super) struct Squashed {
     pub(super) distribution: Option<Distribution>,
     /// Sorted by purl, then path.
     pub(super) packages: Vec<InstalledPackage>,
+    /// What is wrong with the image itself, in no order.
+    pub(super) observations: Vec<Observation>,
     /// Of visible files, and of the squash itself.
     pub(super) problems: Vec<Problem>,
     /// Files that only a link makes interesting, and that nobody has read yet.
@@ -84,7 +87,13 @@ pub(super) fn squash(
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
     packages.dedup_by(|one, other| one.purl == other.purl && one.path == other.path);
-    Ok(Squashed { distribution, packages, problems: problems.finish(), unread: sightings.unread })
+    Ok(Squashed {
+        distribution,
+        packages,
+        observations: Vec::new(),
+        problems: problems.finish(),
+        unread: sightings.unread,
+    })
 }
 
 /// A package, and the sighting that it came from.

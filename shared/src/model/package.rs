@@ -84,6 +84,10 @@ pub enum Evidence {
     Unmatched,
     /// Only stated by a lock file.
     Declared,
+    /// Only claimed by an SBOM that came with the image.
+    Claimed,
+    /// A version string inside a program that no package manager knows.
+    Recognised,
 }
 
 macro_rules! package_kinds {
@@ -139,6 +143,72 @@ package_kinds! {
     Cargo = "cargo", Language;
     /// Java artifacts.
     Maven = "maven", Language;
+    /// pacman.
+    Alpm = "alpm", Os;
+    /// Portage.
+    Ebuild = "ebuild", Os;
+    /// opkg.
+    Opkg = "opkg", Os;
+    /// Nix and Guix store paths.
+    Nix = "nix", Os;
+    /// FreeBSD's pkg.
+    FreeBsd = "freebsd", Os;
+    /// RubyGems.
+    Gem = "gem", Language;
+    /// .NET packages.
+    NuGet = "nuget", Language;
+    /// PHP packages.
+    Composer = "composer", Language;
+    /// PEAR and PECL.
+    Pear = "pear", Language;
+    /// WordPress plugins.
+    WordPressPlugin = "wordpress-plugin", Language;
+    /// WordPress themes.
+    WordPressTheme = "wordpress-theme", Language;
+    /// Dart packages.
+    Pub = "pub", Language;
+    /// Erlang, Elixir and Gleam packages.
+    Hex = "hex", Language;
+    /// Applications of an Erlang release.
+    Otp = "otp", Language;
+    /// Swift packages.
+    Swift = "swift", Language;
+    /// CocoaPods.
+    CocoaPods = "cocoapods", Language;
+    /// C and C++ packages of Conan.
+    Conan = "conan", Language;
+    /// C and C++ packages of vcpkg.
+    Vcpkg = "vcpkg", Language;
+    /// Conda packages.
+    Conda = "conda", Language;
+    /// R packages.
+    Cran = "cran", Language;
+    /// Haskell packages.
+    Hackage = "hackage", Language;
+    /// Lua packages.
+    LuaRocks = "luarocks", Language;
+    /// Julia packages.
+    Julia = "julia", Language;
+    /// OCaml packages.
+    Opam = "opam", Language;
+    /// Perl packages.
+    Cpan = "cpan", Language;
+    /// Nim packages.
+    Nimble = "nimble", Language;
+    /// Components of Bitnami's images.
+    Bitnami = "bitnami", Language;
+    /// Homebrew's formulas.
+    Homebrew = "brew", Language;
+    /// Terraform providers and modules.
+    Terraform = "terraform", Language;
+    /// GitHub Actions.
+    GitHubActions = "githubactions", Language;
+    /// Editor extensions.
+    VsCode = "vscode-extension", Language;
+    /// Packages of the JavaScript registry JSR.
+    Jsr = "jsr", Language;
+    /// Programs without a package manager.
+    Generic = "generic", Language;
 }
 
 impl fmt::Display for PackageKind {
@@ -158,7 +228,9 @@ impl FromStr for PackageKind {
 
 /// A purl type that no analyzer produces.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a package type; expected deb, apk, rpm, npm, pypi, golang, cargo or maven")]
+#[error(
+    "{0:?} is not a package type; expected deb, apk, rpm, npm, pypi, golang, maven or another purl type that is inventoried"
+)]
 pub struct UnknownPackageKind(String);
 
 /// A package URL in canonical form, for example `pkg:deb/debian/openssl@3.0.11-1?arch=amd64`.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::Digest;
 use super::image::Platform;
 use super::layer::{Layer, LayerIndex};
+use super::observation::Observation;
 use super::package::{Package, Purl};
 use super::problem::Problem;
 use super::settings::{BaseImage, Settings};
@@ -30,6 +31,9 @@ pub struct Report {
     pub scanned_at: Timestamp,
     /// What advisories say about the packages, worst first.
     pub findings: Vec<Finding>,
+    /// What is wrong with the image itself: secrets, misconfiguration, malware; worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observations: Vec<Observation>,
     /// What could not be fetched, verified, parsed or judged.
     pub problems: Vec<Problem>,
     /// What was examined, and against which data (I11).
@@ -426,6 +430,10 @@ pub enum Confidence {
     InferredGroup,
     /// Only a lock file declares it.
     Declared,
+    /// Only an SBOM that came with the image claims it.
+    DeclaredBySbom,
+    /// The version was read out of a program that no package manager knows; matched with its project's advisories.
+    UpstreamBinary,
     /// A version could not be parsed, so the range could not be decided: reported, not passed over.
     UnparsableVersion,
 }

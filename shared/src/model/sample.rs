@@ -94,6 +94,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
             state: CoverageState::Full,
         }],
         support_ends: Some(time("2028-06-30T00:00:00Z")),
+        observations: Vec::new(),
         signatures: Vec::new(),
     }
 }

@@ -86,6 +86,7 @@ fn report(findings: Vec<Finding>, problems: Vec<Problem>) -> Report {
         problems,
         coverage: Vec::new(),
         support_ends: None,
+        observations: Vec::new(),
         signatures: Vec::new(),
     }
 }

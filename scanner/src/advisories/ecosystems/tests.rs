@@ -193,13 +193,37 @@ fn ubuntu_pro_is_named_apart() {
 }
 
 #[test]
-fn every_language_has_an_ecosystem_with_an_order_and_no_os_package_does() {
+fn every_ecosystem_of_a_language_has_an_order_and_no_os_package_has_one() {
     use crate::advisories::versions::Scheme;
+    use shared::model::package::Level;
     for kind in PackageKind::ALL {
         let ecosystem = of_kind(*kind);
-        assert_eq!(ecosystem.is_none(), kind.level() == shared::model::package::Level::Os, "{kind}");
+        assert!(ecosystem.is_none() || kind.level() == Level::Language, "{kind}");
         assert_eq!(ecosystem.is_none(), ecosystem.and_then(Scheme::of_ecosystem).is_none(), "{kind}");
     }
+    // Nobody publishes OSV records about these (OSV schema, "Defined Ecosystems").
+    let without: Vec<&str> = PackageKind::ALL
+        .iter()
+        .filter(|kind| kind.level() == Level::Language && of_kind(**kind).is_none())
+        .map(|kind| kind.purl_type())
+        .collect();
+    let expected = [
+        "pear",
+        "wordpress-plugin",
+        "wordpress-theme",
+        "otp",
+        "cocoapods",
+        "vcpkg",
+        "conda",
+        "luarocks",
+        "cpan",
+        "nimble",
+        "brew",
+        "terraform",
+        "jsr",
+        "generic",
+    ];
+    assert_eq!(without, expected);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::model::package::PackageKind;
+use shared::model::package::{Level, PackageKind};
 
 use super::matches::{Match, Matcher};
 use crate::advisories::DatabaseError;
@@ -91,8 +91,8 @@ impl Group<'_> {
         let native = match kind {
             PackageKind::Golang => Some("GO-"),
             PackageKind::Cargo => Some("RUSTSEC-"),
-            PackageKind::PyPi | PackageKind::Npm | PackageKind::Maven => None,
-            PackageKind::Deb | PackageKind::Apk | PackageKind::Rpm => return Ok(false),
+            kind if kind.level() == Level::Os => return Ok(false),
+            _ => None,
         };
         let says_native = |id: &str| native.is_some_and(|native| id.starts_with(native));
         if sparing.is_empty() || self.matches.iter().any(|found| says_native(&found.head.id)) {

@@ -105,6 +105,8 @@ impl<'a> Scope<'a> {
         };
         let mut confidence = match package.evidence {
             Evidence::Declared => Confidence::Declared,
+            Evidence::Claimed => Confidence::DeclaredBySbom,
+            Evidence::Recognised => Confidence::UpstreamBinary,
             Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
         };
         let name = match language_name(package) {
@@ -235,13 +237,7 @@ pub(super) fn source_of(package: &Package) -> (&str, &str) {
 fn language_name(package: &Package) -> Option<Cow<'_, str>> {
     let separator = match package.kind {
         PackageKind::Maven => ':',
-        PackageKind::Npm
-        | PackageKind::PyPi
-        | PackageKind::Golang
-        | PackageKind::Cargo
-        | PackageKind::Deb
-        | PackageKind::Apk
-        | PackageKind::Rpm => '/',
+        _ => '/',
     };
     match package.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
         Some(namespace) => Some(Cow::Owned(format!("{namespace}{separator}{}", package.name))),
