@@ -119,6 +119,10 @@ pub(crate) enum ScanFormat {
     Spdx,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
+    /// OpenVEX 0.2.0: which flaws concern which packages, and what to do.
+    Openvex,
+    /// Markdown, for comments and job summaries.
+    Markdown,
 }
 
 /// Which server, and who asks.

@@ -12,6 +12,7 @@ pub mod event;
 pub mod image;
 pub mod job;
 pub mod layer;
+pub mod license;
 pub mod observation;
 pub mod package;
 pub mod problem;

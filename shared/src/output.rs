@@ -8,9 +8,12 @@ use crate::model::report::Report;
 mod cyclonedx;
 mod json;
 pub mod junit;
+mod markdown;
+mod openvex;
 pub mod sarif;
 mod spdx;
 mod table;
+mod upgrades;
 mod wording;
 
 #[cfg(test)]
@@ -19,8 +22,15 @@ mod tests;
 pub use wording::advisory_url;
 
 /// Every format. Adding one: a file, and a line here.
-pub const ALL: &[&dyn Output] =
-    &[&json::Json, &sarif::Sarif, &table::Table, &cyclonedx::CycloneDx, &spdx::Spdx];
+pub const ALL: &[&dyn Output] = &[
+    &json::Json,
+    &sarif::Sarif,
+    &table::Table,
+    &cyclonedx::CycloneDx,
+    &spdx::Spdx,
+    &openvex::OpenVex,
+    &markdown::Markdown,
+];
 
 /// Writes one format.
 pub trait Output: Send + Sync {

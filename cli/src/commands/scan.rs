@@ -42,9 +42,11 @@ pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Res
     let text = match arguments.format {
         ScanFormat::Table => table(&scanned, &verdict)?,
         ScanFormat::Json => json(&scanned)?,
-        ScanFormat::Cyclonedx => document("cyclonedx", &scanned)?,
-        ScanFormat::Spdx => document("spdx", &scanned)?,
+        ScanFormat::Cyclonedx => document("cyclonedx", &scanned, name.as_ref())?,
+        ScanFormat::Spdx => document("spdx", &scanned, name.as_ref())?,
         ScanFormat::Sarif => sarif(&scanned, name.as_ref()),
+        ScanFormat::Openvex => document("openvex", &scanned, name.as_ref())?,
+        ScanFormat::Markdown => document("markdown", &scanned, name.as_ref())?,
     };
     std::io::stdout().write_all(&text).context("cannot write the report")?;
     Ok(match verdict.outcome {
@@ -112,7 +114,7 @@ fn table(scanned: &Scanned, verdict: &Verdict) -> anyhow::Result<Vec<u8>> {
 }
 
 /// One image's document: these formats have no room for several images.
-fn document(format: &str, scanned: &Scanned) -> Result<Vec<u8>, Failure> {
+fn document(format: &str, scanned: &Scanned, name: Option<&ImageName>) -> Result<Vec<u8>, Failure> {
     let report = match scanned.children.as_slice() {
         [] => &scanned.report,
         [only] => only,
@@ -122,7 +124,10 @@ fn document(format: &str, scanned: &Scanned) -> Result<Vec<u8>, Failure> {
         }
     };
     let format = output::by_name(format).context("the format is gone")?;
-    let mut text = format.render(report);
+    let mut text = match name {
+        Some(name) => format.render_named(report, name),
+        None => format.render(report),
+    };
     text.push(b'\n');
     Ok(text)
 }

@@ -5,8 +5,10 @@
 //! stays in the document with an analysis that says why.
 
 use super::Output;
-use super::wording::{TOOL, advisory_url, algorithm, identity, second};
+use super::wording::{TOOL, advisory_url, algorithm, identity, second, sentence};
 use crate::model::layer::LayerIndex;
+use crate::model::license;
+use crate::model::package::Package;
 use crate::model::problem::Weight;
 use crate::model::report::{
     Finding, FindingStatus, Fix, InstalledPackage, Inventory, Report, Severity, Subject, Suppression,
@@ -15,8 +17,9 @@ use crate::model::report::{
 mod document;
 
 use document::{
-    AffectedVersion, Affects, Analysis, Bom, Component, Composition, Dependency, Evidence, Hash, License,
-    LicenseName, Metadata, Occurrence, Property, Rating, Reference, Source, Tools, Vulnerability,
+    AffectedVersion, Affects, Analysis, Annotation, Annotator, Bom, Component, Composition, Dependency,
+    Evidence, Hash, License, LicenseName, Metadata, Occurrence, Property, Rating, Reference, Source, Tools,
+    Vulnerability,
 };
 
 /// The format.
@@ -63,7 +66,22 @@ fn bom(report: &Report) -> Bom {
             .enumerate()
             .filter_map(|(number, finding)| Some(vulnerability(number, finding, report.package_of(finding)?)))
             .collect(),
+        annotations: annotations(report),
     }
+}
+
+/// The format has no object for secrets and misconfiguration: they are remarks about the image.
+fn annotations(report: &Report) -> Vec<Annotation> {
+    let annotation = |(number, observation)| Annotation {
+        bom_ref: format!("observation-{number}"),
+        subjects: vec![IMAGE],
+        annotator: Annotator {
+            component: Component::new(&format!("annotator-{number}"), "application", TOOL),
+        },
+        timestamp: second(report.scanned_at),
+        text: sentence(observation),
+    };
+    report.observations.iter().enumerate().map(annotation).collect()
 }
 
 fn tool() -> Component {
@@ -145,12 +163,11 @@ fn library(at: usize, installed: &InstalledPackage, inventory: &Inventory) -> Co
     let package = &installed.package;
     let LayerIndex(layer) = installed.introduced_in;
     let layer = inventory.layers.get(usize::from(layer));
-    let licenses = package.licenses.iter().filter(|license| !license.is_empty());
     Component {
         group: package.namespace.clone(),
         version: Some(package.version.clone()),
         purl: Some(installed.purl.to_string()),
-        licenses: licenses.map(|name| License { license: LicenseName { name: name.clone() } }).collect(),
+        licenses: licenses(package),
         evidence: Some(Evidence { occurrences: vec![Occurrence { location: installed.path.clone() }] }),
         properties: layer
             .map(|layer| Property { name: format!("{TOOL}:layer"), value: layer.digest.to_string() })
@@ -158,6 +175,15 @@ fn library(at: usize, installed: &InstalledPackage, inventory: &Inventory) -> Co
             .collect(),
         ..Component::new(&package_ref(at), "library", &package.name)
     }
+}
+
+/// One expression where the texts make one, else the texts as they were found.
+fn licenses(package: &Package) -> Vec<License> {
+    if let Some(expression) = license::expression(&package.licenses) {
+        return vec![License::Expression { expression }];
+    }
+    let texts = package.licenses.iter().filter(|text| !text.is_empty());
+    texts.map(|name| License::Named { license: LicenseName { name: name.clone() } }).collect()
 }
 
 /// A package may be in an image twice; its place in the inventory tells the copies apart.

@@ -17,6 +17,8 @@ use crate::model::report::{
     Subject,
 };
 
+mod observations;
+
 /// The format.
 pub(super) struct Sarif;
 
@@ -79,6 +81,15 @@ struct Group<'a> {
     places: Vec<&'a InstalledPackage>,
 }
 
+impl<'a> Group<'a> {
+    /// Another place; two packages of one file are one place.
+    fn add(&mut self, package: &'a InstalledPackage) {
+        if self.places.iter().all(|place| place.path != package.path) {
+            self.places.push(package);
+        }
+    }
+}
+
 fn run(examined: &Examined<'_>) -> Value {
     let report = examined.report;
     let path = examined.name.map_or("image", |name| name.repository.as_str());
@@ -93,6 +104,13 @@ fn run(examined: &Examined<'_>) -> Value {
             rules.len() - 1
         });
         results.push(result(group, position, path));
+    }
+    for observation in &report.observations {
+        let position = *positions.entry(&observation.rule).or_insert_with(|| {
+            rules.push(observations::rule(observation));
+            rules.len() - 1
+        });
+        results.push(observations::result(observation, position, path));
     }
     let mut properties = Map::new();
     properties.insert("digest".to_owned(), json!(report.digest));
@@ -163,11 +181,7 @@ fn groups(report: &Report) -> BTreeMap<usize, Group<'_>> {
             (finding.id.as_str(), named.kind.purl_type(), named.name.as_str(), named.namespace.as_deref());
         let next = order.len();
         let at = *order.entry(key).or_insert(next);
-        groups
-            .entry(at)
-            .or_insert_with(|| Group { finding, package, places: Vec::new() })
-            .places
-            .push(package);
+        groups.entry(at).or_insert_with(|| Group { finding, package, places: Vec::new() }).add(package);
     }
     groups
 }

@@ -2,13 +2,15 @@
 //!
 //! Format: spdx/spdx-spec `schemas/spdx-schema.json` at v2.3. SPDX 2.3 has no object for vulnerabilities:
 //! each package refers to its advisories. What could not be seen is said by annotations (I4, I11).
-//! Licences are stated as found, in comments: few of them are SPDX expressions.
+//! Licences are stated as found in comments; where they make an SPDX expression it is what the package declares.
 
 use serde::Serialize;
 
 use super::Output;
-use super::wording::{TOOL, advisory_url, algorithm, identity, second};
-use crate::model::report::{Finding, FindingStatus, InstalledPackage, PackageIndex, Report, Subject};
+use super::upgrades::counts;
+use super::wording::{TOOL, advisory_url, algorithm, identity, second, sentence};
+use crate::model::license;
+use crate::model::report::{Finding, InstalledPackage, PackageIndex, Report, Subject};
 
 /// The format.
 pub(super) struct Spdx;
@@ -117,16 +119,10 @@ fn package(at: usize, installed: &InstalledPackage, findings: &[Finding]) -> Pac
     Package {
         version_info: package.version.clone(),
         source_info: Some(format!("found in {}", installed.path)),
+        license_declared: license::expression(&package.licenses).unwrap_or_else(|| NOT_SAID.to_owned()),
         license_comments: Some(format!("as found: {licenses}")).filter(|_| !licenses.is_empty()),
         external_refs: references,
         ..Package::new(&format!("SPDXRef-Package-{at}"), &name)
-    }
-}
-
-fn counts(finding: &Finding) -> bool {
-    match finding.status {
-        FindingStatus::Affected | FindingStatus::DisputedRange => true,
-        FindingStatus::Suppressed { .. } | FindingStatus::DistroUnassessed => false,
     }
 }
 
@@ -145,7 +141,8 @@ fn annotations(report: &Report) -> Vec<Annotation> {
         let state = super::word(&coverage.state);
         annotation(format!("coverage of {}: {} packages, {state}", coverage.subject, coverage.packages))
     });
-    problems.chain(coverage).collect()
+    let observations = report.observations.iter().map(|observation| annotation(sentence(observation)));
+    problems.chain(coverage).chain(observations).collect()
 }
 
 #[derive(Serialize)]
@@ -184,7 +181,7 @@ struct Package {
     #[serde(skip_serializing_if = "Option::is_none")]
     source_info: Option<String>,
     license_concluded: &'static str,
-    license_declared: &'static str,
+    license_declared: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     license_comments: Option<String>,
     copyright_text: &'static str,
@@ -207,7 +204,7 @@ impl Package {
             primary_package_purpose: None,
             source_info: None,
             license_concluded: NOT_SAID,
-            license_declared: NOT_SAID,
+            license_declared: NOT_SAID.to_owned(),
             license_comments: None,
             copyright_text: NOT_SAID,
             comment: None,

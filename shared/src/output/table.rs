@@ -1,15 +1,14 @@
 //! A report for people at a terminal: worst first, what to upgrade beside it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, Width};
 
 use super::Output;
-use crate::model::report::{
-    Coverage, CoverageState, Finding, FindingStatus, Fix, InstalledPackage, PackageIndex, Report, Severity,
-    Subject,
-};
+use super::upgrades::{Upgrade, Upgrades};
+use super::wording::place;
+use crate::model::observation::Observation;
+use crate::model::report::{Coverage, CoverageState, Report, Severity, Subject};
 
 /// The format.
 pub(super) struct Table;
@@ -27,6 +26,7 @@ impl Output for Table {
         let mut text = String::new();
         text.push_str(&heading(report));
         text.push_str(&findings(report));
+        text.push_str(&observations(&report.observations));
         text.push_str(&problems(report));
         text.push_str(&coverage(&report.coverage));
         text.into_bytes()
@@ -67,105 +67,85 @@ fn heading(report: &Report) -> String {
     }
 }
 
-/// One row a package, worst first: what is wrong with it, and the version that repairs most of it.
 fn findings(report: &Report) -> String {
-    let mut by_package: BTreeMap<PackageIndex, Vec<&Finding>> = BTreeMap::new();
-    let mut suppressed = 0_usize;
-    for finding in &report.findings {
-        match finding.status {
-            FindingStatus::Affected | FindingStatus::DisputedRange => {
-                by_package.entry(finding.package).or_default().push(finding);
-            }
-            FindingStatus::Suppressed { .. } | FindingStatus::DistroUnassessed => suppressed += 1,
-        }
-    }
-    let counted: usize = by_package.values().map(Vec::len).sum();
     if report.inventory().is_none() {
         return String::new();
     }
-    let mut text = format!("\n{}\n", summary(report, counted, suppressed));
-    if counted == 0 {
-        return text;
-    }
-    let mut rows: Vec<(&InstalledPackage, Vec<&Finding>)> = by_package
-        .into_values()
-        .filter_map(|findings| Some((report.package_of(findings.first()?)?, findings)))
-        .collect();
-    rows.sort_by_key(|(package, findings)| {
-        let worst = findings.iter().map(|finding| (finding.known_exploited, finding.severity)).max();
-        (std::cmp::Reverse(worst), std::cmp::Reverse(findings.len()), package.purl.clone())
-    });
-    text.push_str(&grid(&rows));
-    text
+    let upgrades = Upgrades::of(report);
+    let text = format!("\n{}\n", upgrades.summary());
+    if upgrades.rows.is_empty() { text } else { text + &grid(&upgrades.rows) }
 }
 
-fn summary(report: &Report, counted: usize, suppressed: usize) -> String {
-    let mut parts = Vec::new();
-    for severity in Severity::WORST_FIRST {
-        let of = |finding: &&Finding| {
-            finding.severity == severity
-                && matches!(finding.status, FindingStatus::Affected | FindingStatus::DisputedRange)
-        };
-        let number = report.findings.iter().filter(of).count();
-        if number > 0 {
-            parts.push(format!("{number} {severity}"));
-        }
-    }
-    let listed = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let apart = if suppressed == 0 { String::new() } else { format!(" ({suppressed} more suppressed)") };
-    format!("{counted} findings{listed}{apart}")
-}
-
-fn grid(rows: &[(&InstalledPackage, Vec<&Finding>)]) -> String {
+fn grid(rows: &[Upgrade<'_>]) -> String {
     let mut grid = Grid::new();
     grid.load_style(comfy_table::presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(COLUMNS)
         .set_header(["SEVERITY", "PACKAGE", "INSTALLED", "UPGRADE TO", "ADVISORIES"]);
-    for (package, findings) in rows {
-        let worst = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Unknown);
-        let exploited = if findings.iter().any(|finding| finding.known_exploited) { " !" } else { "" };
+    for row in rows {
+        let exploited = if row.is_exploited() { " !" } else { "" };
         grid.add_row([
-            format!("{worst}{exploited}"),
-            plain(&package.package.name),
-            plain(&package.package.version),
-            upgrade(findings),
-            names(findings),
+            format!("{}{exploited}", row.severity()),
+            plain(&row.package.package.name),
+            plain(&row.package.package.version),
+            upgrade(row),
+            names(row),
         ]);
     }
     if let Some(column) = grid.column_mut(4) {
         column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(18)));
         column.set_cell_alignment(CellAlignment::Left);
     }
-    grid.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    lines(&grid)
 }
 
-/// The fixes of a package's findings: usually one version repairs all.
-fn upgrade(findings: &[&Finding]) -> String {
-    let mut versions: Vec<String> = Vec::new();
-    for finding in findings {
-        match &finding.fix {
-            Fix::Fixed { version } | Fix::ProOnly { version } => {
-                let version = plain(version);
-                if !versions.contains(&version) {
-                    versions.push(version);
-                }
-            }
-            Fix::NoneYet | Fix::WillNotFix | Fix::Unknown => {}
-        }
-    }
-    match versions.as_slice() {
-        [] => "no fix".to_owned(),
-        _ => versions.join("\n"),
-    }
+fn upgrade(row: &Upgrade<'_>) -> String {
+    let versions: Vec<String> = row.versions().into_iter().map(plain).collect();
+    if versions.is_empty() { "no fix".to_owned() } else { versions.join("\n") }
 }
 
-fn names(findings: &[&Finding]) -> String {
-    let mut names: Vec<String> = findings.iter().take(MOST_NAMES).map(|finding| plain(&finding.id)).collect();
-    if findings.len() > MOST_NAMES {
-        names.push(format!("and {} more", findings.len() - MOST_NAMES));
+fn names(row: &Upgrade<'_>) -> String {
+    let (names, further) = row.names(MOST_NAMES);
+    let mut names: Vec<String> = names.into_iter().map(plain).collect();
+    if further > 0 {
+        names.push(format!("and {further} more"));
     }
     names.join("\n")
+}
+
+/// Secrets, misconfiguration and the like; those without consequence are counted, not listed.
+fn observations(observations: &[Observation]) -> String {
+    let matters = |observation: &&Observation| observation.severity > Severity::Negligible;
+    let listed: Vec<&Observation> = observations.iter().filter(matters).collect();
+    if observations.is_empty() {
+        return String::new();
+    }
+    let word = if observations.len() == 1 { "observation" } else { "observations" };
+    let mut text = format!("\n{} {word} about the image itself\n", observations.len());
+    if !listed.is_empty() {
+        let mut grid = Grid::new();
+        grid.load_style(comfy_table::presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(COLUMNS)
+            .set_header(["SEVERITY", "WHAT", "WHERE"]);
+        for observation in &listed {
+            grid.add_row([
+                observation.severity.to_string(),
+                plain(&observation.title),
+                plain(&place(observation)),
+            ]);
+        }
+        text.push_str(&lines(&grid));
+    }
+    let unlisted = observations.len() - listed.len();
+    if unlisted > 0 {
+        let _ = writeln!(text, "  and {unlisted} of no consequence; --format json has them");
+    }
+    text
+}
+
+fn lines(grid: &Grid) -> String {
+    grid.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn problems(report: &Report) -> String {

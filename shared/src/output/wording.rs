@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::model::digest::{Algorithm, Digest};
+use crate::model::observation::{Observation, Visibility};
 use crate::model::report::Report;
 
 /// The name of the tool that documents are made by.
@@ -45,6 +46,31 @@ pub fn advisory_url(id: &str) -> String {
         "GHSA" => format!("https://github.com/advisories/{name}"),
         _ => format!("https://osv.dev/vulnerability/{name}"),
     }
+}
+
+/// Where an observation was made, in a few words: `app/.env:3, deleted by layer 4`.
+pub(super) fn place(observation: &Observation) -> String {
+    let place = &observation.place;
+    let mut text = match (&place.path, &place.config) {
+        (Some(path), _) => path.clone(),
+        (None, Some(config)) => config.clone(),
+        (None, None) => "image".to_owned(),
+    };
+    if let (Some(line), Some(_)) = (place.line, &place.path) {
+        text.push_str(&format!(":{line}"));
+    }
+    match observation.visibility {
+        Visibility::Visible => {}
+        Visibility::Overwritten { by } => text.push_str(&format!(", overwritten by layer {}", by.0)),
+        Visibility::Deleted { by } => text.push_str(&format!(", deleted by layer {}", by.0)),
+    }
+    text
+}
+
+/// One line about an observation, for formats that have only room for a text.
+pub(super) fn sentence(observation: &Observation) -> String {
+    let Observation { rule, kind, severity, title, .. } = observation;
+    format!("{kind} {rule} ({severity}): {title}; {}", place(observation))
 }
 
 #[cfg(test)]

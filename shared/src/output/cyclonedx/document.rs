@@ -16,6 +16,8 @@ pub(super) struct Bom {
     pub(super) dependencies: Vec<Dependency>,
     pub(super) compositions: Vec<Composition>,
     pub(super) vulnerabilities: Vec<Vulnerability>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) annotations: Vec<Annotation>,
 }
 
 #[derive(Serialize)]
@@ -80,9 +82,12 @@ pub(super) struct Hash {
     pub(super) content: String,
 }
 
+/// Either one expression or a list of names: the schema allows no mixture.
 #[derive(Serialize)]
-pub(super) struct License {
-    pub(super) license: LicenseName,
+#[serde(untagged)]
+pub(super) enum License {
+    Expression { expression: String },
+    Named { license: LicenseName },
 }
 
 #[derive(Serialize)]
@@ -112,6 +117,21 @@ pub(super) struct Dependency {
     #[serde(rename = "ref")]
     pub(super) reference: String,
     pub(super) depends_on: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Annotation {
+    #[serde(rename = "bom-ref")]
+    pub(super) bom_ref: String,
+    pub(super) subjects: Vec<&'static str>,
+    pub(super) annotator: Annotator,
+    pub(super) timestamp: String,
+    pub(super) text: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Annotator {
+    pub(super) component: Component,
 }
 
 #[derive(Serialize)]
