@@ -74,7 +74,7 @@ pub enum ReferenceError {
     #[error("image reference is empty")]
     Empty,
     /// The host part has characters that no host has.
-    #[error("{0:?} is not a registry host; expected host or host:port")]
+    #[error("{0:?} is not a registry host; expected host or host:port; a lone word needs its port")]
     Registry(String),
     /// The repository breaks the grammar.
     #[error(
@@ -126,7 +126,9 @@ impl FromStr for RegistryHost {
                 })
         };
         let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number != 0));
-        if host_ok && port_ok { Ok(Self(text.to_ascii_lowercase())) } else { Err(refused()) }
+        // A lone word would be read back as the first part of a repository of Docker Hub.
+        let is_word = port.is_none() && !host.contains(['.', '[']) && !host.eq_ignore_ascii_case("localhost");
+        if host_ok && port_ok && !is_word { Ok(Self(text.to_ascii_lowercase())) } else { Err(refused()) }
     }
 }
 
@@ -423,6 +425,26 @@ mod tests {
             "http://r.io/a",
         ] {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_read_back_as_something_else_is_no_host() {
+        for (host, is_one) in [
+            ("registry.example.com", true),
+            ("registry:443", true),
+            ("localhost", true),
+            ("LOCALHOST", true),
+            ("[::1]", true),
+            ("registry", false),
+            ("r", false),
+        ] {
+            let parsed = host.parse::<RegistryHost>();
+            assert_eq!(parsed.is_ok(), is_one, "{host}");
+            if let Ok(registry) = parsed {
+                let name = ImageName { registry, repository: "team/app".parse().unwrap() };
+                assert_eq!(name.to_string().parse().as_ref(), Ok(&name));
+            }
         }
     }
 
