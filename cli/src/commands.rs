@@ -3,7 +3,8 @@
 use clap::CommandFactory;
 
 use crate::args::{Arguments, Command};
-use crate::{Exit, Failure};
+use crate::confine::Confined;
+use crate::{Exit, Failure, confine, site};
 
 mod attest;
 mod check;
@@ -16,12 +17,23 @@ mod serve;
 mod simulate;
 mod sweep;
 
-pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
+/// Confines the processes that read images for others, and stay. Whoever scans on the command line is there to see.
+pub(crate) fn confine(arguments: &Arguments) -> Result<Option<Confined>, Failure> {
+    match arguments.command {
+        Command::Serve | Command::Worker => {
+            let config = site::configuration(&arguments.global.overrides())?;
+            confine::confine(&config)
+        }
+        _ => Ok(None),
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments, confined: Option<Confined>) -> Result<Exit, Failure> {
     let overrides = arguments.global.overrides();
     match arguments.command {
-        Command::Serve => serve::serve(&overrides).await,
+        Command::Serve => serve::serve(&overrides, confined).await,
         Command::Api => serve::api(&overrides).await,
-        Command::Worker => serve::worker(&overrides).await,
+        Command::Worker => serve::worker(&overrides, confined).await,
         Command::Scan(scan) => scan::scan(&overrides, scan).await,
         Command::Check(check) => check::check(&overrides, check).await,
         Command::Sweep(sweep) => sweep::sweep(sweep).await,

@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod commands;
+mod confine;
 mod progress;
 mod site;
 
@@ -95,6 +96,11 @@ fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     // The choice of a TLS provider is global and has to come first; a second installation is impossible here.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // Before the runtime starts threads: they inherit it, and those that are there already would not.
+    let confined = match commands::confine(&arguments) {
+        Ok(confined) => confined,
+        Err(failure) => return ended(&failure),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -102,11 +108,13 @@ fn main() -> ExitCode {
             return Exit::Fail.into();
         }
     };
-    match runtime.block_on(commands::run(arguments)) {
+    match runtime.block_on(commands::run(arguments, confined)) {
         Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("tidewaiter: {failure}");
-            failure.exit.into()
-        }
+        Err(failure) => ended(&failure),
     }
+}
+
+fn ended(failure: &Failure) -> ExitCode {
+    eprintln!("tidewaiter: {failure}");
+    failure.exit.into()
 }

@@ -45,7 +45,7 @@ pub use server::{Exposure, ServerConfig, TlsConfig};
 pub use store::StoreConfig;
 pub use sweep::SweepSettings;
 pub use telemetry::{LogFormat, TelemetryConfig};
-pub use worker::WorkerConfig;
+pub use worker::{Confinement, WorkerConfig};
 
 /// Everything that a process can be told.
 #[derive(Debug)]

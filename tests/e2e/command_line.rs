@@ -155,3 +155,16 @@ fn a_reader_that_has_seen_enough_ends_a_command_without_a_word() -> Result<()> {
     assert_eq!(done.status.code(), Some(141));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i7_a_process_that_reads_images_confines_itself_and_says_what_it_got() -> Result<()> {
+    let site = Site::embedded().await?;
+    let log = site.front.log();
+    assert!(log.contains("confinement=no new privileges: yes"), "{log}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", site.front.id()))?;
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    // And it still is the whole product.
+    let digest = site.push(&Image::debian_with_python(HARMLESS), "team/confined", "1.0")?;
+    assert_ne!(site.verdict(&digest).await?["outcome"], "fail");
+    Ok(())
+}

@@ -15,6 +15,7 @@ use shared::sweeps::Sweeps;
 use shared::telemetry;
 use tokio_util::sync::CancellationToken;
 
+use crate::confine::Confined;
 use crate::site::Household;
 use crate::{Exit, Failure, site};
 
@@ -37,9 +38,17 @@ fn process(overrides: &Overrides) -> Result<Process, Failure> {
     Ok(Process { config, policies, policy_health, shutdown, metrics })
 }
 
+fn report(confined: Option<Confined>) {
+    match confined {
+        Some(confined) => confined.report(),
+        None => tracing::warn!("not confined: worker.confinement is off"),
+    }
+}
+
 /// Api and worker in one process.
-pub(crate) async fn serve(overrides: &Overrides) -> Result<Exit, Failure> {
+pub(crate) async fn serve(overrides: &Overrides, confined: Option<Confined>) -> Result<Exit, Failure> {
     let process = process(overrides)?;
+    report(confined);
     let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
     let store = site::store(&process.config.store).await?;
@@ -72,8 +81,9 @@ pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
 }
 
 /// One worker alone.
-pub(crate) async fn worker(overrides: &Overrides) -> Result<Exit, Failure> {
+pub(crate) async fn worker(overrides: &Overrides, confined: Option<Confined>) -> Result<Exit, Failure> {
     let process = process(overrides)?;
+    report(confined);
     needs_servers(&process.config, "worker")?;
     let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;

@@ -28,6 +28,21 @@ pub struct WorkerConfig {
     pub layer_bytes: u64,
     /// The longest that one image may take; default 30 min.
     pub image_time: Duration,
+    /// How far a process that reads images confines itself; default best effort.
+    pub confinement: Confinement,
+}
+
+/// How far a process that reads images gives up rights that it does not need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confinement {
+    /// As far as the kernel allows; what it does not allow is said.
+    #[default]
+    BestEffort,
+    /// In full, or the process does not start.
+    Required,
+    /// Not at all.
+    Off,
 }
 
 #[derive(Deserialize, Default)]
@@ -41,6 +56,7 @@ pub(super) struct RawWorker {
     capture_bytes: Option<Bytes>,
     layer_bytes: Option<Bytes>,
     image_time: Option<Span>,
+    confinement: Option<Confinement>,
 }
 
 fn count(number: usize) -> NonZeroUsize {
@@ -65,6 +81,7 @@ impl RawWorker {
             capture_bytes: self.capture_bytes.map_or(64 << 20, |bytes| bytes.0),
             layer_bytes: self.layer_bytes.map_or(40 << 30, |bytes| bytes.0),
             image_time: seconds(self.image_time, 1800),
+            confinement: self.confinement.unwrap_or_default(),
         })
     }
 }
