@@ -10,6 +10,7 @@ use shared::model::problem::Problem;
 use shared::model::report::{Distribution, Revision, Severity};
 
 use crate::limits::Limits;
+use crate::secrets::Secrets;
 
 pub mod apk;
 pub mod cargo_auditable;
@@ -215,15 +216,15 @@ impl Found {
 
 /// The revision of everything that decides what analyzers find (I6).
 pub fn revision(limits: &Limits) -> Revision {
-    revision_of(ALL, limits)
+    revision_of(ALL, &Secrets::built_in(), limits)
 }
 
-/// The revision of a list of analyzers under limits.
-pub(crate) fn revision_of(analyzers: &[&dyn Analyzer], limits: &Limits) -> Revision {
+/// The revision of a list of analyzers and rules under limits.
+pub(crate) fn revision_of(analyzers: &[&dyn Analyzer], secrets: &Secrets, limits: &Limits) -> Revision {
     let mut text = format!("engine {}\n", crate::image::ENGINE_VERSION);
     for analyzer in analyzers {
         text.push_str(&format!("{} {}\n", analyzer.name(), analyzer.version()));
     }
-    text.push_str(&format!("{limits:?}"));
+    text.push_str(&format!("{}\n{limits:?}", secrets.revision()));
     Revision::of(text.as_bytes())
 }

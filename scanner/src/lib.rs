@@ -9,4 +9,5 @@ pub mod image;
 pub mod limits;
 pub mod report;
 pub mod scan;
+pub mod secrets;
 pub mod source;

@@ -14,6 +14,7 @@ use super::capture::Pool;
 use super::matcher::{Analyzers, Matcher};
 use crate::analyzers;
 use crate::limits::Limits;
+use crate::secrets::Secrets;
 
 /// Windows of `--long` zstd streams: one of the largest at a time.
 const WINDOW_BYTES: u64 = 128 << 20;
@@ -34,6 +35,8 @@ pub(super) struct Kit {
     pub(super) matcher: Matcher,
     pub(super) pool: Pool,
     pub(super) windows: Pool,
+    /// Who searches every file for what gives access to something.
+    pub(super) secrets: Arc<Secrets>,
     pub(super) revision: Revision,
 }
 
@@ -87,7 +90,8 @@ impl Engine {
             matcher: Matcher::new(analyzers),
             pool: Pool::new(limits.capture_bytes),
             windows: Pool::new(WINDOW_BYTES),
-            revision: analyzers::revision_of(analyzers, &limits),
+            revision: analyzers::revision_of(analyzers, &Secrets::built_in(), &limits),
+            secrets: Secrets::built_in(),
             limits,
         };
         let places = layers_in_parallel.get().min(Semaphore::MAX_PERMITS);

@@ -211,7 +211,15 @@ impl Case<'_> {
         problems.extend(config.check_diff_ids(&analyses));
         let squashed = self.squash(manifest, &analyses).await?;
         problems.extend(squashed.problems);
-        let commands = config.commands(manifest.layers.len(), &mut problems);
+        let commands = config.commands(manifest.layers.len(), &self.engine.kit.secrets, &mut problems);
+        let mut observations = squashed.observations;
+        observations.extend(config.secrets(&self.engine.kit.secrets));
+        for observation in &mut observations {
+            let layer = observation.place.layer.map(|layer| usize::from(layer.0));
+            if let Some(command) = layer.and_then(|layer| commands.get(layer)) {
+                observation.place.created_by.clone_from(command);
+            }
+        }
         let layers = manifest.layers.iter().zip(&analyses).zip(commands);
         let inventory = Inventory {
             platform: config.platform(),
@@ -228,11 +236,7 @@ impl Case<'_> {
             settings: config.settings(),
             base: config.base(manifest, analyses.as_slice()),
         };
-        Ok(Found {
-            subject: Subject::Image(Box::new(inventory)),
-            observations: squashed.observations,
-            problems,
-        })
+        Ok(Found { subject: Subject::Image(Box::new(inventory)), observations, problems })
     }
 
     /// Squashes; where links lead to files that nobody has read, reads those and squashes again.

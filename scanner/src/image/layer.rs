@@ -12,7 +12,7 @@ use shared::model::digest::Digest;
 use shared::model::document::Descriptor;
 use shared::model::problem::{Problem, ProblemKind};
 
-use super::analysis::{Entry, EntryKind, Evidence, LayerAnalysis, Problems, WantedLink};
+use super::analysis::{Entry, EntryKind, Evidence, LayerAnalysis, LayerObservation, Problems, WantedLink};
 use super::decompress::{Compression, Digests, Inflated};
 use super::engine::Kit;
 use super::entries::EntryWriter;
@@ -79,6 +79,7 @@ pub(super) struct LayerPass<'a> {
     links: Vec<WantedLink>,
     nested_databases: Vec<u32>,
     package_count: usize,
+    observations: Vec<LayerObservation>,
     compression: Compression,
     problems: Problems,
 }
@@ -97,6 +98,7 @@ impl<'a> LayerPass<'a> {
             links: Vec::new(),
             nested_databases: Vec::new(),
             package_count: 0,
+            observations: Vec::new(),
             compression: Compression::Plain,
             problems: Problems::default(),
         }
@@ -338,7 +340,7 @@ impl<'a> LayerPass<'a> {
             evidence: self.evidence,
             links: self.links,
             nested_databases: self.nested_databases,
-            observations: Vec::new(),
+            observations: self.observations,
             problems: self.problems.finish(),
             layer,
         })

@@ -6,6 +6,7 @@
 
 mod attribution;
 mod distribution;
+mod observations;
 mod ownership;
 mod sightings;
 
@@ -83,14 +84,16 @@ pub(super) fn squash(
         problems.extend(sighting.problems(layers));
     }
     let mut located = locate(&sightings, &versions, &evidence, distribution.as_ref(), kit, &mut problems);
-    ownership::mark(&tree, &sightings, &mut located);
+    let owners = ownership::Owners::of(&located);
+    ownership::mark(&tree, &sightings, &owners, &mut located);
+    let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
     packages.dedup_by(|one, other| one.purl == other.purl && one.path == other.path);
     Ok(Squashed {
         distribution,
         packages,
-        observations: Vec::new(),
+        observations,
         problems: problems.finish(),
         unread: sightings.unread,
     })
@@ -119,7 +122,8 @@ fn watched(layers: &[Option<Applied<'_>>], evidence: &EvidenceAt<'_>) -> HashSet
     for (layer, applied) in numbered(layers) {
         let links = applied.analysis.links.iter().map(|link| link.entry);
         let nested = applied.analysis.nested_databases.iter().copied();
-        watched.extend(links.chain(nested).map(|entry| Place { layer, entry }));
+        let observed = applied.analysis.observations.iter().map(|observed| observed.entry);
+        watched.extend(links.chain(nested).chain(observed).map(|entry| Place { layer, entry }));
     }
     watched
 }

@@ -60,7 +60,7 @@ enum NodeKind {
 }
 
 /// A regular file in the tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FileNode {
     pub(super) node: NodeId,
     /// The entry that put it at this path.

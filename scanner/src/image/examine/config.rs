@@ -10,11 +10,13 @@ use serde::Deserialize;
 use shared::model::digest::Digest;
 use shared::model::document::{ImageConfig, Manifest};
 use shared::model::image::Platform;
+use shared::model::observation::Observation;
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::settings::{BaseImage, LONGEST_TEXT, MOST_ENTRIES, Settings};
 
 use super::{Case, ExamineError, with_cause};
 use crate::image::analysis::LayerAnalysis;
+use crate::secrets::Secrets;
 use crate::source::SourceError;
 
 /// The longest command that is kept, in characters.
@@ -108,12 +110,24 @@ impl Config {
         text.parse().ok()
     }
 
-    /// The command that made each layer; none at all where history and layers do not line up.
-    pub(super) fn commands(&self, layers: usize, problems: &mut Vec<Problem>) -> Vec<Option<String>> {
+    /// What is secret in it.
+    pub(super) fn secrets(&self, secrets: &Secrets) -> Vec<Observation> {
+        self.0.as_ref().map(|config| secrets.in_settings(config)).unwrap_or_default()
+    }
+
+    /// The command that made each layer, without the secrets in it; none at all where history and layers do not line up.
+    pub(super) fn commands(
+        &self,
+        layers: usize,
+        secrets: &Secrets,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Option<String>> {
         let history = self.0.iter().flat_map(|config| &config.history);
         let commands: Vec<Option<String>> = history
             .filter(|line| !line.empty_layer)
-            .map(|line| line.created_by.as_deref().map(shortened))
+            .map(|line| {
+                line.created_by.as_deref().map(|command| shortened(&secrets.without_secrets(command)))
+            })
             .collect();
         if commands.len() == layers {
             return commands;

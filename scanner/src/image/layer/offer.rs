@@ -8,14 +8,17 @@ use shared::model::package::Level;
 use shared::model::problem::{Problem, ProblemKind};
 
 use super::LayerPass;
-use crate::analyzers::{Analyzer, Candidate, CapturedFile, Found};
-use crate::image::analysis::{Checksums, Entry, Evidence, Reading, WantedLink};
+use crate::analyzers::{Analyzer, Candidate, CapturedFile, Found, FoundObservation};
+use crate::image::analysis::{Checksums, Entry, Evidence, LayerObservation, Reading, WantedLink};
 use crate::image::capture::read_whole;
 use crate::image::decompress::Inflated;
 use crate::image::halt::Halt;
 use crate::image::matcher::HEAD;
 use crate::image::stored::Watch;
 use crate::image::tar::Archive;
+
+/// Secrets of one layer that are kept.
+const MOST_SECRETS: usize = 2000;
 
 /// Which files a pass is for.
 pub(in crate::image) enum Focus {
@@ -64,7 +67,7 @@ impl LayerPass<'_> {
         let head = fill(archive, &mut head)?;
         let wanted = matched.wanted.union(self.kit.matcher.by_head(head));
         if wanted.is_empty() {
-            return Ok(());
+            return self.search_rest(position, entry, size, head, archive);
         }
         let own_path = String::from_utf8_lossy(&entry.path);
         let readers = wanted.iter().map(|position| Reader {
@@ -73,8 +76,11 @@ impl LayerPass<'_> {
         });
         let mut evidence = Evidence::new(position, None);
         let willing = self.willing(readers, entry, size, head, &mut evidence);
-        if !willing.is_empty() {
-            self.capture(&willing, entry, size, head, archive, watch, &mut evidence)?;
+        if willing.is_empty() {
+            self.search_rest(position, entry, size, head, archive)?;
+        } else {
+            let secrets = self.capture(&willing, entry, size, head, archive, watch, &mut evidence)?;
+            self.keep_secrets(position, secrets);
         }
         self.package_count += evidence.package_count();
         if !evidence.readings.is_empty() || !evidence.problems.is_empty() {
@@ -123,6 +129,7 @@ impl LayerPass<'_> {
         let mut together = Evidence::new(position, None);
         let willing = self.willing(readers, entry, size, head, &mut together);
         if !willing.is_empty() {
+            // The first pass over the layer has searched it.
             self.capture(&willing, entry, size, head, archive, watch, &mut together)?;
         }
         // `readings` are in the order of `willing`: one evidence for each path.
@@ -189,7 +196,7 @@ impl LayerPass<'_> {
         archive: &mut Archive<Inflated>,
         watch: &Watch,
         evidence: &mut Evidence,
-    ) -> Result<(), Halt> {
+    ) -> Result<Vec<FoundObservation>, Halt> {
         let _permit = self.kit.pool.acquire(size, watch)?;
         let content = read_whole(archive, head, size).map_err(Halt::of)?;
         for reader in readers {
@@ -202,7 +209,37 @@ impl LayerPass<'_> {
         if evidence.has_language_packages() {
             evidence.checksums = Some(Checksums::of(&content));
         }
+        let mut search = self.kit.secrets.search(&entry.path, content.len() as u64);
+        search.feed(&content);
+        Ok(search.finish())
+    }
+
+    /// Searches a file that nobody wants whole while its bytes go by.
+    fn search_rest(
+        &mut self,
+        position: u32,
+        entry: &Entry,
+        size: u64,
+        head: &[u8],
+        archive: &mut Archive<Inflated>,
+    ) -> Result<(), Halt> {
+        let mut search = self.kit.secrets.search(&entry.path, size);
+        search.feed(head);
+        search.read_from(archive).map_err(Halt::of)?;
+        let found = search.finish();
+        self.keep_secrets(position, found);
         Ok(())
+    }
+
+    fn keep_secrets(&mut self, position: u32, found: Vec<FoundObservation>) {
+        let left = MOST_SECRETS.saturating_sub(self.observations.len());
+        if found.len() > left {
+            let detail = format!("more than {MOST_SECRETS} secrets; the others are not listed");
+            self.problems
+                .push(Problem::new(ProblemKind::PartiallyScanned, detail).in_layer(&self.descriptor.digest));
+        }
+        let found = found.into_iter().take(left);
+        self.observations.extend(found.map(|found| LayerObservation { entry: position, found }));
     }
 
     fn failed(&self, analyzer: &dyn Analyzer, entry: &Entry) -> Problem {

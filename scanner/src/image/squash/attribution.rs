@@ -5,6 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use shared::model::layer::LayerIndex;
+use shared::model::observation::Visibility;
+
 use super::EvidenceAt;
 use super::sightings::Sighting;
 use crate::analyzers::FoundPackage;
@@ -28,6 +31,27 @@ impl Versions {
             let content = tree.exact_file(&path).and_then(|file| file.content);
             self.0.entry(path).or_default().push(Version { layer, content });
         }
+    }
+}
+
+impl Versions {
+    /// What became of bytes that are not visible any more.
+    pub(super) fn fate(&self, place: Place) -> Visibility {
+        for versions in self.0.values() {
+            let Some(at) = versions.iter().position(|version| version.content == Some(place)) else {
+                continue;
+            };
+            if let Some(next) = versions.get(at + 1) {
+                let by = LayerIndex(next.layer);
+                return if next.content.is_some() {
+                    Visibility::Overwritten { by }
+                } else {
+                    Visibility::Deleted { by }
+                };
+            }
+        }
+        // It never got as far as the end of its own layer: the tar has the path twice.
+        Visibility::Overwritten { by: LayerIndex(place.layer) }
     }
 }
 

@@ -13,21 +13,55 @@ use super::Located;
 use super::sightings::Sightings;
 use crate::analyzers::{Checksum, OwnedFiles};
 use crate::image::matcher::split;
-use crate::image::tree::{NodeId, Tree};
+use crate::image::tree::{FileNode, NodeId, Tree};
 
 /// Sets `owned_by` of every language package whose evidence file an OS package owns.
-pub(super) fn mark(tree: &Tree, sightings: &Sightings<'_>, located: &mut [Located<'_, '_>]) {
+pub(super) fn mark(tree: &Tree, sightings: &Sightings<'_>, owners: &Owners, located: &mut [Located<'_, '_>]) {
     let candidates = Candidates::of(located);
-    if candidates.nodes.is_empty() {
-        return;
+    let claims = claims(tree, sightings, owners, &candidates);
+    for package in located.iter_mut() {
+        let claims = claims.get(&package.sighting.node()).map_or(&[][..], Vec::as_slice);
+        if package.package.package.kind.level() == Level::Language {
+            package.package.owned_by = owner_of(package, claims).cloned();
+        }
     }
-    let owners = Owners::of(located);
-    let mut claims: HashMap<NodeId, Vec<Claim<'_>>> = HashMap::new();
+}
+
+/// Those of `files` that an OS package lists and that come from no later layer than it.
+pub(super) fn owned_files(
+    tree: &Tree,
+    sightings: &Sightings<'_>,
+    owners: &Owners,
+    files: &HashSet<FileNode>,
+) -> HashSet<NodeId> {
+    let candidates = Candidates {
+        nodes: files.iter().map(|file| file.node).collect(),
+        names: files.iter().map(|file| split(&tree.path(file.node)).1.to_vec()).collect(),
+    };
+    let claims = claims(tree, sightings, owners, &candidates);
+    let is_owned = |file: &&FileNode| {
+        let claims = claims.get(&file.node).into_iter().flatten();
+        claims.map(|claim| claim.owner.introduced_in).any(|layer| file.made_by.layer <= layer)
+    };
+    files.iter().filter(is_owned).map(|file| file.node).collect()
+}
+
+/// What OS packages say about the candidates.
+fn claims<'a>(
+    tree: &Tree,
+    sightings: &Sightings<'a>,
+    owners: &'a Owners,
+    candidates: &Candidates,
+) -> HashMap<NodeId, Vec<Claim<'a>>> {
+    let mut claims: HashMap<NodeId, Vec<Claim<'a>>> = HashMap::new();
+    if candidates.nodes.is_empty() {
+        return claims;
+    }
     let readings = sightings
         .visible
         .iter()
         .filter(|sighting| !sighting.is_nested)
-        .flat_map(|sighting| &sighting.readings);
+        .flat_map(|sighting| sighting.readings.iter().copied());
     for owned in readings.flat_map(|reading| &reading.found.owned) {
         let Some(owner) = owners.find(owned) else { continue };
         for file in &owned.files {
@@ -41,12 +75,7 @@ pub(super) fn mark(tree: &Tree, sightings: &Sightings<'_>, located: &mut [Locate
             }
         }
     }
-    for package in located.iter_mut() {
-        let claims = claims.get(&package.sighting.node()).map_or(&[][..], Vec::as_slice);
-        if package.package.package.kind.level() == Level::Language {
-            package.package.owned_by = owner_of(package, claims).cloned();
-        }
-    }
+    claims
 }
 
 /// An OS package says that it installed a file.
@@ -98,10 +127,11 @@ impl Candidates {
     }
 }
 
-struct Owners(HashMap<String, Vec<Owner>>);
+/// The installed OS packages, by name.
+pub(super) struct Owners(HashMap<String, Vec<Owner>>);
 
 impl Owners {
-    fn of(located: &[Located<'_, '_>]) -> Self {
+    pub(super) fn of(located: &[Located<'_, '_>]) -> Self {
         let mut owners: HashMap<String, Vec<Owner>> = HashMap::new();
         let installed = located.iter().map(|located| &located.package);
         for package in installed.filter(|package| package.package.kind.level() == Level::Os) {

@@ -311,3 +311,48 @@ fn copies_in_two_places_are_two_places_to_repair() {
         &["pkg:maven/x@1 at a/x.jar from 0", "pkg:maven/x@1 at b/x.jar from 0"],
     );
 }
+
+/// Every secret: the rule, where, and whether a container sees it.
+fn secrets(layers: &[&[Put]]) -> Vec<String> {
+    let examined = Image::of(layers).examine();
+    let told = examined.observations.iter().map(|observation| {
+        let place = &observation.place;
+        let layer = place.layer.map_or(u16::MAX, |layer| layer.0);
+        let path = place.path.as_deref().unwrap_or_default();
+        format!("{} at {path} in {layer}: {:?}", observation.severity, observation.visibility)
+    });
+    told.collect()
+}
+
+/// An address with a password that nobody would take for an example; put together here, not lying about.
+fn login(user: &str) -> String {
+    format!("postgres://{user}:{}{}@db.internal/app", "q8Zr0v", "B2nLwX7t")
+}
+
+#[test]
+fn a_secret_is_told_of_in_every_layer_that_has_it_and_what_became_of_it() {
+    let (ours, theirs) = (login("ours"), login("theirs"));
+    let lower: &[Put] = &[file("app/db.txt", &ours), file("app/keep.txt", "nothing")];
+    assert_eq!(secrets(&[lower]), ["high at app/db.txt in 0: Visible"]);
+    assert_eq!(
+        secrets(&[lower, &[file("app/.wh.db.txt", "")]]),
+        ["high at app/db.txt in 0: Deleted { by: LayerIndex(1) }"]
+    );
+    assert_eq!(
+        secrets(&[lower, &[], &[file(".wh.app", "")]]),
+        ["high at app/db.txt in 0: Deleted { by: LayerIndex(2) }"]
+    );
+    assert_eq!(
+        secrets(&[lower, &[file("app/db.txt", "nothing")]]),
+        ["high at app/db.txt in 0: Overwritten { by: LayerIndex(1) }"]
+    );
+    assert_eq!(
+        secrets(&[lower, &[file("app/db.txt", &theirs)]]),
+        ["high at app/db.txt in 0: Overwritten { by: LayerIndex(1) }", "high at app/db.txt in 1: Visible"]
+    );
+    assert_eq!(
+        secrets(&[&[file("db.txt", &ours), file("db.txt", "nothing")]]),
+        ["high at db.txt in 0: Overwritten { by: LayerIndex(0) }"],
+        "the tar has the path twice, and both can be downloaded"
+    );
+}

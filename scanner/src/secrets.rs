@@ -1,0 +1,168 @@
+//! Secrets: what gives access to something and lies in an image where everybody who can pull it can read it.
+//!
+//! Every byte of every layer is searched once, whether a later layer hides it or not: bytes of lower layers can be
+//! downloaded. The way of a file: `prefilter` (a few selective literals, as fast as memory) → `rule` (a regular
+//! expression around each literal, in linear time) → `check` (checksums, structure, entropy) → `placeholder` (values that
+//! documentation made famous) → a [`FoundObservation`] with a mask and a keyed hash. The secret itself is
+//! never kept, logged or printed.
+//!
+//! `search` is one file; `nested` what is packed inside of files; `settings` the image's config and history;
+//! `rules` the tables, one file a family.
+
+use std::sync::{Arc, LazyLock};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use shared::model::observation::ObservationKind;
+
+use crate::analyzers::FoundObservation;
+use prefilter::Prefilter;
+use rule::{CompiledRule, Reach, Rule};
+
+mod assignment;
+mod check;
+mod nested;
+mod placeholder;
+mod prefilter;
+mod rule;
+mod rules;
+mod search;
+mod settings;
+
+pub use search::Search;
+pub use settings::Described;
+
+/// Raised whenever the same bytes could give another result (I6).
+const VERSION: u32 = 1;
+
+/// The key of sites that configure none. Public: it keeps hashes apart from other uses of SHA-256, no more.
+const PUBLIC_KEY: &[u8] = b"tidewaiter secrets";
+
+/// Who knows all rules, and the site's key.
+pub struct Secrets {
+    rules: Vec<CompiledRule>,
+    everywhere: Prefilter,
+    texts: Prefilter,
+    key: Vec<u8>,
+}
+
+static BUILT_IN: LazyLock<Arc<Secrets>> = LazyLock::new(|| Arc::new(Secrets::new(PUBLIC_KEY)));
+
+impl Secrets {
+    /// The built-in rules under the public key.
+    pub fn built_in() -> Arc<Self> {
+        Arc::clone(&BUILT_IN)
+    }
+
+    /// The built-in rules; `key` is what fingerprints are made with.
+    pub fn new(key: &[u8]) -> Self {
+        let rules: Vec<CompiledRule> = rules::all().map(CompiledRule::new).collect();
+        let of = |reach| Prefilter::new(&rules, reach);
+        let (everywhere, texts) = (of(Reach::Everywhere), of(Reach::Texts));
+        Self { rules, everywhere, texts, key: key.to_vec() }
+    }
+
+    /// What decides about the findings, for the analyzer revision (I6): the rules, and which key it is.
+    pub(crate) fn revision(&self) -> String {
+        let rules: Vec<String> = self.rules.iter().map(|rule| rule.revision()).collect();
+        format!("secrets {VERSION} key {} rules {}", self.fingerprint(b"which key"), rules.join(","))
+    }
+
+    /// The same secret at another place has the same one; nobody else learns anything from it.
+    fn fingerprint(&self, secret: &[u8]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+        mac.update(secret);
+        hex::encode(&mac.finalize().into_bytes()[..16])
+    }
+
+    /// Calls `hit` for every secret whose literal begins in `text[from..to]`: the rule, from where, to where. What
+    /// reaches texts only is looked for where `reach` says that it is one.
+    fn hits(
+        &self,
+        text: &[u8],
+        (from, to): (usize, usize),
+        reach: Reach,
+        hit: &mut dyn FnMut(&Rule, usize, usize),
+    ) {
+        let mut candidate = |position: usize, rules: &[usize]| {
+            for number in rules {
+                let rule = &self.rules[*number];
+                if let Some((begin, end)) = rule.find(text, position)
+                    && !placeholder::is_placeholder(&text[begin..end])
+                    && rule.rule.check.holds(&text[begin..end])
+                {
+                    hit(&rule.rule, begin, end);
+                }
+            }
+        };
+        self.everywhere.candidates(text, from, to, &mut candidate);
+        if reach == Reach::Texts {
+            self.texts.candidates(text, from, to, &mut candidate);
+        }
+    }
+
+    /// The text with a mask in the place of every secret.
+    pub fn without_secrets(&self, text: &str) -> String {
+        let mut places: Vec<(usize, usize)> = Vec::new();
+        let bytes = text.as_bytes();
+        self.hits(bytes, (0, bytes.len()), Reach::Texts, &mut |_, begin, end| places.push((begin, end)));
+        assignment::places(bytes, &mut |begin, end| places.push((begin, end)));
+        places.sort_unstable();
+        let (mut shown, mut at) = (String::new(), 0);
+        for place in united(places) {
+            shown.push_str(&String::from_utf8_lossy(&bytes[at..place.0]));
+            shown.push_str(&masked(&bytes[place.0..place.1]));
+            at = place.1;
+        }
+        shown.push_str(&String::from_utf8_lossy(&bytes[at..]));
+        shown
+    }
+
+    /// The observation of a rule's hit.
+    fn observation(&self, rule: &Rule, secret: &[u8], line: Option<u32>) -> FoundObservation {
+        FoundObservation {
+            rule: rule.id.to_owned(),
+            kind: ObservationKind::Secret,
+            severity: rule.severity,
+            title: rule.title.to_owned(),
+            remediation: REMEDIATION.to_owned(),
+            inner_path: None,
+            line,
+            masked: Some(masked(secret)),
+            fingerprint: Some(self.fingerprint(secret)),
+            controls: vec!["CIS-DI-4.10".to_owned()],
+        }
+    }
+}
+
+const REMEDIATION: &str = "Revoke it: whoever could pull the image has it. Then build without it, with a build \
+                           secret or at run time; deleting it in a later layer hides nothing.";
+
+/// Sorted places, those that overlap made one: a key may lie inside of an assignment.
+fn united(places: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    let mut united: Vec<(usize, usize)> = Vec::new();
+    for (begin, end) in places {
+        match united.last_mut() {
+            Some(last) if begin < last.1 => last.1 = last.1.max(end),
+            _ => united.push((begin, end)),
+        }
+    }
+    united
+}
+
+/// The first characters and the length: enough to recognise one's own, too little to use it.
+fn masked(secret: &[u8]) -> String {
+    /// Of shorter ones nothing is shown: four characters would be too much of them.
+    const LONG_ENOUGH: usize = 16;
+    let shown: String = match secret.len() {
+        LONG_ENOUGH.. => String::from_utf8_lossy(&secret[..4])
+            .chars()
+            .map(|character| if character.is_ascii_graphic() { character } else { '.' })
+            .collect(),
+        _ => String::new(),
+    };
+    format!("{shown}… ({} characters)", secret.len())
+}
+
+#[cfg(test)]
+mod tests;

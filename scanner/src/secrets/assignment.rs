@@ -1,0 +1,130 @@
+//! Values under telling names in files of settings: `DB_PASSWORD=…`, `"apiKey": "…"`, `<password>…</password>`.
+//!
+//! A name proves little, so this is looked for only where settings are written, and rated by what the value is like.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+use shared::model::report::Severity;
+
+use super::Secrets;
+use super::check::{Check, entropy};
+use super::placeholder::is_placeholder;
+use super::rule::{Reach, Rule, Span};
+use crate::analyzers::FoundObservation;
+
+/// Larger files are data, not settings.
+const LARGEST: u64 = 1 << 20;
+
+const EXTENSIONS: &[&str] = &[
+    "cfg",
+    "cnf",
+    "conf",
+    "config",
+    "env",
+    "ini",
+    "json",
+    "properties",
+    "sh",
+    "tf",
+    "tfvars",
+    "toml",
+    "xml",
+    "yaml",
+    "yml",
+];
+
+/// Directories full of other people's files: their examples are no secrets of this image.
+const OTHERS: &[&str] = &[
+    "node_modules/",
+    "site-packages/",
+    "dist-packages/",
+    "usr/share/",
+    "usr/lib/",
+    "usr/include/",
+    "vendor/",
+    "usr/local/lib/",
+    "usr/local/share/",
+    "gems/",
+    "go/pkg/mod/",
+    "etc/ssl/",
+    "var/lib/dpkg/",
+    "lib/apk/",
+];
+
+/// Whether a file is one in which people write settings.
+pub(super) fn is_settings(path: &[u8], size: u64) -> bool {
+    let path = String::from_utf8_lossy(path);
+    if size > LARGEST
+        || OTHERS.iter().any(|folder| path.starts_with(folder) || path.contains(&format!("/{folder}")))
+    {
+        return false;
+    }
+    let name = path.rsplit('/').next().unwrap_or(&path);
+    name.starts_with('.') && !name.ends_with(".md")
+        || name.contains(".env")
+        || name.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension))
+}
+
+static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"(?i-u)(?:^|[\s"'<{,;])([a-z0-9_.-]{0,60}(?:passwd|password|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[a-z0-9_.-]{0,30})["']?\s*(?:=|:|>)\s*["']?([^\s"'<>,;]{8,200})"#;
+    Regex::new(pattern).expect("a built-in expression")
+});
+
+/// Names that are about secrets and hold none.
+const HARMLESS_NAMES: &[&str] = &[
+    "_file", "-file", ".file", "_path", "_url", "_uri", "policy", "public", "_name", "_id", "type", "length",
+    "expir", "ttl",
+];
+
+const WEAK: Rule = Rule {
+    id: "TW-SEC-ASSIGNMENT",
+    title: "A value under a name that promises a secret",
+    severity: Severity::Low,
+    literals: &[],
+    pattern: "",
+    span: Span::Covers(0, 0),
+    reach: Reach::Texts,
+    check: Check::None,
+};
+
+/// Disorder that words do not have.
+const STRONG: Rule =
+    Rule { title: "A random value under a name that promises a secret", severity: Severity::Medium, ..WEAK };
+
+/// Where the values of assignments are in a text.
+pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
+    for captures in ASSIGNED.captures_iter(text) {
+        if let (Some(name), Some(value)) = (captures.get(1), captures.get(2))
+            && is_secret(name.as_bytes(), value.as_bytes())
+        {
+            found(value.start(), value.end());
+        }
+    }
+}
+
+/// Searches a whole file.
+pub(super) fn search(secrets: &Secrets, text: &[u8], found: &mut dyn FnMut(FoundObservation)) {
+    places(text, &mut |begin, end| {
+        let secret = &text[begin..end];
+        let rule = if entropy(secret) >= 3.5 && secret.len() >= 12 { STRONG } else { WEAK };
+        let line = memchr::memchr_iter(b'\n', &text[..begin]).count();
+        found(secrets.observation(&rule, secret, u32::try_from(line + 1).ok()));
+    });
+}
+
+fn is_secret(name: &[u8], value: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    !HARMLESS_NAMES.iter().any(|part| name.contains(part)) && is_value(value) && !is_placeholder(value)
+}
+
+/// Code, paths, references and booleans are no values.
+fn is_value(value: &[u8]) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_' || *byte == b'.' || *byte == b'-';
+    let starts_as_reference = matches!(
+        value.first(),
+        Some(b'$' | b'/' | b'.' | b'(' | b'[' | b'{' | b'%' | b'@' | b'&' | b'*' | b'!')
+    );
+    let calls = value.contains(&b'(') || value.contains(&b'[');
+    !starts_as_reference && !calls && !value.iter().all(is_word) && value.is_ascii()
+}

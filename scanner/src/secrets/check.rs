@@ -1,0 +1,147 @@
+//! What a match must be besides its form: checksums that tokens carry, structure, enough disorder.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// The further test of a match.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Check {
+    /// The form is enough.
+    None,
+    /// GitHub and npm: the last six characters are the CRC-32 of what stands between the first `_` and them, in base 62.
+    Crc32Base62,
+    /// At least so many bits of Shannon entropy a character.
+    Entropy(f64),
+    /// A JSON web token whose header names an algorithm.
+    Jwt,
+    /// A private key in PEM whose body decodes, and that no passphrase protects.
+    OpenKey,
+    /// A private key in PEM that a passphrase protects.
+    ProtectedKey,
+    /// `user:password` in base64.
+    BasicAuth,
+}
+
+impl Check {
+    /// Whether the match is what it looks like.
+    pub(super) fn holds(self, secret: &[u8]) -> bool {
+        match self {
+            Self::None => true,
+            Self::Crc32Base62 => crc32_base62(secret),
+            Self::Entropy(least) => entropy(secret) >= least,
+            Self::Jwt => is_jwt(secret),
+            Self::OpenKey => Key::of(secret) == Some(Key::Open),
+            Self::ProtectedKey => Key::of(secret) == Some(Key::Protected),
+            Self::BasicAuth => is_basic_auth(secret),
+        }
+    }
+}
+
+/// Shannon's entropy in bits a byte.
+pub(super) fn entropy(text: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    text.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let length = text.len().max(1) as f64;
+    counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| f64::from(*count) / length)
+        .map(|share| -share * share.log2())
+        .sum()
+}
+
+fn crc32_base62(token: &[u8]) -> bool {
+    let Some(underscore) = token.iter().position(|byte| *byte == b'_') else { return false };
+    let Some(split) = token.len().checked_sub(6).filter(|split| *split > underscore) else { return false };
+    let mut crc = flate2::Crc::new();
+    crc.update(&token[underscore + 1..split]);
+    base62(crc.sum()) == token[split..]
+}
+
+/// Six digits in the order of GitHub's alphabet, padded with zeros.
+pub(super) fn base62(mut number: u32) -> [u8; 6] {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[(number % 62) as usize];
+        number /= 62;
+    }
+    digits
+}
+
+fn is_jwt(token: &[u8]) -> bool {
+    let mut parts = token.split(|byte| *byte == b'.');
+    let header = parts.next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = parts.next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let parse =
+        |part: Vec<u8>| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&part).ok();
+    let header = header.and_then(parse);
+    // An unsigned token gives nobody access.
+    let algorithm = header.as_ref().and_then(|header| header.get("alg")?.as_str());
+    algorithm.is_some_and(|algorithm| !algorithm.eq_ignore_ascii_case("none"))
+        && claims.and_then(parse).is_some()
+}
+
+fn is_basic_auth(text: &[u8]) -> bool {
+    let decoded = STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text));
+    decoded.is_ok_and(|pair| match pair.iter().position(|byte| *byte == b':') {
+        Some(colon) => colon > 0 && colon + 1 < pair.len() && pair.is_ascii(),
+        None => false,
+    })
+}
+
+/// What a private key in PEM is.
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    Open,
+    Protected,
+}
+
+impl Key {
+    /// `None` if it is only an example of what one looks like.
+    fn of(pem: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(pem).ok()?.replace("\\n", "\n").replace("\\r", "");
+        let mut lines = text.lines().map(str::trim);
+        let first = lines.next()?;
+        let mut protected = first.contains("ENCRYPTED");
+        let mut body = String::new();
+        for line in lines.take_while(|line| !line.starts_with("-----END")) {
+            if let Some((name, value)) = line.split_once(':') {
+                protected |= name == "Proc-Type" && value.contains("ENCRYPTED");
+                continue;
+            }
+            body.push_str(line.trim_matches(['"', '\'', ',', '\\', ' ']));
+        }
+        let decoded = STANDARD.decode(&body).or_else(|_| STANDARD_NO_PAD.decode(&body)).ok()?;
+        // DER begins with SEQUENCE; what a passphrase protects is any bytes; OpenSSH has a magic of its own.
+        if let Some(rest) = decoded.strip_prefix(b"openssh-key-v1\0") {
+            protected |= !rest.starts_with(b"\0\0\0\x04none");
+        } else if !protected && (decoded.first() != Some(&0x30) || decoded.len() < 40) {
+            return None;
+        }
+        Some(if protected { Self::Protected } else { Self::Open })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_counts_disorder() {
+        assert_eq!(entropy(b""), 0.0);
+        assert_eq!(entropy(b"aaaaaaaa"), 0.0);
+        assert_eq!(entropy(b"abcdefgh"), 3.0);
+    }
+
+    #[test]
+    fn the_checksum_of_a_token_is_read() {
+        let body = "x".repeat(10) + &"Q7".repeat(10);
+        let mut crc = flate2::Crc::new();
+        crc.update(body.as_bytes());
+        let sum = String::from_utf8(base62(crc.sum()).to_vec()).unwrap();
+        assert!(Check::Crc32Base62.holds(format!("abc_{body}{sum}").as_bytes()));
+        assert!(!Check::Crc32Base62.holds(format!("abc_{body}000000").as_bytes()));
+        assert!(!Check::Crc32Base62.holds(b"short"));
+    }
+}

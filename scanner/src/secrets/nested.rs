@@ -1,0 +1,222 @@
+//! What is packed inside of a file: git's objects and packs, gzip, base64; one level deep, bounded.
+//!
+//! Formats: gitformat-pack(5), gitrepository-layout(5), RFC 1952. Deltas are searched as they are: what they
+//! add is in them as it stands.
+
+use std::io::{self, Write};
+
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::{Search, Secrets};
+use crate::analyzers::FoundObservation;
+
+/// How much is unpacked of one file.
+const MOST_UNPACKED: u64 = 64 << 20;
+
+/// Something to unpack.
+pub(super) struct Nested<'s> {
+    form: Form<'s>,
+}
+
+enum Form<'s> {
+    /// `.git/objects/ab/…`: one zlib stream.
+    Object(ZlibDecoder<Inside<'s>>),
+    Gzip(MultiGzDecoder<Inside<'s>>),
+    /// `.git/objects/pack/*.pack`.
+    Pack(Pack<'s>),
+    /// Broken, or more than is unpacked; what was found stays.
+    Ended(Vec<FoundObservation>),
+}
+
+/// A search as something that is written to, until enough was written.
+struct Inside<'s> {
+    search: Search<'s>,
+    left: u64,
+    name: &'static str,
+}
+
+impl<'s> Nested<'s> {
+    /// `None` for files that are searched only as they are.
+    pub(super) fn of(secrets: &'s Secrets, path: &[u8]) -> Option<Self> {
+        let inside = |name| Inside { search: secrets.search_plain(u64::MAX), left: MOST_UNPACKED, name };
+        let form = match kind(path)? {
+            Kind::Object => Form::Object(ZlibDecoder::new(inside("git object"))),
+            Kind::Pack => Form::Pack(Pack::new(inside("git pack"))),
+            Kind::Gzip => Form::Gzip(MultiGzDecoder::new(inside("gzip"))),
+        };
+        Some(Self { form })
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        let fed = match &mut self.form {
+            Form::Object(decoder) => decoder.write_all(bytes),
+            Form::Gzip(decoder) => decoder.write_all(bytes),
+            Form::Pack(pack) => pack.feed(bytes),
+            Form::Ended(_) => Ok(()),
+        };
+        // What cannot be unpacked is no such file, whatever its name is: nothing is lost that could be read.
+        if fed.is_err() {
+            let form = std::mem::replace(&mut self.form, Form::Ended(Vec::new()));
+            self.form = Form::Ended(form.finish());
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<FoundObservation> {
+        self.form.finish()
+    }
+}
+
+impl Form<'_> {
+    fn finish(self) -> Vec<FoundObservation> {
+        match self {
+            Self::Object(mut decoder) => {
+                let _ = decoder.try_finish();
+                std::mem::replace(decoder.get_mut(), Inside::spent()).finish()
+            }
+            Self::Gzip(mut decoder) => {
+                let _ = decoder.try_finish();
+                std::mem::replace(decoder.get_mut(), Inside::spent()).finish()
+            }
+            Self::Pack(pack) => pack.inside.finish(),
+            Self::Ended(found) => found,
+        }
+    }
+}
+
+impl<'s> Inside<'s> {
+    /// Takes the place of one that is finished.
+    fn spent() -> Self
+    where
+        's: 's,
+    {
+        static NOTHING: std::sync::LazyLock<std::sync::Arc<Secrets>> =
+            std::sync::LazyLock::new(Secrets::built_in);
+        Self { search: NOTHING.search_plain(0), left: 0, name: "" }
+    }
+
+    fn finish(self) -> Vec<FoundObservation> {
+        let name = self.name;
+        let named = |found| FoundObservation { inner_path: Some(name.to_owned()), line: None, ..found };
+        self.search.finish().into_iter().map(named).collect()
+    }
+}
+
+impl Write for Inside<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or_else(|| io::Error::other("enough was unpacked"))?;
+        self.search.feed(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+enum Kind {
+    Object,
+    Pack,
+    Gzip,
+}
+
+fn kind(path: &[u8]) -> Option<Kind> {
+    if let Some(at) = memchr::memmem::find(path, b".git/objects/") {
+        let rest = &path[at + b".git/objects/".len()..];
+        let is_hex = |part: &[u8]| part.iter().all(u8::is_ascii_hexdigit);
+        return match rest.split(|byte| *byte == b'/').collect::<Vec<_>>().as_slice() {
+            [folder, name] if folder.len() == 2 && name.len() >= 38 && is_hex(folder) && is_hex(name) => {
+                Some(Kind::Object)
+            }
+            [b"pack", name] if name.ends_with(b".pack") => Some(Kind::Pack),
+            _ => None,
+        };
+    }
+    let is_archive = path.ends_with(b".tar.gz") || path.ends_with(b".tgz");
+    (path.ends_with(b".gz") && !is_archive || is_archive).then_some(Kind::Gzip)
+}
+
+/// A pack that is read as it comes.
+struct Pack<'s> {
+    inside: Inside<'s>,
+    state: State,
+    /// Bytes of a header that is not whole yet.
+    header: Vec<u8>,
+}
+
+enum State {
+    /// `PACK`, version, count: 12 bytes.
+    Header,
+    /// Type and size of an object, then, for a delta, what it is against.
+    Entry,
+    Body(Box<Decompress>),
+}
+
+impl<'s> Pack<'s> {
+    fn new(inside: Inside<'s>) -> Self {
+        Self { inside, state: State::Header, header: Vec::new() }
+    }
+
+    fn feed(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match &mut self.state {
+                State::Header => {
+                    let missing = (12 - self.header.len()).min(bytes.len());
+                    self.header.extend_from_slice(&bytes[..missing]);
+                    bytes = &bytes[missing..];
+                    if self.header.len() == 12 {
+                        if !self.header.starts_with(b"PACK") {
+                            return Err(io::Error::other("no pack"));
+                        }
+                        self.header.clear();
+                        self.state = State::Entry;
+                    }
+                }
+                State::Entry => {
+                    self.header.push(bytes[0]);
+                    bytes = &bytes[1..];
+                    if entry_ends(&self.header)? {
+                        self.header.clear();
+                        self.state = State::Body(Box::new(Decompress::new(true)));
+                    }
+                }
+                State::Body(inflate) => {
+                    let mut output = [0; 32 << 10];
+                    let (read, written) = (inflate.total_in(), inflate.total_out());
+                    let status = inflate
+                        .decompress(bytes, &mut output, FlushDecompress::None)
+                        .map_err(io::Error::other)?;
+                    let (read, written) = (inflate.total_in() - read, inflate.total_out() - written);
+                    self.inside.write_all(&output[..written as usize])?;
+                    bytes = &bytes[read as usize..];
+                    match status {
+                        Status::StreamEnd => self.state = State::Entry,
+                        // No progress at all: it is broken.
+                        _ if read == 0 && written == 0 => return Err(io::Error::other("a broken object")),
+                        Status::Ok | Status::BufError => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the bytes are a whole header of an object: type and size, then the base of a delta.
+fn entry_ends(header: &[u8]) -> io::Result<bool> {
+    const OFS_DELTA: u8 = 6;
+    const REF_DELTA: u8 = 7;
+    /// A size of 64 bits, and an object's name.
+    const LONGEST: usize = 10 + 32;
+    if header.len() > LONGEST {
+        return Err(io::Error::other("a broken object header"));
+    }
+    let Some(size_ends) = header.iter().position(|byte| byte & 0x80 == 0) else { return Ok(false) };
+    let base = &header[size_ends + 1..];
+    Ok(match header[0] >> 4 & 7 {
+        OFS_DELTA => base.last().is_some_and(|byte| byte & 0x80 == 0),
+        REF_DELTA => base.len() == 20,
+        _ => true,
+    })
+}

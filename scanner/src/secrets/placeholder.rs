@@ -1,0 +1,96 @@
+//! Values that are no secrets whatever they look like: examples of documentation, and what stands for a value.
+
+/// Famous examples, as parts of a value.
+const FAMOUS: &[&str] = &[
+    // From AWS's documentation.
+    "AKIAIOSFODNN7",
+    "wJalrXUtnFEMI/K7MDENG",
+    // From Stripe's documentation.
+    "4eC39HqLyjWDarjtT1zdp7dc",
+    // The claims of the token on jwt.io.
+    "eyJzdWIiOiIxMjM0NTY3ODkwIi",
+];
+
+/// Words that people write where a value belongs; compared in lower case.
+const WORDS: &[&str] = &[
+    "example",
+    "changeme",
+    "change_me",
+    "change-me",
+    "placeholder",
+    "your_",
+    "your-",
+    "yourpass",
+    "yoursecret",
+    "yourtoken",
+    "xxxx",
+    "dummy",
+    "redacted",
+    "notasecret",
+    "not-a-secret",
+    "insert",
+    "replace",
+    "todo",
+    "fixme",
+    "<",
+    ">",
+    "${",
+    "{{",
+    "}}",
+    "$(",
+    "%(",
+    "%s",
+    "...",
+    "***",
+    "•••",
+];
+
+/// Whether a value stands for a value instead of being one.
+pub(super) fn is_placeholder(value: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(value);
+    if FAMOUS.iter().any(|famous| text.contains(famous)) {
+        return true;
+    }
+    // A key is long enough to contain any short word by chance.
+    if value.len() > 400 {
+        return false;
+    }
+    let lower = text.to_ascii_lowercase();
+    WORDS.iter().any(|word| lower.contains(word)) || is_monotonous(value)
+}
+
+/// One character again and again, or the alphabet.
+fn is_monotonous(value: &[u8]) -> bool {
+    /// So many of a kind in a row are no accident.
+    const RUN: usize = 10;
+    let runs = |step: u8| {
+        let mut longest = 1;
+        let mut current = 1;
+        for pair in value.windows(2) {
+            current = if pair[1] == pair[0].wrapping_add(step) { current + 1 } else { 1 };
+            longest = longest.max(current);
+        }
+        longest
+    };
+    runs(0) >= RUN || runs(1) >= RUN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_documentation_shows_is_no_secret() {
+        for (value, expected) in [
+            ("AKIAIOSFODNN7EXAMPLE", true),
+            ("my-changeme-1", true),
+            ("${DB_PASSWORD}", true),
+            ("0000000000000000", true),
+            ("abcdefghijklmnop", true),
+            ("hunter2hunter2", false),
+            ("q8Zr0vB2nLwX", false),
+        ] {
+            assert_eq!(is_placeholder(value.as_bytes()), expected, "{value}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The first look: where in a block could anything be? One pass of vector instructions over a few literals.
+
+use std::collections::BTreeMap;
+
+use aho_corasick::Span;
+use aho_corasick::packed::{Config, MatchKind, Searcher};
+
+use super::rule::{CompiledRule, Reach};
+
+/// More literals than this in one searcher, and false candidates make it slow.
+const MOST_IN_ONE: usize = 64;
+
+/// All literals of all rules.
+pub(super) struct Prefilter {
+    groups: Vec<Group>,
+}
+
+struct Group {
+    searcher: Searcher,
+    /// By pattern: positions of rules.
+    rules: Vec<Vec<usize>>,
+}
+
+impl Prefilter {
+    /// Of the rules with that reach.
+    pub(super) fn new(rules: &[CompiledRule], reach: Reach) -> Self {
+        let mut by_literal: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (position, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.rule.reach == reach) {
+            for literal in rule.rule.literals {
+                by_literal.entry(literal).or_default().push(position);
+            }
+        }
+        // Of two literals that begin alike only the shorter one can be reported: it stands for both.
+        let mut reported: Vec<(&str, Vec<usize>)> = Vec::new();
+        for (literal, positions) in by_literal {
+            match reported.last_mut() {
+                Some((shorter, all)) if literal.starts_with(*shorter) => all.extend(positions),
+                _ => reported.push((literal, positions)),
+            }
+        }
+        let groups = reported.chunks(MOST_IN_ONE).map(Group::new).collect();
+        Self { groups }
+    }
+
+    /// Calls `candidate` with every position of `text` in `from..to` at which a literal of a rule begins, and the rules.
+    pub(super) fn candidates(
+        &self,
+        text: &[u8],
+        from: usize,
+        to: usize,
+        candidate: &mut dyn FnMut(usize, &[usize]),
+    ) {
+        for group in &self.groups {
+            let mut start = from;
+            while let Some(found) = group
+                .searcher
+                .find_in(text, Span { start, end: text.len() })
+                .filter(|found| found.start() < to)
+            {
+                candidate(found.start(), &group.rules[found.pattern()]);
+                // Another literal may begin inside this one.
+                start = found.start() + 1;
+            }
+        }
+    }
+}
+
+impl Group {
+    fn new(literals: &[(&str, Vec<usize>)]) -> Self {
+        let mut builder = Config::new().match_kind(MatchKind::LeftmostFirst).builder();
+        builder.extend(literals.iter().map(|(literal, _)| literal.as_bytes()));
+        let searcher = builder.build().expect("there are few literals, and none is empty");
+        Self { searcher, rules: literals.iter().map(|(_, rules)| rules.clone()).collect() }
+    }
+}

@@ -1,0 +1,118 @@
+//! What one rule is: literals that a hit must contain, the expression that finds it, and what it must be like.
+
+use regex::bytes::{Regex, RegexBuilder};
+use shared::model::report::{Revision, Severity};
+
+use super::check::Check;
+
+/// One kind of secret.
+#[derive(Clone, Copy)]
+pub(super) struct Rule {
+    /// Stable: `TW-SEC-GITHUB-TOKEN`.
+    pub(super) id: &'static str,
+    /// One line for people.
+    pub(super) title: &'static str,
+    pub(super) severity: Severity,
+    /// One of them is in every hit, in this very case. At least four bytes
+    /// where the rule reaches everywhere: they are looked for in every byte.
+    pub(super) literals: &'static [&'static str],
+    /// Finds the secret around a literal; its first group is the secret itself. Bytes, no Unicode.
+    pub(super) pattern: &'static str,
+    /// Where it stands to the literal.
+    pub(super) span: Span,
+    /// In which files it is looked for.
+    pub(super) reach: Reach,
+    /// What a match must be besides.
+    pub(super) check: Check,
+}
+
+/// In which files a rule is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// In all: its form is so special that a hit in a program is a token that was compiled in.
+    Everywhere,
+    /// In texts only.
+    Texts,
+}
+
+/// Where a match stands to the literal that led to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Span {
+    /// It begins with the literal, as a word does, and ends at most so many bytes behind its beginning.
+    Begins(usize),
+    /// It covers the literal, and lies between so many bytes before and so many behind.
+    Covers(usize, usize),
+}
+
+/// How far before a literal a match may begin.
+pub(super) const BEFORE: usize = 256;
+/// How far behind the beginning of a literal a match may end: a private key of 16,384 bits fits.
+pub(super) const BEHIND: usize = 16 << 10;
+
+/// A rule whose expression is ready.
+pub(super) struct CompiledRule {
+    pub(super) rule: Rule,
+    regex: Regex,
+}
+
+/// Expressions are bounded in what they may compile to.
+const LARGEST_REGEX: usize = 4 << 20;
+
+impl CompiledRule {
+    pub(super) fn new(rule: Rule) -> Self {
+        let pattern = match rule.span {
+            Span::Begins(_) => format!(r"\A(?:{})", rule.pattern),
+            Span::Covers(..) => rule.pattern.to_owned(),
+        };
+        let regex = RegexBuilder::new(&pattern)
+            .unicode(false)
+            .size_limit(LARGEST_REGEX)
+            .dfa_size_limit(LARGEST_REGEX)
+            .build()
+            .expect("built-in expressions are tested");
+        Self { rule, regex }
+    }
+
+    /// The secret that the literal at a position of `text` belongs to: from where to where.
+    pub(super) fn find(&self, text: &[u8], literal: usize) -> Option<(usize, usize)> {
+        match self.rule.span {
+            Span::Begins(behind) => self.begins(text, literal, behind),
+            Span::Covers(before, behind) => self.covers(text, literal, before, behind),
+        }
+    }
+
+    fn begins(&self, text: &[u8], literal: usize, behind: usize) -> Option<(usize, usize)> {
+        let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        if text[..literal].last().is_some_and(is_word) {
+            return None;
+        }
+        let end = text.len().min(literal + behind);
+        let found = self.regex.captures(&text[literal..end])?;
+        let secret = found.get(1).or_else(|| found.get(0))?;
+        Some((literal + secret.start(), literal + secret.end()))
+    }
+
+    fn covers(&self, text: &[u8], literal: usize, before: usize, behind: usize) -> Option<(usize, usize)> {
+        let end = text.len().min(literal + behind);
+        let mut from = literal.saturating_sub(before);
+        while from <= literal {
+            let found = self.regex.find_at(&text[..end], from)?;
+            if found.start() > literal {
+                return None;
+            }
+            if found.end() > literal {
+                let secret = self.regex.captures_at(&text[..end], from)?.get(1).unwrap_or(found);
+                return Some((secret.start(), secret.end()));
+            }
+            from = found.end().max(from + 1);
+        }
+        None
+    }
+
+    /// For the analyzer revision.
+    pub(super) fn revision(&self) -> String {
+        let Rule { id, title, severity, literals, pattern, span, reach, check } = &self.rule;
+        let text = format!("{title}{severity}{literals:?}{pattern}{span:?}{reach:?}{check:?}");
+        format!("{id}:{}", Revision::of(text.as_bytes()))
+    }
+}

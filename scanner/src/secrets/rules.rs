@@ -1,0 +1,78 @@
+//! The built-in rules, a table a family. Formats are those of the issuers' documentation.
+//!
+//! A pattern's first group is the secret. `\b` is of ASCII: expressions work on bytes.
+
+use shared::model::report::Severity;
+
+use super::check::Check;
+use super::rule::{Reach, Rule, Span};
+
+mod cloud;
+mod clusters;
+mod forges;
+mod keys;
+mod logins;
+mod packages;
+mod services;
+
+/// Every family. Adding one: a file, and a line here.
+const FAMILIES: &[&[Rule]] = &[
+    cloud::RULES,
+    forges::RULES,
+    packages::RULES,
+    clusters::RULES,
+    services::RULES,
+    keys::RULES,
+    logins::RULES,
+];
+
+/// Every rule.
+pub(super) fn all() -> impl Iterator<Item = Rule> {
+    FAMILIES.iter().copied().flatten().copied()
+}
+
+/// A token that begins with a literal and whose form nothing else has.
+const fn token(
+    id: &'static str,
+    title: &'static str,
+    severity: Severity,
+    literals: &'static [&'static str],
+    pattern: &'static str,
+) -> Rule {
+    let span = Span::Begins(700);
+    Rule { id, title, severity, literals, pattern, span, reach: Reach::Everywhere, check: Check::None }
+}
+
+/// A value that is only a secret in a text, beside the words that say so.
+const fn text(
+    id: &'static str,
+    title: &'static str,
+    severity: Severity,
+    literals: &'static [&'static str],
+    pattern: &'static str,
+) -> Rule {
+    let span = Span::Covers(100, 700);
+    Rule { id, title, severity, literals, pattern, span, reach: Reach::Texts, check: Check::None }
+}
+
+impl Rule {
+    /// The same rule for texts only: its literal is too short, or its form too common.
+    const fn in_texts(self) -> Self {
+        Self { reach: Reach::Texts, ..self }
+    }
+
+    /// The same rule, whose match lies so far around the literal.
+    const fn around(self, before: usize, behind: usize) -> Self {
+        Self { span: Span::Covers(before, behind), ..self }
+    }
+
+    /// The same rule with a longer match.
+    const fn up_to(self, behind: usize) -> Self {
+        Self { span: Span::Begins(behind), ..self }
+    }
+
+    /// The same rule with a further test.
+    const fn checked(self, check: Check) -> Self {
+        Self { check, ..self }
+    }
+}

@@ -1,0 +1,201 @@
+//! Services that are used over the network.
+
+use shared::model::report::Severity::{Critical, High, Medium};
+
+use super::super::check::Check;
+use super::super::rule::Rule;
+use super::{text, token};
+
+pub(super) const RULES: &[Rule] = &[
+    token(
+        "TW-SEC-SLACK-TOKEN",
+        "A Slack token",
+        Critical,
+        &["xoxb-", "xoxa-", "xoxp-", "xoxe-", "xoxr-", "xoxs-", "xapp-1-"],
+        r"((?:xox[abeprs]-|xapp-1-)[A-Za-z0-9-]{20,250})",
+    )
+    .checked(Check::Entropy(3.0)),
+    token(
+        "TW-SEC-SLACK-WEBHOOK",
+        "A Slack webhook",
+        High,
+        &["hooks.slack.com/services/"],
+        r"(hooks\.slack\.com/services/T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{20,28})",
+    ),
+    token(
+        "TW-SEC-STRIPE",
+        "A Stripe secret key",
+        Critical,
+        &["sk_live_", "rk_live_", "sk_prod_"],
+        r"([sr]k_(?:live|prod)_[A-Za-z0-9]{16,120})",
+    ),
+    token(
+        "TW-SEC-STRIPE-TEST",
+        "A Stripe key for tests",
+        Medium,
+        &["sk_test_", "rk_test_"],
+        r"([sr]k_test_[A-Za-z0-9]{16,120})",
+    )
+    .checked(Check::Entropy(3.0)),
+    token(
+        "TW-SEC-STRIPE-WEBHOOK",
+        "A Stripe webhook secret",
+        High,
+        &["whsec_"],
+        r"(whsec_[A-Za-z0-9+/]{32,80})",
+    )
+    .checked(Check::Entropy(3.3)),
+    token(
+        "TW-SEC-OPENAI",
+        "An OpenAI API key",
+        Critical,
+        &["T3BlbkFJ"],
+        r"\b(sk-(?:(?:proj|svcacct|admin)-)?[A-Za-z0-9_-]{20,80}T3BlbkFJ[A-Za-z0-9_-]{20,80})",
+    )
+    .around(90, 200),
+    token(
+        "TW-SEC-ANTHROPIC",
+        "An Anthropic API key",
+        Critical,
+        &["sk-ant-"],
+        r"(sk-ant-(?:api03|admin01)-[A-Za-z0-9_-]{93}AA)",
+    ),
+    token(
+        "TW-SEC-HUGGING-FACE",
+        "A Hugging Face token",
+        High,
+        &["hf_", "api_org_"],
+        r"((?:hf_|api_org_)[A-Za-z]{34})\b",
+    )
+    .in_texts()
+    .checked(Check::Entropy(3.8)),
+    token(
+        "TW-SEC-SENDGRID",
+        "A SendGrid API key",
+        Critical,
+        &["SG."],
+        r"(SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43})(?:[^A-Za-z0-9_-]|$)",
+    )
+    .in_texts(),
+    text(
+        "TW-SEC-TWILIO",
+        "A Twilio API key",
+        High,
+        &["wilio", "WILIO"],
+        r"(?i:twilio)(?s:.{0,100}?)\b(SK[a-f0-9]{32})\b",
+    ),
+    token("TW-SEC-MAILGUN", "A Mailgun API key", High, &["key-"], r"(key-[a-f0-9]{32})\b")
+        .in_texts()
+        .checked(Check::Entropy(3.0)),
+    text(
+        "TW-SEC-MAILCHIMP",
+        "A Mailchimp API key",
+        High,
+        &["-us1", "-us2", "-us3", "-us4", "-us5", "-us6", "-us7", "-us8", "-us9"],
+        r"\b([a-f0-9]{32}-us[0-9]{1,2})\b",
+    )
+    .around(40, 10)
+    .checked(Check::Entropy(3.0)),
+    token(
+        "TW-SEC-GRAFANA",
+        "A Grafana token",
+        High,
+        &["glsa_", "glc_"],
+        r"(glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|glc_[A-Za-z0-9+/]{32,400}={0,2})",
+    )
+    .checked(Check::Entropy(3.3)),
+    token("TW-SEC-DATABRICKS", "A Databricks token", Critical, &["dapi"], r"(dapi[a-f0-9]{32}(?:-[0-9])?)\b")
+        .checked(Check::Entropy(3.0)),
+    token("TW-SEC-PULUMI", "A Pulumi token", Critical, &["pul-"], r"(pul-[a-f0-9]{40})\b"),
+    token("TW-SEC-POSTMAN", "A Postman API key", High, &["PMAK-"], r"(PMAK-[a-f0-9]{24}-[a-f0-9]{34})\b"),
+    token(
+        "TW-SEC-CIRCLECI",
+        "A CircleCI token",
+        High,
+        &["CCIPAT_", "CCIPRJ_"],
+        r"(CCIP(?:AT|RJ)_[A-Za-z0-9]{22}_[a-f0-9]{40})\b",
+    ),
+    token(
+        "TW-SEC-SENTRY",
+        "A Sentry token",
+        High,
+        &["sntrys_", "sntryu_"],
+        r"(sntry[su]_[A-Za-z0-9_=+/-]{60,500})",
+    ),
+    token(
+        "TW-SEC-TELEGRAM",
+        "A Telegram bot token",
+        High,
+        &[":AA"],
+        r"\b([0-9]{8,10}:AA[A-Za-z0-9_-]{33})(?:[^A-Za-z0-9_-]|$)",
+    )
+    .around(12, 60)
+    .in_texts()
+    .checked(Check::Entropy(3.8)),
+    token("TW-SEC-LINEAR", "A Linear API key", High, &["lin_api_"], r"(lin_api_[A-Za-z0-9]{40})\b"),
+    token(
+        "TW-SEC-SHOPIFY",
+        "A Shopify token",
+        Critical,
+        &["shpat_", "shpca_", "shppa_", "shpss_"],
+        r"(shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32})\b",
+    ),
+    token("TW-SEC-NEW-RELIC", "A New Relic user key", High, &["NRAK-"], r"(NRAK-[A-Z0-9]{27})\b"),
+    token(
+        "TW-SEC-1PASSWORD",
+        "A 1Password service account token",
+        Critical,
+        &["ops_eyJ"],
+        r"(ops_eyJ[A-Za-z0-9+/_-]{200,4000}={0,3})",
+    )
+    .up_to(4200),
+    token(
+        "TW-SEC-DOPPLER",
+        "A Doppler token",
+        Critical,
+        &["dp.pt.", "dp.st."],
+        r"(dp\.(?:pt|st)\.[A-Za-z0-9.]{40,60})\b",
+    ),
+    token(
+        "TW-SEC-PLANETSCALE",
+        "A PlanetScale credential",
+        Critical,
+        &["pscale_tkn_", "pscale_pw_", "pscale_oauth_"],
+        r"(pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.=-]{32,64})",
+    ),
+    token("TW-SEC-SUPABASE", "A Supabase token", Critical, &["sbp_"], r"(sbp_[a-f0-9]{40})\b"),
+    token("TW-SEC-AIRTABLE", "An Airtable token", High, &["pat"], r"(pat[A-Za-z0-9]{14}\.[a-f0-9]{64})\b")
+        .in_texts(),
+    token("TW-SEC-NOTION", "A Notion token", High, &["ntn_"], r"(ntn_[0-9]{11}[A-Za-z0-9]{35})\b"),
+    token("TW-SEC-FIGMA", "A Figma token", High, &["figd_"], r"(figd_[A-Za-z0-9_-]{40})(?:[^A-Za-z0-9_-]|$)"),
+    token("TW-SEC-TYPEFORM", "A Typeform token", High, &["tfp_"], r"(tfp_[A-Za-z0-9_.=-]{59})"),
+    token("TW-SEC-SONAR", "A SonarQube token", High, &["sqp_", "squ_", "sqa_"], r"(sq[upa]_[a-f0-9]{40})\b"),
+    token(
+        "TW-SEC-TAILSCALE",
+        "A Tailscale key",
+        Critical,
+        &["tskey-"],
+        r"(tskey-[a-z]{2,10}-[A-Za-z0-9]{8,32}-[A-Za-z0-9]{16,64})\b",
+    ),
+    token(
+        "TW-SEC-DYNATRACE",
+        "A Dynatrace token",
+        High,
+        &["dt0c01."],
+        r"(dt0c01\.[A-Z0-9]{24}\.[A-Z0-9]{64})\b",
+    ),
+    token(
+        "TW-SEC-SQUARE",
+        "A Square credential",
+        Critical,
+        &["sq0csp-", "sq0atp-"],
+        r"(sq0(?:csp|atp)-[A-Za-z0-9_-]{22,43})",
+    ),
+    token(
+        "TW-SEC-BRAINTREE",
+        "A Braintree access token",
+        Critical,
+        &["access_token$production$"],
+        r"(access_token\$production\$[a-z0-9]{16}\$[a-f0-9]{32})",
+    ),
+];

@@ -1,0 +1,219 @@
+//! One file, searched while its bytes go by: bounded memory, the same hits wherever the blocks are cut.
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+
+use super::nested::Nested;
+use super::rule::{BEFORE, BEHIND, Reach};
+use super::{Secrets, assignment};
+use crate::analyzers::FoundObservation;
+
+/// What is searched at a time.
+const BLOCK: usize = 256 << 10;
+/// What decides about the nature of a file.
+const SNIFFED: usize = 8 << 10;
+/// Hits of one file that are kept.
+const MOST_HITS: usize = 100;
+
+/// A search through one file.
+///
+/// Feed it all bytes in order, then ask for the hits.
+pub struct Search<'s> {
+    secrets: &'s Secrets,
+    /// What is not searched to its end yet, preceded by up to [`BEFORE`] bytes that are.
+    buffer: Vec<u8>,
+    /// How many bytes at the beginning of the buffer are only there to be looked back at.
+    done: usize,
+    /// Newlines before the buffer.
+    lines: u32,
+    nature: Option<Nature>,
+    hits: Hits,
+    nested: Option<Box<Nested<'s>>>,
+    settings: bool,
+    size: u64,
+}
+
+/// What kind of bytes a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    Text,
+    /// UTF-16 with a byte order mark; whether the low byte comes first.
+    Utf16(ByteOrder),
+    Binary,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// The hits of a file: each secret once, and not more than anybody reads.
+#[derive(Default)]
+struct Hits {
+    kept: Vec<FoundObservation>,
+    seen: HashSet<(String, String)>,
+}
+
+impl Hits {
+    fn push(&mut self, found: FoundObservation) {
+        let key = (found.rule.clone(), found.fingerprint.clone().unwrap_or_default());
+        if self.kept.len() < MOST_HITS && self.seen.insert(key) {
+            self.kept.push(found);
+        }
+    }
+}
+
+impl Secrets {
+    /// Begins to search the file at `path`, of `size` bytes.
+    pub fn search<'s>(&'s self, path: &[u8], size: u64) -> Search<'s> {
+        Search {
+            nested: Nested::of(self, path).map(Box::new),
+            settings: assignment::is_settings(path, size),
+            ..self.search_plain(size)
+        }
+    }
+
+    /// A search that looks neither into archives nor for assignments.
+    pub(super) fn search_plain(&self, size: u64) -> Search<'_> {
+        Search {
+            secrets: self,
+            buffer: Vec::new(),
+            done: 0,
+            lines: 0,
+            nature: None,
+            hits: Hits::default(),
+            nested: None,
+            settings: false,
+            size,
+        }
+    }
+}
+
+impl Search<'_> {
+    /// Takes the next bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if let Some(nested) = &mut self.nested {
+            nested.feed(bytes);
+        }
+        if self.nature.is_none() && self.buffer.is_empty() && bytes.len() as u64 >= self.size {
+            // All at once: searched where it lies.
+            self.nature = Some(Nature::of(bytes));
+            if !matches!(self.nature, Some(Nature::Utf16(_))) {
+                self.scan_all(bytes);
+                return;
+            }
+        }
+        for piece in bytes.chunks(BLOCK) {
+            self.take(piece);
+        }
+    }
+
+    /// Takes everything that `source` has.
+    pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<()> {
+        let mut block = vec![0; BLOCK.min(usize::try_from(self.size).unwrap_or(BLOCK).max(1))];
+        loop {
+            match source.read(&mut block)? {
+                0 => return Ok(()),
+                read => self.feed(&block[..read]),
+            }
+        }
+    }
+
+    /// What was found, in the order of the file.
+    pub fn finish(mut self) -> Vec<FoundObservation> {
+        self.sniff();
+        let buffer = std::mem::take(&mut self.buffer);
+        self.scan(&buffer, buffer.len());
+        if let Some(nested) = self.nested.take() {
+            for found in nested.finish() {
+                self.hits.push(found);
+            }
+        }
+        self.hits.kept
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        match self.nature {
+            Some(Nature::Utf16(order)) => transcode(piece, order, &mut self.buffer),
+            Some(Nature::Text | Nature::Binary) | None => self.buffer.extend_from_slice(piece),
+        }
+        if self.nature.is_none() && self.buffer.len() >= SNIFFED {
+            self.sniff();
+        }
+        if self.nature.is_some() && self.buffer.len() >= self.done + BEHIND + BLOCK {
+            let buffer = std::mem::take(&mut self.buffer);
+            let to = buffer.len() - BEHIND;
+            self.scan(&buffer, to);
+            self.keep(buffer, to);
+        }
+    }
+
+    /// Decides what kind of file it is, once there is something to decide by.
+    fn sniff(&mut self) {
+        if self.nature.is_some() {
+            return;
+        }
+        let nature = Nature::of(&self.buffer);
+        self.nature = Some(nature);
+        if let Nature::Utf16(order) = nature {
+            let raw = std::mem::take(&mut self.buffer);
+            transcode(&raw, order, &mut self.buffer);
+        }
+    }
+
+    /// Leaves in the buffer what the next block may have to look back at, and what was not searched.
+    fn keep(&mut self, mut buffer: Vec<u8>, to: usize) {
+        let cut = to.saturating_sub(BEFORE);
+        self.lines = self.lines.saturating_add(newlines(&buffer[..cut]));
+        self.done = to - cut;
+        buffer.drain(..cut);
+        self.buffer = buffer;
+    }
+
+    /// A whole file in memory.
+    fn scan_all(&mut self, text: &[u8]) {
+        self.scan(text, text.len());
+    }
+
+    /// Searches `text[done..to]`; what follows is only looked at.
+    fn scan(&mut self, text: &[u8], to: usize) {
+        let is_text = !matches!(self.nature, Some(Nature::Binary));
+        let (secrets, lines, from) = (self.secrets, self.lines, self.done);
+        let hits = &mut self.hits;
+        let reach = if is_text { Reach::Texts } else { Reach::Everywhere };
+        secrets.hits(text, (from, to), reach, &mut |rule, begin, end| {
+            if hits.kept.len() < MOST_HITS {
+                let line = is_text.then(|| lines.saturating_add(newlines(&text[..begin])).saturating_add(1));
+                hits.push(secrets.observation(rule, &text[begin..end], line));
+            }
+        });
+        if self.settings && is_text && from == 0 && to == text.len() {
+            assignment::search(self.secrets, text, &mut |found| hits.push(found));
+        }
+    }
+}
+
+impl Nature {
+    fn of(head: &[u8]) -> Self {
+        match head {
+            [0xff, 0xfe, ..] => Self::Utf16(ByteOrder::Little),
+            [0xfe, 0xff, ..] => Self::Utf16(ByteOrder::Big),
+            _ if memchr::memchr(0, &head[..head.len().min(SNIFFED)]).is_some() => Self::Binary,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// What is ASCII, as ASCII; everything else as a character that is in no secret.
+fn transcode(units: &[u8], order: ByteOrder, text: &mut Vec<u8>) {
+    // Blocks are of even size but for the last one.
+    text.extend(units.chunks(2).map(|unit| match (unit, order) {
+        ([low, 0], ByteOrder::Little) | ([0, low], ByteOrder::Big) => *low,
+        _ => 0xff,
+    }));
+}
+
+fn newlines(text: &[u8]) -> u32 {
+    u32::try_from(memchr::memchr_iter(b'\n', text).count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,444 @@
+//! Every rule finds its kind and nothing that looks like it; nothing depends on where blocks are cut.
+//!
+//! Samples are put together when a test runs: no file of this repository has anything that looks like a secret.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+use shared::model::report::Severity;
+
+use super::check::base62;
+use super::*;
+
+const WORD: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+const LOWER: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
+const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const HEX: &str = "0123456789abcdef";
+const BASE32: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const DIGITS: &str = "0123456789";
+
+/// So many characters without order, always the same ones.
+fn noise(length: usize, alphabet: &str) -> String {
+    let alphabet = alphabet.as_bytes();
+    let mut state = 0x2545_F491_4F6C_DD1D_u64 ^ (length as u64) << 7 ^ alphabet.len() as u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(alphabet[(state >> 33) as usize % alphabet.len()])
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// A token of GitHub's form: the body's checksum at its end.
+fn summed(prefix: &str) -> String {
+    let body = noise(30, WORD);
+    let mut crc = flate2::Crc::new();
+    crc.update(body.as_bytes());
+    format!("{prefix}{body}{}", String::from_utf8_lossy(&base62(crc.sum())))
+}
+
+fn pem(kind: &str, body: &[u8]) -> String {
+    let text = STANDARD.encode(body);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {kind}PRIVATE KEY-----\n{}\n-----END {kind}PRIVATE KEY-----\n", lines.join("\n"))
+}
+
+/// The beginning of a DER key, and bytes.
+fn der() -> Vec<u8> {
+    [b"\x30\x82\x02\x5c".as_slice(), noise(600, WORD).as_bytes()].concat()
+}
+
+fn jwt(algorithm: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(format!("{{\"alg\":\"{algorithm}\",\"typ\":\"JWT\"}}"));
+    let claims = URL_SAFE_NO_PAD.encode("{\"sub\":\"build\",\"admin\":true}");
+    format!("{header}.{claims}.{}", noise(43, WORD))
+}
+
+/// For every rule a text that it finds something in.
+fn samples() -> Vec<(&'static str, String)> {
+    let n = noise;
+    vec![
+        ("TW-SEC-AWS-KEY-ID", format!("id {}{}", "AKI", "A".to_owned() + &n(16, BASE32))),
+        ("TW-SEC-AWS-SECRET", format!("aws_secret_access_key = {}", n(40, WORD))),
+        ("TW-SEC-AWS-BEDROCK", format!("{}{}", "ABS", "K".to_owned() + &n(120, WORD))),
+        (
+            "TW-SEC-GCP-SERVICE-ACCOUNT",
+            format!(
+                "{{\"type\": \"service_account\", \"project_id\": \"p\", \"private_key\": \"{}\"}}",
+                pem("", &der()).replace('\n', "\\n")
+            ),
+        ),
+        (
+            "TW-SEC-GCP-SERVICE-ACCOUNT-BASE64",
+            STANDARD.encode(format!("{{\n  \"type\": \"service_account\", \"x\": \"{}\"}}", n(300, WORD))),
+        ),
+        ("TW-SEC-GCP-API-KEY", format!("key={}{}", "AIz", "a".to_owned() + &n(35, WORD))),
+        ("TW-SEC-GCP-CLIENT-SECRET", format!("{}{}", "GOCSPX", "-".to_owned() + &n(28, WORD))),
+        ("TW-SEC-GCP-OAUTH", format!("{}{}", "ya29", ".".to_owned() + &n(100, WORD))),
+        ("TW-SEC-AZURE-STORAGE-KEY", format!("{}{}==", "AccountKey", "=".to_owned() + &n(86, WORD))),
+        (
+            "TW-SEC-AZURE-SHARED-ACCESS-KEY",
+            format!("{}{}=", "SharedAccessKey", "=".to_owned() + &n(43, WORD)),
+        ),
+        ("TW-SEC-AZURE-CLIENT-SECRET", format!("secret: {}8Q{}{}", n(3, WORD), "~", n(32, WORD))),
+        ("TW-SEC-AZURE-KEY", format!("{}{}{}", n(52, WORD), "JQQJ99", n(26, WORD))),
+        ("TW-SEC-AZURE-DEVOPS", format!("{}{}{}", n(76, WORD), "AZDO", n(4, WORD))),
+        ("TW-SEC-ALIBABA-KEY-ID", format!("{}{}", "LTA", "I".to_owned() + &n(20, WORD))),
+        ("TW-SEC-DIGITALOCEAN", format!("{}{}", "dop_v1", "_".to_owned() + &n(64, HEX))),
+        ("TW-SEC-HEROKU", format!("{}{}", "HRKU", "-".to_owned() + &n(40, WORD))),
+        ("TW-SEC-CLOUDFLARE-ORIGIN", format!("{}{}-{}", "v1.0", "-".to_owned() + &n(24, HEX), n(146, HEX))),
+        ("TW-SEC-FLY", format!("{}{}", "fm2", "_".to_owned() + &n(80, WORD))),
+        ("TW-SEC-TENCENT-KEY-ID", format!("{}{}", "AKI", "D".to_owned() + &n(32, WORD))),
+        ("TW-SEC-GITHUB-TOKEN", format!("token {}", summed(&format!("gh{}", "p_")))),
+        ("TW-SEC-GITHUB-REFRESH", format!("{}{}", "ghr", "_".to_owned() + &n(76, WORD))),
+        ("TW-SEC-GITHUB-APP", format!("{}{}_{}", "ghs", "_123456", jwt("RS256"))),
+        (
+            "TW-SEC-GITHUB-FINE-GRAINED",
+            format!("{}{}_{}", "github_pat", "_".to_owned() + &n(22, WORD), n(59, WORD)),
+        ),
+        ("TW-SEC-GITLAB-TOKEN", format!("{}{}", "glpat", "-".to_owned() + &n(20, WORD))),
+        ("TW-SEC-GITLAB-RUNNER", format!("{}{}", "GR134", "8941".to_owned() + &n(20, WORD))),
+        ("TW-SEC-BITBUCKET", format!("{}{}", "ATB", "B".to_owned() + &n(32, WORD))),
+        (
+            "TW-SEC-ATLASSIAN",
+            format!("{}{}={}", "ATATT", "3".to_owned() + &n(180, WORD), n(8, "0123456789ABCDEF")),
+        ),
+        ("TW-SEC-SOURCEGRAPH", format!("{}{}", "sgp", "_".to_owned() + &n(40, HEX))),
+        ("TW-SEC-NPM-TOKEN", summed(&format!("np{}", "m_"))),
+        ("TW-SEC-NPMRC", format!("//registry.example.com/:_auth{}={}", "Token", n(36, WORD))),
+        ("TW-SEC-PYPI-TOKEN", format!("{}{}", "pypi-", "AgE".to_owned() + &n(150, WORD))),
+        ("TW-SEC-RUBYGEMS", format!("{}{}", "rubygems", "_".to_owned() + &n(48, HEX))),
+        ("TW-SEC-NUGET", format!("key {}{}", "oy", "2".to_owned() + &n(43, LOWER))),
+        ("TW-SEC-CRATES-IO", format!("token = \"{}{}\"", "ci", "o".to_owned() + &n(32, WORD))),
+        ("TW-SEC-DOCKER-HUB", format!("{}{}", "dckr_pat", "_".to_owned() + &n(27, WORD))),
+        ("TW-SEC-JFROG", format!("{}{}", "AKC", "p".to_owned() + &n(69, WORD))),
+        ("TW-SEC-JFROG-REFERENCE", format!("{}{}", "cmVm", "d".to_owned() + &n(59, WORD))),
+        ("TW-SEC-PACKAGIST", format!("{}{}", "packagist", "_ack_".to_owned() + &n(60, HEX))),
+        ("TW-SEC-CLOJARS", format!("{}{}", "CLOJARS", "_".to_owned() + &n(60, HEX))),
+        ("TW-SEC-PYPIRC", format!("[pypi]\nusername = me\npassword = {}\n", n(14, WORD))),
+        ("TW-SEC-MAVEN-SETTINGS", format!("<server><id>x</id><password>{}</password></server>", n(14, WORD))),
+        ("TW-SEC-NUGET-CONFIG", format!("<add key=\"ClearTextPassword\" value=\"7{}\" />", n(20, WORD))),
+        (
+            "TW-SEC-DOCKER-CONFIG",
+            format!(
+                "{{\"auths\": {{\"r.example.com\": {{\"auth\": \"{}\"}}}}}}",
+                STANDARD.encode(format!("me:{}", n(20, WORD)))
+            ),
+        ),
+        ("TW-SEC-DOCKER-IDENTITY-TOKEN", format!("{{\"identitytoken\": \"{}\"}}", n(60, WORD))),
+        ("TW-SEC-KUBECONFIG-KEY", format!("    client-key-data: {}", n(400, WORD))),
+        ("TW-SEC-KUBECONFIG-TOKEN", format!("users:\n- name: me\n  user:\n    token: {}", n(60, WORD))),
+        ("TW-SEC-KUBEADM", format!("kubeadm join --token {}.{}", n(6, LOWER), n(16, LOWER))),
+        ("TW-SEC-TERRAFORM-CLOUD", format!("{}{}{}", n(14, WORD), ".atlasv1.", n(64, WORD))),
+        ("TW-SEC-VAULT", format!("{}{}", "hvs", ".".to_owned() + &n(95, WORD))),
+        ("TW-SEC-AGE", format!("{}{}", "AGE-SECRET-KEY", "-1".to_owned() + &n(58, UPPER))),
+        (
+            "TW-SEC-TERRAFORM-STATE",
+            format!(
+                "{{\"terraform_version\": \"1.9\", \"resources\": [{{\"password\": \"{}\"}}]}}",
+                n(20, WORD)
+            ),
+        ),
+        (
+            "TW-SEC-CONSUL",
+            format!(
+                "CONSUL_HTTP_TOKEN={}-{}-{}-{}-{}",
+                n(8, HEX),
+                n(4, HEX),
+                n(4, HEX),
+                n(4, HEX),
+                n(12, HEX)
+            ),
+        ),
+        ("TW-SEC-SLACK-TOKEN", format!("{}{}-{}", "xoxb", "-".to_owned() + &n(12, DIGITS), n(24, WORD))),
+        (
+            "TW-SEC-SLACK-WEBHOOK",
+            format!(
+                "https://{}{}/{}/{}",
+                "hooks.slack.com",
+                "/services/T".to_owned() + &n(8, UPPER),
+                "B".to_owned() + &n(8, UPPER),
+                n(24, WORD)
+            ),
+        ),
+        ("TW-SEC-STRIPE", format!("{}{}", "sk_live", "_".to_owned() + &n(24, WORD))),
+        ("TW-SEC-STRIPE-TEST", format!("{}{}", "sk_test", "_".to_owned() + &n(24, WORD))),
+        ("TW-SEC-STRIPE-WEBHOOK", format!("{}{}", "whsec", "_".to_owned() + &n(32, WORD))),
+        ("TW-SEC-OPENAI", format!("sk-{}{}{}", n(20, WORD), "T3Blbk".to_owned() + "FJ", n(20, WORD))),
+        ("TW-SEC-ANTHROPIC", format!("{}{}AA", "sk-ant", "-api03-".to_owned() + &n(93, WORD))),
+        ("TW-SEC-HUGGING-FACE", format!("{}{}", "hf", "_".to_owned() + &n(34, LETTERS))),
+        ("TW-SEC-SENDGRID", format!("{}{}.{}", "SG", ".".to_owned() + &n(22, WORD), n(43, WORD))),
+        ("TW-SEC-TWILIO", format!("twilio_key = {}{}", "S", "K".to_owned() + &n(32, HEX))),
+        ("TW-SEC-MAILGUN", format!("{}{}", "key", "-".to_owned() + &n(32, HEX))),
+        ("TW-SEC-MAILCHIMP", format!("{}{}", n(32, HEX), "-us".to_owned() + "12")),
+        ("TW-SEC-GRAFANA", format!("{}{}_{}", "glsa", "_".to_owned() + &n(32, WORD), n(8, HEX))),
+        ("TW-SEC-DATABRICKS", format!("{}{}", "dap", "i".to_owned() + &n(32, HEX))),
+        ("TW-SEC-PULUMI", format!("{}{}", "pul", "-".to_owned() + &n(40, HEX))),
+        ("TW-SEC-POSTMAN", format!("{}{}-{}", "PMAK", "-".to_owned() + &n(24, HEX), n(34, HEX))),
+        ("TW-SEC-CIRCLECI", format!("{}{}_{}", "CCIPAT", "_".to_owned() + &n(22, WORD), n(40, HEX))),
+        ("TW-SEC-SENTRY", format!("{}{}", "sntrys", "_".to_owned() + &n(100, WORD))),
+        ("TW-SEC-TELEGRAM", format!("{}{}{}", n(9, DIGITS), ":A", "A".to_owned() + &n(33, WORD))),
+        ("TW-SEC-LINEAR", format!("{}{}", "lin_api", "_".to_owned() + &n(40, WORD))),
+        ("TW-SEC-SHOPIFY", format!("{}{}", "shpat", "_".to_owned() + &n(32, HEX))),
+        ("TW-SEC-NEW-RELIC", format!("{}{}", "NRAK", "-".to_owned() + &n(27, UPPER))),
+        ("TW-SEC-1PASSWORD", format!("{}{}", "ops_", "eyJ".to_owned() + &n(300, WORD))),
+        ("TW-SEC-DOPPLER", format!("{}{}", "dp.pt", ".".to_owned() + &n(43, WORD))),
+        ("TW-SEC-PLANETSCALE", format!("{}{}", "pscale_tkn", "_".to_owned() + &n(43, WORD))),
+        ("TW-SEC-SUPABASE", format!("{}{}", "sbp", "_".to_owned() + &n(40, HEX))),
+        ("TW-SEC-AIRTABLE", format!("key {}{}.{}", "pa", "t".to_owned() + &n(14, WORD), n(64, HEX))),
+        ("TW-SEC-NOTION", format!("{}{}{}", "ntn", "_".to_owned() + &n(11, DIGITS), n(35, WORD))),
+        ("TW-SEC-FIGMA", format!("{}{}", "figd", "_".to_owned() + &n(40, WORD))),
+        ("TW-SEC-TYPEFORM", format!("{}{}", "tfp", "_".to_owned() + &n(59, WORD))),
+        ("TW-SEC-SONAR", format!("{}{}", "squ", "_".to_owned() + &n(40, HEX))),
+        ("TW-SEC-TAILSCALE", format!("{}{}-{}", "tskey", "-auth-".to_owned() + &n(12, WORD), n(32, WORD))),
+        ("TW-SEC-DYNATRACE", format!("{}{}.{}", "dt0c01", ".".to_owned() + &n(24, UPPER), n(64, UPPER))),
+        ("TW-SEC-SQUARE", format!("{}{}", "sq0csp", "-".to_owned() + &n(43, WORD))),
+        (
+            "TW-SEC-BRAINTREE",
+            format!("{}{}${}", "access_token$production", "$".to_owned() + &n(16, LOWER), n(32, HEX)),
+        ),
+        ("TW-SEC-PRIVATE-KEY", pem("RSA ", &der())),
+        ("TW-SEC-PROTECTED-KEY", pem("ENCRYPTED ", &der())),
+        (
+            "TW-SEC-PGP-KEY",
+            format!(
+                "-----BEGIN PGP {0} KEY BLOCK-----\n\n{1}\n-----END PGP {0} KEY BLOCK-----",
+                "PRIVATE",
+                n(400, WORD)
+            ),
+        ),
+        (
+            "TW-SEC-PUTTY-KEY",
+            format!(
+                "PuTTY-User-{}: ssh-ed25519\nComment: x\nPrivate-Lines: 1\n{}\n",
+                "Key-File-3",
+                n(60, WORD)
+            ),
+        ),
+        ("TW-SEC-JWK", format!("{{\"kty\": \"EC\", \"crv\": \"P-256\", \"d\": \"{}\"}}", n(43, WORD))),
+        ("TW-SEC-URL-PASSWORD", format!("postgres://app:{}@db.internal/app", n(14, WORD))),
+        ("TW-SEC-JWT", jwt("HS256")),
+        ("TW-SEC-NETRC", format!("machine api.internal login me password {}", n(14, WORD))),
+        ("TW-SEC-AUTHORIZATION", format!("curl -H 'Authorization: Bearer {}'", n(40, WORD))),
+        ("TW-SEC-SHADOW-EMPTY", "me::19000:0:99999:7:::".to_owned()),
+        ("TW-SEC-SHADOW-WEAK", format!("root:$1${}${}:19000:0:99999:7:::", n(8, WORD), n(22, WORD))),
+        ("TW-SEC-SHADOW", format!("root:$6${}${}:19000:0:99999:7:::", n(8, WORD), n(86, WORD))),
+        ("TW-SEC-RAILS", format!("  secret_key_base: {}", n(128, HEX))),
+        ("TW-SEC-DJANGO", format!("SECRET_KEY = '{}'", n(50, WORD))),
+        ("TW-SEC-LARAVEL", format!("APP_KEY=base64:{}=", n(43, WORD))),
+        ("TW-SEC-WORDPRESS", format!("define('DB_PASSWORD', '{}');", n(14, WORD))),
+        ("TW-SEC-SYMFONY", format!("secret: {}", ["ThisTokenIs", "NotSoSecretChangeIt"].concat())),
+    ]
+}
+
+fn found(path: &str, content: &[u8]) -> Vec<FoundObservation> {
+    let secrets = Secrets::built_in();
+    let mut search = secrets.search(path.as_bytes(), content.len() as u64);
+    search.feed(content);
+    search.finish()
+}
+
+fn rules(path: &str, content: &[u8]) -> Vec<String> {
+    found(path, content).into_iter().map(|found| found.rule).collect()
+}
+
+#[test]
+fn every_rule_finds_its_kind() {
+    let samples = samples();
+    for (rule, sample) in &samples {
+        assert!(rules("app/file.txt", sample.as_bytes()).contains(&(*rule).to_owned()), "{rule}: {sample}");
+    }
+    let sampled: BTreeSet<&str> = samples.iter().map(|(rule, _)| *rule).collect();
+    let all: BTreeSet<&str> = rules::all().map(|rule| rule.id).collect();
+    assert_eq!(sampled, all, "a rule without a sample, or the other way round");
+}
+
+/// One character less, or another one in the middle of a word: no rule may take it for its kind.
+#[test]
+fn what_only_looks_like_a_secret_is_none() {
+    let aws = format!("{}{}", "AKIA", "IOSFODNN7EXAMPLE");
+    let jwt_unsigned = jwt("none");
+    let key = pem("", b"not DER at all, only an example of what a key looks like, long enough to be one");
+    let github = format!("gh{}{}000000", "p_", noise(30, WORD));
+    for text in [
+        aws.as_str(),
+        &format!("x{}", summed(&format!("gh{}", "p_"))),
+        &github,
+        &jwt_unsigned,
+        &key,
+        "postgres://user:${PASSWORD}@db/app",
+        "{\"credHelpers\": {\"gcr.io\": \"gcr\"}, \"auths\": {\"r.example.com\": {}}}",
+        "root:*:19000:0:99999:7:::",
+        "daemon:!:19000:0:99999:7:::",
+        "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----",
+        "https://example.com/path?x=1:2@3",
+        "glpat-xxxxxxxxxxxxxxxxxxxx",
+    ] {
+        assert_eq!(rules("app/file.txt", text.as_bytes()), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn a_token_that_was_compiled_into_a_program_is_found() {
+    let token = summed(&format!("gh{}", "p_"));
+    let program = [b"\x7fELF\0\0\0\0".as_slice(), &[0; 5000], token.as_bytes(), &[0, 1, 2]].concat();
+    let found = found("usr/bin/tool", &program);
+    assert_eq!(found[0].rule, "TW-SEC-GITHUB-TOKEN");
+    assert_eq!(found[0].line, None);
+    let words = [b"\0".as_slice(), b"aws_secret_access_key = ", noise(40, WORD).as_bytes()].concat();
+    assert_eq!(rules("usr/bin/tool", &words), Vec::<String>::new(), "names prove nothing in a program");
+}
+
+#[test]
+fn text_of_two_bytes_a_character_is_read() {
+    let token = summed(&format!("gh{}", "p_"));
+    let text = format!("one\ntoken={token}\n");
+    for (mark, low_first) in [([0xff, 0xfe], true), ([0xfe, 0xff], false)] {
+        let units = text.bytes().flat_map(|byte| if low_first { [byte, 0] } else { [0, byte] });
+        let wide: Vec<u8> = mark.into_iter().chain(units).collect();
+        let found = found("app/settings.txt", &wide);
+        assert_eq!((found[0].rule.as_str(), found[0].line), ("TW-SEC-GITHUB-TOKEN", Some(2)));
+    }
+}
+
+#[test]
+fn settings_files_give_away_what_stands_under_a_telling_name() {
+    let strong = noise(24, WORD);
+    for (path, text, expected) in [
+        ("app/.env", format!("DB_PASSWORD={strong}\n"), Some(Severity::Medium)),
+        ("app/.env", "DB_PASSWORD=Winter2024\n".to_owned(), Some(Severity::Low)),
+        ("app/config.json", format!("{{\"apiKey\": \"{strong}\"}}"), Some(Severity::Medium)),
+        ("app/settings.xml", format!("<password>{strong}</password>"), Some(Severity::Medium)),
+        ("app/.env", "DB_PASSWORD_FILE=/run/secrets/db-password1\n".to_owned(), None),
+        ("app/.env", "DB_PASSWORD=${DB_PASSWORD}\n".to_owned(), None),
+        ("app/.env", "PASSWORD_POLICY=strict-and-long-1\n".to_owned(), None),
+        ("app/main.rs", format!("let password = \"{strong}\";"), None),
+        ("usr/lib/node_modules/x/config.json", format!("{{\"apiKey\": \"{strong}\"}}"), None),
+    ] {
+        let severity = found(path, text.as_bytes()).first().map(|found| found.severity);
+        assert_eq!(severity, expected, "{path}: {text}");
+    }
+}
+
+#[test]
+fn git_objects_packs_and_gzip_are_looked_into() {
+    let token = summed(&format!("gh{}", "p_"));
+    let text = format!("export TOKEN={token}\n");
+    let deflate = |bytes: &[u8]| {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let object = deflate(format!("blob {}\0{text}", text.len()).as_bytes());
+    let mut pack = b"PACK\0\0\0\x02\0\0\0\x02".to_vec();
+    pack.push(0x33);
+    pack.extend(deflate(b"abc"));
+    // A delta against an object by name.
+    let size = text.len();
+    pack.extend([0x80 | 0x70 | (size & 0x0f) as u8, (size >> 4) as u8]);
+    pack.extend([7; 20]);
+    pack.extend(deflate(text.as_bytes()));
+    pack.extend([9; 20]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let name = noise(38, HEX);
+    for (path, content, inner) in [
+        (format!("app/.git/objects/ab/{name}"), object, "git object"),
+        (format!("app/.git/objects/pack/pack-{name}.pack"), pack, "git pack"),
+        ("var/log/old.log.gz".to_owned(), gzip, "gzip"),
+    ] {
+        let found = found(&path, &content);
+        assert_eq!(found.first().map(|found| found.rule.as_str()), Some("TW-SEC-GITHUB-TOKEN"), "{path}");
+        assert_eq!(found[0].inner_path.as_deref(), Some(inner));
+        let cut = &content[..content.len() / 2];
+        let _ = rules(&path, cut);
+    }
+}
+
+#[test]
+fn i7_a_bomb_in_a_git_object_is_unpacked_only_so_far() {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..200 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    let bomb = encoder.finish().unwrap();
+    assert_eq!(rules(&format!(".git/objects/ab/{}", noise(38, HEX)), &bomb), Vec::<String>::new());
+}
+
+#[test]
+fn the_same_secret_has_the_same_fingerprint_and_another_key_another_one() {
+    let token = summed(&format!("gh{}", "p_"));
+    let of = |secrets: &Secrets, text: &str| {
+        let mut search = secrets.search(b"x", text.len() as u64);
+        search.feed(text.as_bytes());
+        search.finish()[0].fingerprint.clone().unwrap()
+    };
+    let ours = Secrets::new(b"ours");
+    assert_eq!(of(&ours, &token), of(&ours, &format!("elsewhere {token} ")));
+    assert_ne!(of(&ours, &token), of(&Secrets::new(b"theirs"), &token));
+    assert_ne!(ours.revision(), Secrets::new(b"theirs").revision());
+}
+
+/// SCANNING 8, 145.
+#[test]
+fn no_observation_and_no_masked_text_has_the_secret() {
+    for (rule, sample) in samples() {
+        let shown = serde_json::to_string(&found("app/.env", sample.as_bytes())).unwrap();
+        let masked = Secrets::built_in().without_secrets(&sample);
+        // The longest word of a sample is its secret.
+        let secret =
+            sample.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|word| word.len()).unwrap();
+        if rule != "TW-SEC-SHADOW-EMPTY" {
+            assert!(!shown.contains(secret), "{rule}: {shown}");
+            assert!(!masked.contains(secret), "{rule}: {masked}");
+        }
+    }
+}
+
+#[test]
+fn a_file_full_of_secrets_gives_a_bounded_number() {
+    let text: String =
+        (0..1000).map(|n| format!("postgres://a:{}{n}@h.example/d\n", noise(12, WORD))).collect();
+    assert!(found("x.txt", text.as_bytes()).len() <= 100);
+}
+
+fn in_pieces(content: &[u8], piece: usize) -> Vec<FoundObservation> {
+    let secrets = Secrets::built_in();
+    let mut search = secrets.search(b"app/file.txt", content.len() as u64 + 1);
+    content.chunks(piece.max(1)).for_each(|piece| search.feed(piece));
+    search.finish()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// SCANNING 8, 138.
+    #[test]
+    fn hits_do_not_depend_on_where_blocks_are_cut(
+        before in 0_usize..400_000,
+        behind in 0_usize..40_000,
+        which in 0_usize..100,
+        piece in 1_usize..300_000,
+    ) {
+        let samples = samples();
+        let (_, sample) = &samples[which % samples.len()];
+        let filler = |length: usize| "lorem ipsum\n".bytes().cycle().take(length).collect::<Vec<u8>>();
+        let content = [filler(before), b"\n".to_vec(), sample.clone().into_bytes(), b"\n".to_vec(), filler(behind)].concat();
+        let whole = found("app/file.txt", &content);
+        prop_assert!(!whole.is_empty());
+        prop_assert_eq!(in_pieces(&content, piece.max(997)), whole);
+    }
+
+    #[test]
+    fn i7_no_bytes_panic(content in proptest::collection::vec(any::<u8>(), 0..4000), path in "[a-z./]{0,20}(\\.gz|\\.env|\\.git/objects/pack/x\\.pack)?") {
+        let _ = rules(&path, &content);
+    }
+}
