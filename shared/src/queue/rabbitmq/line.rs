@@ -1,7 +1,8 @@
 //! Confirmed publishing: one task and one channel per kind of destination, many messages under way.
 //!
 //! In: a message and where it goes. Out: an answer once the broker has it on disk and in a queue (I1).
-//! The task sends messages as they come, up to a window, and answers for them in the order of sending.
+//! The task sends in rounds of whatever waits, the next one before the last is confirmed, and answers in the
+//! order of sending.
 //!
 //! A lone confirm proves nothing while others are under way: the client library attaches a returned, that
 //! is unroutable, message to whichever confirm it completes next. But the broker returns a message before
@@ -37,6 +38,10 @@ use super::broker::{Broker, unavailable};
 
 /// Most messages under way on a channel.
 const WINDOW: usize = 512;
+
+/// Most rounds under way on a channel. With one, the broker has nothing to do while the next is made; with more
+/// than two, rounds get so small that waking tasks and the broker for each costs more than it saves.
+const ROUNDS: usize = 2;
 
 /// How often the oldest message under way is asked for its age.
 const LOOK: Duration = Duration::from_millis(100);
@@ -85,6 +90,8 @@ pub(super) struct Line {
 /// A message that was handed to the client library.
 struct Flight<'c> {
     order: Order,
+    /// Counts what was sent together.
+    round: usize,
     begun: Instant,
     state: State<'c>,
 }
@@ -237,12 +244,17 @@ struct Flights<'c> {
 impl<'c> Flights<'c> {
     fn begin(&mut self, orders: impl Iterator<Item = Order>) {
         let wanted = orders.filter(|order| !order.answer.is_closed());
-        self.flying.extend(wanted.map(|order| Flight::begin(self.channel, order)));
+        let round = self.flying.back().map_or(0, |last| last.round + 1);
+        self.flying.extend(wanted.map(|order| Flight::begin(self.channel, order, round)));
     }
 
     /// How many more may be sent now.
     fn room(&self) -> usize {
-        if self.doubtful { 0 } else { WINDOW.saturating_sub(self.flying.len()) }
+        let rounds = match (self.flying.front(), self.flying.back()) {
+            (Some(oldest), Some(newest)) => newest.round - oldest.round + 1,
+            (None, _) | (_, None) => 0,
+        };
+        if self.doubtful || rounds >= ROUNDS { 0 } else { WINDOW.saturating_sub(self.flying.len()) }
     }
 
     fn are_older_than(&self, patience: Duration) -> bool {
@@ -315,9 +327,9 @@ impl<'c> Flights<'c> {
 }
 
 impl<'c> Flight<'c> {
-    fn begin(channel: &'c Channel, order: Order) -> Self {
+    fn begin(channel: &'c Channel, order: Order, round: usize) -> Self {
         let state = State::UnderWay(publish(channel, order.message.clone()).boxed());
-        let mut flight = Self { order, begun: Instant::now(), state };
+        let mut flight = Self { order, round, begun: Instant::now(), state };
         // The first look sends it. That it was written is no news worth waking for.
         flight.has_landed(&mut Context::from_waker(Waker::noop()));
         flight
