@@ -1,8 +1,6 @@
 //! `POST /gates/kubernetes/validate` about three images that are known, beside a bare handler that reads a body
 //! of the same bytes and answers the same bytes.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -10,14 +8,11 @@ use tests::image::{HARMLESS, Image};
 use tests::servers::amqp_url;
 use tests::site::Site;
 
-use crate::bare;
-use crate::load::{CONNECTIONS, Post, most, paced, with_cost};
+use crate::beside_bare::{self, Contest};
+use crate::load::Post;
 use crate::scan::JSON_LOGS;
-use crate::statistics::{median, percentile, shown};
-use crate::table::{Budget, Table};
+use crate::table::Table;
 
-const ROUNDS: usize = 5;
-const PACED: Duration = Duration::from_secs(10);
 const PATH: &str = "/gates/kubernetes/validate?timeout=10s";
 
 /// The rate, and the 99th percentile at half of it.
@@ -25,56 +20,15 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     let site = Site::distributed_on(1, &amqp_url()?, JSON_LOGS).await?;
     let question = question(&site).await?.to_string();
     let answer = answered(&site, &question).await?;
-    let file = site.folder.path().join("answer.json");
-    std::fs::write(&file, &answer)?;
-    let (bare_server, bare_port) = bare::start(site.folder.path(), &file)?;
-    let bare_url = format!("http://127.0.0.1:{bare_port}{PATH}");
-    let our_url = format!("{}{PATH}", site.url);
-    let post = Some(&Post { body: &question, authorization: "" });
-
-    let (mut ratios, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut own_costs, mut bare_costs) = (Vec::new(), Vec::new());
-    // Once for nothing: connections, pages and branch predictors.
-    most(&bare_url, 1, post)?;
-    most(&our_url, 1, post)?;
-    for _ in 0..ROUNDS {
-        let (bare, cost) = with_cost(&bare_url, bare_server.id(), post)?;
-        bare_costs.push(cost);
-        let (own, cost) = with_cost(&our_url, site.front.id(), post)?;
-        own_costs.push(cost);
-        ratios.push(own / bare);
-        ours.push(own);
-        theirs.push(bare);
-    }
-    let (own, bare) = (median(&mut ours), median(&mut theirs));
-    table.judged(
-        "gate decisions, rate",
-        median(&mut ratios),
-        format!(
-            "a bare handler of the same {} bytes in and {} out: {own:.0}/s of {bare:.0}/s, {CONNECTIONS} connections",
-            question.len(),
-            answer.len()
-        ),
-        Budget::AtLeast(0.5, "×"),
-    );
-    table.told(
-        "gate decisions, processor time of the server for each",
-        format!("{:.1} µs; the bare handler {:.1} µs", median(&mut own_costs), median(&mut bare_costs)),
-    );
-    let mut own_times = paced(site.port()?, PATH, post, own / 2.0, PACED).await?;
-    let mut bare_times = paced(bare_port, PATH, post, own / 2.0, PACED).await?;
-    table.judged(
-        "gate decisions, p99 at half of that rate",
-        percentile(&mut own_times, 0.99).as_secs_f64() * 1e3,
-        format!(
-            "p50 {}; the bare handler at the same rate: p50 {}, p99 {}",
-            shown(percentile(&mut own_times, 0.5)),
-            shown(percentile(&mut bare_times, 0.5)),
-            shown(percentile(&mut bare_times, 0.99))
-        ),
-        Budget::AtMost(5.0, "ms"),
-    );
-    Ok(())
+    let contest = Contest {
+        what: "gate decisions",
+        path: PATH,
+        post: Some(&Post { body: &question, authorization: "" }),
+        answer: &answer,
+        least_rate: 0.5,
+        most_millis: 5.0,
+    };
+    beside_bare::measure(table, &site, &contest).await
 }
 
 /// The answer to a question, which has to be that all of it may run by verdicts that are known.

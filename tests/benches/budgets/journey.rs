@@ -87,5 +87,10 @@ async fn known(site: &Site, digest: &Digest, times: usize, taken: &mut Vec<Durat
 
 /// A generic webhook about a digest that the site's registry may have.
 pub(crate) fn webhook(site: &Site, digest: &Digest) -> String {
-    format!(r#"{{"image":"{}/bench/known:1","digest":"{digest}"}}"#, site.registry.host())
+    format!(r#"{{"image":"{}","digest":"{digest}"}}"#, known_image(site))
+}
+
+/// What such webhooks call the image.
+pub(crate) fn known_image(site: &Site) -> String {
+    format!("{}/bench/known:1", site.registry.host())
 }

@@ -4,10 +4,11 @@
 //! machine; absolute figures are printed beside them for whoever wants to know, and mean nothing elsewhere.
 //! Everything goes through doors that users have: the release binary, HTTP, skopeo, RabbitMQ and Redis.
 //!
-//! `cargo bench -p tests --bench budgets -- [start] [queries] [gates] [waiting] [ingest] [journey] [scan]
+//! `cargo bench --workspace --bench budgets -- [start] [queries] [gates] [waiting] [ingest] [journey] [scan]
 //! [memory]` measures only those.
 
 mod bare;
+mod beside_bare;
 mod broker;
 mod engine;
 mod gates;
@@ -25,7 +26,7 @@ mod statistics;
 mod table;
 mod waiting;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use table::Table;
 
 fn main() -> Result<()> {
@@ -35,6 +36,10 @@ fn main() -> Result<()> {
     {
         return bare::serve(port.parse().context("the port")?, body.as_ref());
     }
+    ensure!(
+        !cfg!(debug_assertions),
+        "a load generator that is not optimised measures itself: use `cargo bench`"
+    );
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|one| one == part);
     let mut table = Table::default();
     machine::describe();

@@ -14,6 +14,7 @@ use crate::queue::contract::{self, Ground};
 use crate::queue::{QueueError, RetryRules, Settlement, SharedQueue};
 
 mod severed;
+mod stream;
 mod topic;
 
 contract::promises!(Site::new());
