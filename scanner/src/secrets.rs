@@ -29,7 +29,7 @@ mod rules;
 mod search;
 mod settings;
 
-pub use search::Search;
+pub use search::{Cut, Search};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).

@@ -233,7 +233,7 @@ impl Case<'_> {
                 })
                 .collect(),
             packages: squashed.packages,
-            settings: config.settings(),
+            settings: config.settings(&self.engine.kit.secrets),
             base: config.base(manifest, analyses.as_slice()),
         };
         Ok(Found { subject: Subject::Image(Box::new(inventory)), observations, problems })

@@ -48,18 +48,35 @@ enum ByteOrder {
     Big,
 }
 
+/// Whether hits were left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// All are there.
+    #[default]
+    None,
+    /// There were more than are kept.
+    Some,
+}
+
 /// The hits of a file: each secret once, and not more than anybody reads.
 #[derive(Default)]
 struct Hits {
     kept: Vec<FoundObservation>,
+    /// There were more.
+    cut: Cut,
     seen: HashSet<(String, String)>,
 }
 
 impl Hits {
     fn push(&mut self, found: FoundObservation) {
         let key = (found.rule.clone(), found.fingerprint.clone().unwrap_or_default());
-        if self.kept.len() < MOST_HITS && self.seen.insert(key) {
+        if !self.seen.insert(key) {
+            return;
+        }
+        if self.kept.len() < MOST_HITS {
             self.kept.push(found);
+        } else {
+            self.cut = Cut::Some;
         }
     }
 }
@@ -120,8 +137,13 @@ impl Search<'_> {
         }
     }
 
-    /// What was found, in the order of the file.
-    pub fn finish(mut self) -> Vec<FoundObservation> {
+    /// What was found.
+    pub fn finish(self) -> Vec<FoundObservation> {
+        self.finish_with_cut().0
+    }
+
+    /// What was found, and whether there was more than is kept.
+    pub fn finish_with_cut(mut self) -> (Vec<FoundObservation>, Cut) {
         self.sniff();
         let buffer = std::mem::take(&mut self.buffer);
         self.scan(&buffer, buffer.len());
@@ -130,7 +152,7 @@ impl Search<'_> {
                 self.hits.push(found);
             }
         }
-        self.hits.kept
+        (self.hits.kept, self.hits.cut)
     }
 
     fn take(&mut self, piece: &[u8]) {
@@ -183,7 +205,8 @@ impl Search<'_> {
         let hits = &mut self.hits;
         let reach = if is_text { Reach::Texts } else { Reach::Everywhere };
         secrets.hits(text, (from, to), reach, &mut |rule, begin, end| {
-            if hits.kept.len() < MOST_HITS {
+            // One more, and it is known that there are more.
+            if hits.cut == Cut::None {
                 let line = is_text.then(|| lines.saturating_add(newlines(&text[..begin])).saturating_add(1));
                 hits.push(secrets.observation(rule, &text[begin..end], line));
             }

@@ -99,7 +99,8 @@ impl Exception {
         let names = |id: &String| {
             finding.id == *id || finding.aliases.contains(id) || finding.advisories.contains(id)
         };
-        self.advisory.as_ref().is_none_or(names)
+        self.observation.is_none()
+            && self.advisory.as_ref().is_none_or(names)
             && self.package.as_ref().is_none_or(|pattern| pattern.matches(purl))
     }
 }

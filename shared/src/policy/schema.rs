@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{PodRule, expression};
+use crate::model::observation::ObservationKind;
 use crate::model::package::PackageKind;
 use crate::model::problem::{ProblemKind, Weight};
 use crate::model::report::Severity;
@@ -28,6 +29,7 @@ pub fn schema() -> Value {
             })),
             "pods": object(&[], pods()),
             "rules": list_of(json!({ "$ref": "#/$defs/rule" }), 0),
+            "observations": list_of(json!({ "$ref": "#/$defs/observation_rule" }), 0),
             "image": list_of(json!({ "$ref": "#/$defs/image_rule" }), 0),
             "signatures": list_of(json!({ "$ref": "#/$defs/signature" }), 0),
             "problems": object(&[], problems()),
@@ -70,6 +72,11 @@ fn definitions() -> Value {
                 "from": { "enum": ["published", "fix"] },
             })),
         })),
+        "observation_rule": object(&["name", "when", "then"], json!({
+            "name": name(),
+            "when": object(&[], observation_conditions()),
+            "then": { "enum": ["deny", "warn", "ignore"] },
+        })),
         "image_rule": object(&["name", "when", "then"], json!({
             "name": name(),
             "when": object(&[], image_conditions()),
@@ -102,6 +109,18 @@ fn conditions() -> Value {
     })
 }
 
+fn observation_conditions() -> Value {
+    let severities: Vec<&str> = Severity::WORST_FIRST.iter().map(|severity| severity.name()).collect();
+    let kinds: Vec<&str> = ObservationKind::ALL.iter().map(|kind| kind.name()).collect();
+    json!({
+        "kind": list_of(json!({ "enum": kinds }), 0),
+        "severity": list_of(json!({ "enum": severities }), 0),
+        "check": list_of(json!({ "$ref": "#/$defs/glob" }), 0),
+        "path": list_of(json!({ "$ref": "#/$defs/glob" }), 0),
+        "visible": { "type": "boolean" },
+    })
+}
+
 fn image_conditions() -> Value {
     json!({
         "runs_as_root": { "type": "boolean" },
@@ -125,13 +144,16 @@ fn exception() -> Value {
         json!({
             "advisory": { "type": "string", "description": "By any of its names." },
             "package": { "$ref": "#/$defs/purl" },
+            "observation": { "$ref": "#/$defs/glob", "description": "A check, for example TW-SEC-PRIVATE-KEY." },
+            "path": { "$ref": "#/$defs/glob", "description": "The file of the observation." },
             "scope": { "$ref": "#/$defs/scope" },
             "owner": { "type": "string", "pattern": "\\S" },
             "reason": { "type": "string", "pattern": "\\S" },
             "expires": { "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "The last day on which it holds, UTC." },
         }),
     );
-    exception["anyOf"] = json!([{ "required": ["advisory"] }, { "required": ["package"] }]);
+    exception["anyOf"] =
+        json!([{ "required": ["advisory"] }, { "required": ["package"] }, { "required": ["observation"] }]);
     exception
 }
 

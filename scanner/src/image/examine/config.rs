@@ -140,9 +140,14 @@ impl Config {
     }
 }
 
+fn without_secrets(labels: &BTreeMap<String, String>, secrets: &Secrets) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| (name.clone(), secrets.without_secrets(value))).collect()
+}
+
 impl Config {
     /// What a runtime would do, within bounds. Values of environment variables are not kept.
-    pub(super) fn settings(&self) -> Option<Settings> {
+    /// Secrets in labels are masked: a report never has one.
+    pub(super) fn settings(&self, secrets: &Secrets) -> Option<Settings> {
         let config = self.0.as_ref()?;
         let runtime = &config.config;
         let mut bounds = Bounds::default();
@@ -152,7 +157,7 @@ impl Config {
             created: config.created.as_deref().and_then(|text| text.parse().ok()),
             user: bounds.text(&runtime.user),
             exposed_ports: bounds.list(runtime.exposed_ports.keys().map(String::as_str)),
-            labels: bounds.table(&runtime.labels),
+            labels: bounds.table(&without_secrets(&runtime.labels, secrets)),
             environment: bounds.list(names),
             healthcheck: test.is_some_and(|test| test != "NONE"),
             shortened: false,

@@ -16,6 +16,7 @@ use crate::image::halt::Halt;
 use crate::image::matcher::HEAD;
 use crate::image::stored::Watch;
 use crate::image::tar::Archive;
+use crate::secrets::Cut;
 
 /// Secrets of one layer that are kept.
 const MOST_SECRETS: usize = 2000;
@@ -80,7 +81,7 @@ impl LayerPass<'_> {
             self.search_rest(position, entry, size, head, archive)?;
         } else {
             let secrets = self.capture(&willing, entry, size, head, archive, watch, &mut evidence)?;
-            self.keep_secrets(position, secrets);
+            self.keep_secrets(position, entry, secrets);
         }
         self.package_count += evidence.package_count();
         if !evidence.readings.is_empty() || !evidence.problems.is_empty() {
@@ -196,7 +197,7 @@ impl LayerPass<'_> {
         archive: &mut Archive<Inflated>,
         watch: &Watch,
         evidence: &mut Evidence,
-    ) -> Result<Vec<FoundObservation>, Halt> {
+    ) -> Result<(Vec<FoundObservation>, Cut), Halt> {
         let _permit = self.kit.pool.acquire(size, watch)?;
         let content = read_whole(archive, head, size).map_err(Halt::of)?;
         for reader in readers {
@@ -211,7 +212,7 @@ impl LayerPass<'_> {
         }
         let mut search = self.kit.secrets.search(&entry.path, content.len() as u64);
         search.feed(&content);
-        Ok(search.finish())
+        Ok(search.finish_with_cut())
     }
 
     /// Searches a file that nobody wants whole while its bytes go by.
@@ -226,13 +227,18 @@ impl LayerPass<'_> {
         let mut search = self.kit.secrets.search(&entry.path, size);
         search.feed(head);
         search.read_from(archive).map_err(Halt::of)?;
-        let found = search.finish();
-        self.keep_secrets(position, found);
+        let found = search.finish_with_cut();
+        self.keep_secrets(position, entry, found);
         Ok(())
     }
 
-    fn keep_secrets(&mut self, position: u32, found: Vec<FoundObservation>) {
+    fn keep_secrets(&mut self, position: u32, entry: &Entry, (found, cut): (Vec<FoundObservation>, Cut)) {
         let left = MOST_SECRETS.saturating_sub(self.observations.len());
+        if cut == Cut::Some {
+            let detail = "the file has more secrets than are listed";
+            let problem = Problem::new(ProblemKind::PartiallyScanned, detail);
+            self.problems.push(self.about(problem, entry));
+        }
         if found.len() > left {
             let detail = format!("more than {MOST_SECRETS} secrets; the others are not listed");
             self.problems

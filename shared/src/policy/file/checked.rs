@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use serde_saphyr::Spanned;
 
 use super::raw::{
-    RawConditions, RawException, RawGrace, RawImageConditions, RawImageRule, RawPolicy, RawRegistries,
-    RawRule, RawScope, RawSignature,
+    RawConditions, RawException, RawGrace, RawImageConditions, RawImageRule, RawObservationRule, RawPolicy,
+    RawRegistries, RawRule, RawScope, RawSignature,
 };
 use super::{PolicyError, Position};
 use crate::model::problem::{ProblemKind, Weight};
@@ -19,8 +19,8 @@ use crate::model::report::{Probability, Revision};
 use crate::policy::signature::MOST_KEYS;
 use crate::policy::{
     Conditions, Exception, Expression, FailModes, Glob, Grace, ImageConditions, ImagePattern, ImageRule,
-    Policy, ProblemEffect, PublicKey, PurlPattern, RegistryRules, Rule, RuleEffect, Scope, Sight,
-    SignatureRule,
+    ObservationConditions, ObservationPattern, ObservationRule, Policy, ProblemEffect, PublicKey,
+    PurlPattern, RegistryRules, Rule, RuleEffect, Scope, Sight, SignatureRule,
 };
 
 /// The longest grace: ten years are no grace.
@@ -62,6 +62,9 @@ pub(super) fn policy(raw: RawPolicy, source: Arc<str>, revision: Revision) -> Re
         mode: raw.mode,
         scope: scope(&top, raw.scope)?,
         rules: parts("rules", raw.rules, |part, raw| rule(part, raw, &mut names))?,
+        observation_rules: parts("observations", raw.observations, |part, raw| {
+            observation_rule(part, raw, &mut names)
+        })?,
         image_rules: parts("image", raw.image, |part, raw| image_rule(part, raw, &mut names))?,
         signatures: parts("signatures", raw.signatures, |part, raw| signature(part, raw, &mut names))?,
         problems: raw.problems.map(problems).transpose()?.unwrap_or_default(),
@@ -114,6 +117,12 @@ trait Named {
 }
 
 impl Named for RawRule {
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+}
+
+impl Named for RawObservationRule {
     fn name(&self) -> Option<&str> {
         Some(&self.name)
     }
@@ -197,6 +206,41 @@ fn conditions(part: &Part<'_>, raw: RawConditions) -> Result<Conditions, PolicyE
     })
 }
 
+fn observation_rule(
+    part: &Part<'_>,
+    raw: RawObservationRule,
+    names: &mut Names,
+) -> Result<ObservationRule, PolicyError> {
+    names.take(part, &raw.name)?;
+    let when = ObservationConditions {
+        kind: raw.when.kind,
+        severity: raw.when.severity,
+        check: globs(part, raw.when.check)?,
+        path: globs(part, raw.when.path)?,
+        visible: raw.when.visible,
+    };
+    if when == ObservationConditions::default() {
+        return Err(part.refuse("when is empty, so every observation would match; name a condition"));
+    }
+    Ok(ObservationRule { name: raw.name, when, then: raw.then })
+}
+
+/// What an exception says about observations: a check, and perhaps a file.
+fn observation_pattern(
+    part: &Part<'_>,
+    check: Option<Spanned<String>>,
+    path: Option<Spanned<String>>,
+) -> Result<Option<ObservationPattern>, PolicyError> {
+    let mut path = globs(part, path.into_iter().collect())?;
+    let Some(check) = globs(part, check.into_iter().collect())?.pop() else {
+        return match path.pop() {
+            Some(_) => Err(part.refuse("path says where an observation is; name the observation too")),
+            None => Ok(None),
+        };
+    };
+    Ok(Some(ObservationPattern { check, path: path.pop() }))
+}
+
 fn image_rule(part: &Part<'_>, raw: RawImageRule, names: &mut Names) -> Result<ImageRule, PolicyError> {
     names.take(part, &raw.name)?;
     let when = image_conditions(part, raw.when)?;
@@ -236,9 +280,15 @@ fn signature(part: &Part<'_>, raw: RawSignature, names: &mut Names) -> Result<Si
 }
 
 fn exception(part: &Part<'_>, raw: RawException) -> Result<Exception, PolicyError> {
-    if raw.advisory.is_none() && raw.package.is_none() {
-        let reason = "name an advisory, a package or both; an exception for everything is none";
+    let observation = observation_pattern(part, raw.observation, raw.path)?;
+    let is_about_findings = raw.advisory.is_some() || raw.package.is_some();
+    if !is_about_findings && observation.is_none() {
+        let reason =
+            "name an advisory, a package or both, or an observation; an exception for everything is none";
         return Err(part.refuse(reason));
+    }
+    if is_about_findings && observation.is_some() {
+        return Err(part.refuse("an exception is about findings or about observations; make it two"));
     }
     for (key, text) in [("owner", &raw.owner), ("reason", &raw.reason)] {
         if text.value.trim().is_empty() {
@@ -255,6 +305,7 @@ fn exception(part: &Part<'_>, raw: RawException) -> Result<Exception, PolicyErro
     Ok(Exception {
         advisory: raw.advisory,
         package: raw.package.map(|text| purl(part, text)).transpose()?,
+        observation,
         scope: scope(part, raw.scope)?,
         owner: raw.owner.value,
         reason: raw.reason.value,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use crate::model::image::Platform;
+use crate::model::observation::ObservationKind;
 use crate::model::package::PackageKind;
 use crate::model::problem::ProblemKind;
 use crate::model::report::{FindingKind, Severity};
@@ -27,6 +28,8 @@ pub(super) struct RawPolicy {
     pub(super) pods: PodRules,
     #[serde(default)]
     pub(super) rules: Vec<Spanned<RawRule>>,
+    #[serde(default)]
+    pub(super) observations: Vec<Spanned<RawObservationRule>>,
     #[serde(default)]
     pub(super) image: Vec<Spanned<RawImageRule>>,
     #[serde(default)]
@@ -105,6 +108,28 @@ pub(super) struct RawConditions {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct RawObservationRule {
+    pub(super) name: String,
+    pub(super) when: RawObservationConditions,
+    pub(super) then: RuleEffect,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawObservationConditions {
+    #[serde(default)]
+    pub(super) kind: Vec<ObservationKind>,
+    #[serde(default)]
+    pub(super) severity: Vec<Severity>,
+    #[serde(default)]
+    pub(super) check: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) path: Vec<Spanned<String>>,
+    pub(super) visible: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawImageRule {
     pub(super) name: String,
     pub(super) when: RawImageConditions,
@@ -146,6 +171,8 @@ pub(super) struct RawSignature {
 pub(super) struct RawException {
     pub(super) advisory: Option<String>,
     pub(super) package: Option<Spanned<String>>,
+    pub(super) observation: Option<Spanned<String>>,
+    pub(super) path: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) scope: RawScope,
     pub(super) owner: Spanned<String>,
