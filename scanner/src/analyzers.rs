@@ -13,15 +13,26 @@ use crate::limits::Limits;
 
 pub mod apk;
 pub mod cargo_auditable;
+pub mod cargo_lock;
+pub mod composer;
+pub mod conda;
+pub mod dotnet;
 pub mod dpkg;
 mod executable;
+pub mod gem;
+pub mod gemfile_lock;
 pub mod go_binary;
 pub mod java;
 mod ledger;
+mod lock;
 pub mod node;
+pub mod npm_lock;
 pub mod os_release;
+pub mod pnpm;
 pub mod python;
+pub mod python_lock;
 pub mod rpm;
+pub mod yarn;
 
 /// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
 pub const ALL: &[&dyn Analyzer] = &[
@@ -34,6 +45,16 @@ pub const ALL: &[&dyn Analyzer] = &[
     &java::Java,
     &go_binary::GoBinary,
     &cargo_auditable::CargoAuditable,
+    &npm_lock::NpmLock,
+    &yarn::Yarn,
+    &pnpm::Pnpm,
+    &python_lock::PythonLock,
+    &conda::Conda,
+    &gem::Gem,
+    &gemfile_lock::GemfileLock,
+    &composer::Composer,
+    &dotnet::DotNet,
+    &cargo_lock::CargoLock,
 ];
 
 /// Reads one package format.

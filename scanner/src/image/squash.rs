@@ -5,6 +5,7 @@
 //! where nothing of interest took its place. OCI image-spec layer.md, "Applying Changesets".
 
 mod attribution;
+mod declared;
 mod distribution;
 mod ownership;
 mod sightings;
@@ -83,6 +84,7 @@ pub(super) fn squash(
         problems.extend(sighting.problems(layers));
     }
     let mut located = locate(&sightings, &versions, &evidence, distribution.as_ref(), kit, &mut problems);
+    declared::settle(&mut located);
     ownership::mark(&tree, &sightings, &mut located);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
