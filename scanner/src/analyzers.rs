@@ -16,6 +16,7 @@ pub mod cargo_auditable;
 pub mod cargo_lock;
 pub mod composer;
 pub mod conda;
+pub mod deno;
 pub mod dotnet;
 pub mod dpkg;
 mod executable;
@@ -27,6 +28,7 @@ mod ledger;
 mod lock;
 pub mod node;
 pub mod npm_lock;
+pub mod nuget_lock;
 pub mod os_release;
 pub mod pnpm;
 pub mod python;
@@ -55,6 +57,8 @@ pub const ALL: &[&dyn Analyzer] = &[
     &composer::Composer,
     &dotnet::DotNet,
     &cargo_lock::CargoLock,
+    &nuget_lock::NuGetLock,
+    &deno::Deno,
 ];
 
 /// Reads one package format.

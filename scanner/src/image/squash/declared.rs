@@ -81,7 +81,14 @@ fn parent(path: &[u8]) -> &[u8] {
     crate::image::matcher::split(path).0
 }
 
-/// Every directory above a file, the root last.
+/// Directories whose packages belong to the system or to a program of its own, not to a project at the root.
+const SYSTEM: [&[u8]; 4] = [b"usr/", b"opt/", b"lib/", b"lib64/"];
+
+/// Every directory above a file whose project it can belong to, the root last.
 fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::successors(Some(parent(path)), |directory| (!directory.is_empty()).then(|| parent(directory)))
+    let is_of_system = SYSTEM.iter().any(|system| path.starts_with(system));
+    let all = std::iter::successors(Some(parent(path)), |directory| {
+        (!directory.is_empty()).then(|| parent(directory))
+    });
+    all.filter(move |directory| !directory.is_empty() || !is_of_system)
 }
