@@ -12,6 +12,7 @@ use shared::model::report::{Distribution, Revision, Severity};
 use crate::limits::Limits;
 
 pub mod apk;
+pub mod bun;
 pub mod cargo_auditable;
 pub mod cargo_lock;
 pub mod composer;
@@ -35,6 +36,7 @@ pub mod python;
 pub mod python_lock;
 pub mod rpm;
 pub mod yarn;
+pub mod zipped;
 
 /// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
 pub const ALL: &[&dyn Analyzer] = &[
@@ -59,6 +61,8 @@ pub const ALL: &[&dyn Analyzer] = &[
     &cargo_lock::CargoLock,
     &nuget_lock::NuGetLock,
     &deno::Deno,
+    &bun::Bun,
+    &zipped::Zipped,
 ];
 
 /// Reads one package format.

@@ -8,7 +8,8 @@ use crate::analyzers::{Analyzer, CapturedFile, Checksum, FileClass, Found, Owned
 use crate::image::matcher::Analyzers;
 use crate::limits::Limits;
 
-pub(super) const ANALYZERS: Analyzers = &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking, &Lock];
+pub(super) const ANALYZERS: Analyzers =
+    &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking, &Lock, &Npm];
 
 /// `name version` a line; `owns PACKAGE PATH [CHECKSUM OF CONTENT]`; anything else cannot be read.
 struct Database;
@@ -24,6 +25,8 @@ struct Binary;
 struct Panicking;
 /// `name version` a line, of Java artifacts that are only declared.
 struct Lock;
+/// `name version` a line, of npm packages.
+struct Npm;
 
 fn package(kind: PackageKind, line: &str) -> Option<Package> {
     let (name, version) = line.split_once(' ')?;
@@ -139,4 +142,7 @@ analyzer!(Lock, "lock", Text, [Trigger::Name("lock")], |file| {
         found.package.evidence = Evidence::Declared;
     }
     found
+});
+analyzer!(Npm, "npm", Text, [Trigger::Name("package.json"), Trigger::Name(".package-lock.json")], |file| {
+    lines(PackageKind::Npm, file.content)
 });

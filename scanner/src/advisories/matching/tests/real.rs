@@ -62,7 +62,7 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
         ("time", "CVE-2020-26235"),
         ("intel-microcode", "DSA-5474-1"),
         ("rack", "CVE-2023-27530"),
-        ("newtonsoft.json", "CVE-2024-21907"),
+        ("newtonsoft.json", "GHSA-5crp-9r3c-p9vr"),
         ("http-kernel", "CVE-2022-24894"),
     ] {
         assert!(find(&judgement, &inventory, name, id).is_some(), "{name} {id}");

@@ -50,3 +50,23 @@ fn what_the_system_has_says_nothing_about_a_project_at_the_root() {
     );
     check(&[&[file("lock", "a 1"), file("libs/b.jar", "b 1")]], &["pkg:maven/b@1 at libs/b.jar from 0"]);
 }
+
+#[test]
+fn a_package_that_npm_lists_and_that_is_seen_itself_is_one() {
+    let list = file("app/node_modules/.package-lock.json", "a 1\nb 1");
+    check(
+        &[&[list.clone(), file("app/node_modules/a/package.json", "a 1")]],
+        &[
+            "pkg:npm/a@1 at app/node_modules/a/package.json from 0",
+            "pkg:npm/b@1 at app/node_modules/.package-lock.json from 0",
+        ],
+    );
+    check(
+        &[&[list, file("other/node_modules/a/package.json", "a 1")]],
+        &[
+            "pkg:npm/a@1 at app/node_modules/.package-lock.json from 0",
+            "pkg:npm/a@1 at other/node_modules/a/package.json from 0",
+            "pkg:npm/b@1 at app/node_modules/.package-lock.json from 0",
+        ],
+    );
+}
