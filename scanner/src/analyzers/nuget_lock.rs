@@ -70,7 +70,7 @@ fn locked(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), serde_json:
         resolved: Option<String>,
     }
     let lock: Lock = serde_json::from_str(text)?;
-    for (name, locked) in lock.dependencies.iter().flat_map(|(_, framework)| framework) {
+    for (name, locked) in lock.dependencies.values().flatten() {
         // Other projects of the solution have no release.
         if !locked.kind.eq_ignore_ascii_case("project") {
             let version = locked.resolved.as_deref().unwrap_or_default();

@@ -4,7 +4,7 @@
 //! ("berry") look the same to a reader of lines but are YAML and name the package in `resolution`. Which
 //! packages only development needs, the file does not say.
 
-use shared::model::package::{Evidence, Package};
+use shared::model::package::Evidence;
 
 use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, node};
 use crate::limits::Limits;
@@ -76,7 +76,10 @@ impl<'a> Block<'a> {
         }
         match self.resolution {
             Some(resolution) => match locator(resolution) {
-                Locator::Package(package) => entries.add(package),
+                Locator::Registry { name, version } => {
+                    entries.add(node::package(&name, &version, Evidence::Declared));
+                }
+                Locator::Unclear => entries.add(None),
                 Locator::Elsewhere => {}
             },
             None => self.finish_classic(entries),
@@ -99,8 +102,10 @@ impl<'a> Block<'a> {
 }
 
 enum Locator {
-    /// From the registry; `None` if it names no npm package.
-    Package(Option<Package>),
+    /// A release of the registry.
+    Registry { name: String, version: String },
+    /// It says neither.
+    Unclear,
     /// A workspace, a directory, a repository.
     Elsewhere,
 }
@@ -112,7 +117,7 @@ const MOST_PATCHES: usize = 4;
 fn locator(text: &str) -> Locator {
     let mut text = text.replace("%3A", ":").replace("%40", "@");
     for _ in 0..MOST_PATCHES {
-        let Some((name, reference)) = split_locator(&text) else { return Locator::Package(None) };
+        let Some((name, reference)) = split_locator(&text) else { return Locator::Unclear };
         if let Some(inner) = reference.strip_prefix("patch:") {
             text = inner.split('#').next().unwrap_or_default().to_owned();
             continue;
@@ -124,7 +129,7 @@ fn locator(text: &str) -> Locator {
         };
         let version = version.split("::").next().unwrap_or(version);
         let (name, version) = split_locator(version).unwrap_or((name, version));
-        return Locator::Package(node::package(name, version, Evidence::Declared));
+        return Locator::Registry { name: name.to_owned(), version: version.to_owned() };
     }
     Locator::Elsewhere
 }
