@@ -13,16 +13,31 @@ use crate::limits::Limits;
 use crate::secrets::Secrets;
 
 pub mod apk;
+pub mod bun;
 pub mod cargo_auditable;
+pub mod cargo_lock;
+pub mod composer;
+pub mod conda;
+pub mod deno;
+pub mod dotnet;
 pub mod dpkg;
 mod executable;
+pub mod gem;
+pub mod gemfile_lock;
 pub mod go_binary;
 pub mod java;
 mod ledger;
+mod lock;
 pub mod node;
+pub mod npm_lock;
+pub mod nuget_lock;
 pub mod os_release;
+pub mod pnpm;
 pub mod python;
+pub mod python_lock;
 pub mod rpm;
+pub mod yarn;
+pub mod zipped;
 
 /// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
 pub const ALL: &[&dyn Analyzer] = &[
@@ -35,6 +50,20 @@ pub const ALL: &[&dyn Analyzer] = &[
     &java::Java,
     &go_binary::GoBinary,
     &cargo_auditable::CargoAuditable,
+    &npm_lock::NpmLock,
+    &yarn::Yarn,
+    &pnpm::Pnpm,
+    &python_lock::PythonLock,
+    &conda::Conda,
+    &gem::Gem,
+    &gemfile_lock::GemfileLock,
+    &composer::Composer,
+    &dotnet::DotNet,
+    &cargo_lock::CargoLock,
+    &nuget_lock::NuGetLock,
+    &deno::Deno,
+    &bun::Bun,
+    &zipped::Zipped,
 ];
 
 /// Reads one package format.

@@ -318,6 +318,37 @@ impl Walk<'_> {
     }
 }
 
+/// The wanted entries of a zip archive of another language, by name; what cannot be read is said in words.
+pub(super) fn zip_entries(
+    bytes: &[u8],
+    limits: &Limits,
+    wanted: impl Fn(&str) -> bool,
+) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
+    let archive = match Archive::open(bytes, limits.archive_entries, wanted) {
+        Ok(archive) => archive,
+        Err(error) => return (Vec::new(), vec![error.to_string()]),
+    };
+    let mut flaws = archive.mismatches.clone();
+    if archive.end != DirectoryEnd::Complete {
+        flaws.push("its central directory is not read to its end".to_owned());
+    }
+    let mut left = limits.archive_bytes.min(limits.capture_bytes);
+    let mut entries = Vec::new();
+    for entry in &archive.entries {
+        match archive.read(entry, left.min(limits.text_bytes)) {
+            Ok(content) => {
+                left -= content.bytes.len() as u64;
+                entries.push((entry.name.clone(), content.bytes.into_owned()));
+            }
+            Err(error) => {
+                flaws.push(format!("{}: {error}", entry.name));
+                break;
+            }
+        }
+    }
+    (entries, flaws)
+}
+
 fn kind_of(error: &ArchiveError) -> ProblemKind {
     match error {
         ArchiveError::TooLarge(_) => ProblemKind::LimitExceeded,

@@ -149,6 +149,15 @@ fn application(manifest: &Manifest<'_>) -> Found {
     found
 }
 
+/// An npm package by its full name; `None` if npm could not install anything of that name and version.
+pub(super) fn package(name: &str, version: &str, evidence: Evidence) -> Option<Package> {
+    let (namespace, base) = split_name(name)?;
+    let version = cleaned(version);
+    let mut package = is_semver(version).then(|| Package::new(PackageKind::Npm, base, version, evidence))?;
+    package.namespace = namespace.map(str::to_owned);
+    Some(package)
+}
+
 /// `@scope/name` as (`@scope`, `name`); `None` if npm could not install anything of that name.
 fn split_name(name: &str) -> Option<(Option<&str>, &str)> {
     let fits = |part: &str| {

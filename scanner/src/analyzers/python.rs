@@ -114,7 +114,7 @@ fn split_stem(stem: &str) -> (Option<&str>, Option<&str>) {
 }
 
 /// The name as PEP 503 compares names; `None` if PEP 508 allows no such name.
-fn normalised(name: &str) -> Option<String> {
+pub(super) fn normalised(name: &str) -> Option<String> {
     let edges = [name.bytes().next()?, name.bytes().next_back()?];
     let is_name = edges.iter().all(u8::is_ascii_alphanumeric)
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))

@@ -5,6 +5,7 @@
 //! where nothing of interest took its place. OCI image-spec layer.md, "Applying Changesets".
 
 mod attribution;
+mod declared;
 mod distribution;
 mod observations;
 mod ownership;
@@ -84,6 +85,7 @@ pub(super) fn squash(
         problems.extend(sighting.problems(layers));
     }
     let mut located = locate(&sightings, &versions, &evidence, distribution.as_ref(), kit, &mut problems);
+    declared::settle(&mut located);
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);

@@ -266,7 +266,9 @@ impl Purl {
             (Level::Os, Some((id, version))) if !version.is_empty() => Some(format!("{id}-{version}")),
             _ => None,
         };
-        let qualifiers = [("arch", package.architecture.as_deref()), ("distro", distro.as_deref())];
+        // A gem is built for a platform, of which the machine is only a part.
+        let machine = if package.kind == PackageKind::Gem { "platform" } else { "arch" };
+        let qualifiers = [(machine, package.architecture.as_deref()), ("distro", distro.as_deref())];
         let mut separator = '?';
         for (key, value) in qualifiers {
             let Some(value) = value.filter(|value| !value.is_empty()) else {

@@ -8,7 +8,8 @@ use crate::analyzers::{Analyzer, CapturedFile, Checksum, FileClass, Found, Owned
 use crate::image::matcher::Analyzers;
 use crate::limits::Limits;
 
-pub(super) const ANALYZERS: Analyzers = &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking];
+pub(super) const ANALYZERS: Analyzers =
+    &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking, &Lock, &Npm];
 
 /// `name version` a line; `owns PACKAGE PATH [CHECKSUM OF CONTENT]`; anything else cannot be read.
 struct Database;
@@ -22,6 +23,10 @@ struct Jar;
 struct Binary;
 /// Whatever it reads, it fails.
 struct Panicking;
+/// `name version` a line, of Java artifacts that are only declared.
+struct Lock;
+/// `name version` a line, of npm packages.
+struct Npm;
 
 fn package(kind: PackageKind, line: &str) -> Option<Package> {
     let (name, version) = line.split_once(' ')?;
@@ -131,3 +136,13 @@ analyzer!(Binary, "binary", Binary, [Trigger::Magic(b"\x7fELF")], |file| {
     lines(PackageKind::Golang, &file.content[4..])
 });
 analyzer!(Panicking, "panicking", Text, [Trigger::Name("panic.me")], |_| panic!("as a test demands"));
+analyzer!(Lock, "lock", Text, [Trigger::Name("lock")], |file| {
+    let mut found = lines(PackageKind::Maven, file.content);
+    for found in &mut found.packages {
+        found.package.evidence = Evidence::Declared;
+    }
+    found
+});
+analyzer!(Npm, "npm", Text, [Trigger::Name("package.json"), Trigger::Name(".package-lock.json")], |file| {
+    lines(PackageKind::Npm, file.content)
+});

@@ -4,6 +4,7 @@ use shared::model::problem::ProblemKind;
 
 use crate::image::built::*;
 
+mod declared;
 mod model;
 
 fn check(layers: &[&[Put]], expected: &[&str]) {

@@ -31,6 +31,42 @@ fn names_match_as_their_ecosystem_compares_them_and_nowhere_else() {
 }
 
 #[test]
+fn gems_nuget_and_composer_packages_are_compared_as_their_systems_do() {
+    for (kind, namespace, name, ecosystem, listed, affected, repaired) in [
+        (PackageKind::Gem, None, "rack", "RubyGems", "rack", ["3.0.8", "3.0.9.a"], "3.0.9"),
+        (
+            PackageKind::NuGet,
+            None,
+            "Newtonsoft.Json",
+            "NuGet",
+            "newtonsoft.json",
+            ["3.0.8", "3.0.9-beta"],
+            "3.0.9.0",
+        ),
+        (
+            PackageKind::Composer,
+            Some("symfony"),
+            "http-kernel",
+            "Packagist",
+            "Symfony/Http-Kernel",
+            ["3.0.8", "3.0.9-RC1"],
+            "3.0.9",
+        ),
+    ] {
+        let record = advisory("GHSA-1", ecosystem, listed, "0..3.0.9");
+        for (version, found) in affected.map(|version| (version, 1)).into_iter().chain([(repaired, 0)]) {
+            let mut package = package(kind, name, version);
+            package.namespace = namespace.map(str::to_owned);
+            let judgement = judged(std::slice::from_ref(&record), None, vec![package]);
+            assert_eq!(judgement.findings.len(), found, "{ecosystem} {version}");
+        }
+        let mut other = package(kind, "other", "1.0.0");
+        other.namespace = namespace.map(str::to_owned);
+        assert_eq!(judged(&[record], None, vec![other]).findings.len(), 0, "{ecosystem}");
+    }
+}
+
+#[test]
 fn go_s_own_releases_match_with_and_without_their_prefix() {
     let record = advisory("GO-1", "Go", "stdlib", "0..1.20.1");
     for (version, found) in [("go1.20.0", 1), ("1.20.0", 1), ("v1.19.0", 1), ("go1.20.1", 0)] {

@@ -34,6 +34,8 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
     log4j.namespace = Some("org.apache.logging.log4j".to_owned());
     let mut repaired = log4j.clone();
     repaired.version = "2.17.1".to_owned();
+    let mut kernel = package(PackageKind::Composer, "http-kernel", "5.4.19");
+    kernel.namespace = Some("symfony".to_owned());
     let inventory = inventory(
         distribution("debian", "12"),
         vec![
@@ -45,6 +47,9 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
             package(PackageKind::Cargo, "time", "0.1.43"),
             built_from(package(PackageKind::Deb, "intel-microcode", "3.20230512.1"), "intel-microcode", None),
             repaired,
+            package(PackageKind::Gem, "rack", "2.2.6"),
+            package(PackageKind::NuGet, "newtonsoft.json", "12.0.1"),
+            kernel,
         ],
     );
     let judgement = judge(&inventory, &database).unwrap();
@@ -56,6 +61,9 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
         ("stdlib", "CVE-2022-41723"),
         ("time", "CVE-2020-26235"),
         ("intel-microcode", "DSA-5474-1"),
+        ("rack", "CVE-2023-27530"),
+        ("newtonsoft.json", "GHSA-5crp-9r3c-p9vr"),
+        ("http-kernel", "CVE-2022-24894"),
     ] {
         assert!(find(&judgement, &inventory, name, id).is_some(), "{name} {id}");
     }

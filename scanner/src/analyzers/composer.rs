@@ -1,0 +1,154 @@
+//! Composer: `vendor/composer/installed.json` in, what is installed out; `composer.lock` in, what it declares out.
+//!
+//! Composer 1 writes an array, Composer 2 an object with `packages`. Development packages that are installed are
+//! on disk and count; those that a lock file merely declares (`packages-dev`) do not.
+
+use serde::Deserialize;
+use shared::model::package::{Evidence, Package, PackageKind};
+
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock};
+use crate::limits::Limits;
+
+/// Reads Composer's files.
+pub struct Composer;
+
+impl Analyzer for Composer {
+    fn name(&self) -> &'static str {
+        "composer"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn triggers(&self) -> &'static [Trigger] {
+        &[Trigger::Name("installed.json"), Trigger::Name("composer.lock")]
+    }
+
+    fn wants(&self, file: &Candidate<'_>) -> bool {
+        match file.path.ends_with(b"composer.lock") {
+            true => lock::is_own_bytes(file.path),
+            false => file.path.ends_with(b"composer/installed.json"),
+        }
+    }
+
+    fn class(&self) -> FileClass {
+        FileClass::Text
+    }
+
+    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
+        let evidence = match lock::file_name(file.path) {
+            "composer.lock" => Evidence::Declared,
+            _ => Evidence::Installed,
+        };
+        let list: List = match serde_json::from_str(&lock::text(file.content)) {
+            Ok(list) => list,
+            Err(error) => return lock::unreadable(file, &error),
+        };
+        let mut entries = lock::Entries::new(file, limits);
+        let (List::Plain(packages) | List::Wrapped { packages }) = list;
+        for entry in packages {
+            entries.add(entry.package(evidence));
+        }
+        entries.finish()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum List {
+    Plain(Vec<Entry>),
+    Wrapped { packages: Vec<Entry> },
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    name: Option<String>,
+    version: Option<String>,
+    license: Option<Licenses>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Licenses {
+    One(String),
+    Many(Vec<String>),
+    /// Whatever else stands there names no licence.
+    Other(serde::de::IgnoredAny),
+}
+
+impl Entry {
+    fn package(self, evidence: Evidence) -> Option<Package> {
+        let name = self.name?.to_ascii_lowercase();
+        let (vendor, base) = name.split_once('/')?;
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        let stated = self.version?;
+        let stated = stated.trim();
+        let version = match stated.strip_prefix(['v', 'V']) {
+            Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit()) => rest,
+            Some(_) | None => stated,
+        };
+        if !is_part(vendor) || !is_part(base) || version.is_empty() {
+            return None;
+        }
+        // A branch has no version that an advisory could speak of.
+        let is_branch = version.starts_with("dev-") || version.ends_with("-dev");
+        let evidence = if is_branch { Evidence::Unmatched } else { evidence };
+        let mut package = Package::new(PackageKind::Composer, base, version, evidence);
+        package.namespace = Some(vendor.to_owned());
+        package.licenses = match self.license {
+            Some(Licenses::One(license)) => vec![license],
+            Some(Licenses::Many(licenses)) => licenses,
+            Some(Licenses::Other(_)) | None => Vec::new(),
+        };
+        Some(package)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::lock::sample::{analyze, check};
+    use super::*;
+
+    const INSTALLED: &str = "app/vendor/composer/installed.json";
+    const V1: &str = r#"[{"name":"Symfony/http-kernel","version":"v5.4.1","license":["MIT"]},{"name":"a/b","version":"dev-main"}]"#;
+
+    #[test]
+    fn both_versions_of_the_list_say_the_same() {
+        let v2 = format!(r#"{{"packages":{V1},"dev":true,"dev-package-names":["a/b"]}}"#);
+        for content in [V1, &v2] {
+            check(
+                &Composer,
+                INSTALLED,
+                content,
+                &["composer/a/b@dev-main Unmatched", "composer/symfony/http-kernel@5.4.1 Installed"],
+            );
+            let found = analyze(&Composer, INSTALLED, content.as_bytes());
+            assert_eq!(found.packages[1].package.licenses, ["MIT"]);
+        }
+    }
+
+    #[test]
+    fn a_lock_file_declares_what_is_not_for_development() {
+        let lock = r#"{"packages":[{"name":"a/b","version":"1.0.0"}],"packages-dev":[{"name":"c/d","version":"2.0.0"}]}"#;
+        check(&Composer, "app/composer.lock", lock, &["composer/a/b@1.0.0 Declared"]);
+        check(&Composer, "app/vendor/a/b/composer.lock", lock, &[]);
+        check(&Composer, "composer.lock", "{\"packages\":[{}]}", &["record-skipped"]);
+        check(&Composer, "composer.lock", "[", &["analyzer-failed"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(content: Vec<u8>, at in 0..V1.len(), byte: u8) {
+            analyze(&Composer, INSTALLED, &content);
+            let mut sample = V1.as_bytes().to_vec();
+            sample[at] = byte;
+            analyze(&Composer, INSTALLED, &sample);
+        }
+    }
+}

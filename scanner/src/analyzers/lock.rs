@@ -1,0 +1,147 @@
+//! What lock files share: whether one speaks for the image's own project, and how its entries become packages.
+
+use std::fmt::Display;
+
+use shared::model::package::Package;
+use shared::model::problem::{Problem, ProblemKind};
+
+use super::{CapturedFile, Found};
+use crate::limits::Limits;
+
+/// Directories of packages that somebody else made: a lock file below one says what its author used.
+const OTHERS: [&str; 7] =
+    ["node_modules", "bower_components", "vendor", "site-packages", "dist-packages", "gems", ".cargo"];
+
+/// Whether a lock file belongs to a project of the image rather than to a package that was installed.
+pub(super) fn is_own(path: &str) -> bool {
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let is_shared = directory == "usr/share" || directory.starts_with("usr/share/");
+    !is_shared && directory.split('/').all(|part| !OTHERS.contains(&part))
+}
+
+/// [`is_own`] for a path of bytes; what is not UTF-8 is offered, so that its reader can say so.
+pub(super) fn is_own_bytes(path: &[u8]) -> bool {
+    std::str::from_utf8(path).map_or(true, is_own)
+}
+
+/// The name of a file.
+pub(super) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The text of a file without its byte order mark; bytes that are no text are replaced.
+pub(super) fn text(content: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content))
+}
+
+/// A file that cannot be read at all: what it lists was not seen (I4).
+pub(super) fn unreadable(file: &CapturedFile<'_>, error: &dyn Display) -> Found {
+    let name = file_name(file.path);
+    let detail = format!("{name} cannot be read: {error}");
+    Found::problem(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path))
+}
+
+/// The packages of one list, bounded, each once.
+pub(super) struct Entries<'a> {
+    path: &'a str,
+    most: usize,
+    packages: std::collections::BTreeSet<Package>,
+    skipped: u32,
+    is_full: bool,
+}
+
+impl<'a> Entries<'a> {
+    /// No entries yet.
+    pub(super) fn new(file: &CapturedFile<'a>, limits: &Limits) -> Self {
+        Self {
+            path: file.path,
+            most: limits.packages,
+            packages: std::collections::BTreeSet::new(),
+            skipped: 0,
+            is_full: false,
+        }
+    }
+
+    /// Adds a package; `None` counts as an entry that names none.
+    pub(super) fn add(&mut self, package: Option<Package>) {
+        match package {
+            None => self.skipped += 1,
+            Some(_) if self.packages.len() >= self.most => self.is_full = true,
+            Some(package) => {
+                self.packages.insert(package);
+            }
+        }
+    }
+
+    /// What was found, with one problem for all entries that name no package.
+    pub(super) fn finish(self) -> Found {
+        let mut found = Found::default();
+        for package in self.packages {
+            found.push(package);
+        }
+        let name = file_name(self.path);
+        if self.skipped > 0 {
+            let detail = format!("{} entries of {name} name no package and version", self.skipped);
+            found.problems.push(Problem::new(ProblemKind::RecordSkipped, detail).at(self.path));
+        }
+        if self.is_full {
+            let detail = format!("{name} lists more than {} packages", self.most);
+            found.problems.push(Problem::new(ProblemKind::LimitExceeded, detail).at(self.path));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    //! How tests of lock files ask an analyzer and write down its answer.
+
+    use shared::model::package::Purl;
+
+    use super::*;
+    use crate::analyzers::{Analyzer, Candidate};
+
+    /// What an analyzer makes of a file, if it wants it.
+    pub(in crate::analyzers) fn analyze(analyzer: &dyn Analyzer, path: &str, content: &[u8]) -> Found {
+        let head = &content[..content.len().min(64)];
+        let candidate = Candidate { path: path.as_bytes(), size: content.len() as u64, mode: 0o644, head };
+        match analyzer.wants(&candidate) {
+            true => analyzer.analyze(&CapturedFile { path, mode: 0o644, content }, &Limits::default()),
+            false => Found::default(),
+        }
+    }
+
+    /// One line a package, `purl evidence`, then one line a problem, its slug.
+    pub(in crate::analyzers) fn check(analyzer: &dyn Analyzer, path: &str, content: &str, expected: &[&str]) {
+        let found = analyze(analyzer, path, content.as_bytes());
+        let packages = found.packages.iter().map(|found| {
+            let purl = Purl::new(&found.package, None);
+            let purl = purl.as_str().strip_prefix("pkg:").unwrap_or(purl.as_str()).to_owned();
+            format!("{purl} {:?}", found.package.evidence)
+        });
+        let problems = found.problems.iter().map(|problem| problem.kind.to_string());
+        let lines: Vec<String> = packages.chain(problems).collect();
+        assert_eq!(lines, expected, "{path}: {content}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_files_inside_other_peoples_packages_say_nothing_about_the_image() {
+        for (path, expected) in [
+            ("package-lock.json", true),
+            ("app/yarn.lock", true),
+            ("app/node_modules/a/yarn.lock", false),
+            ("app/vendor/a/b/composer.lock", false),
+            ("usr/lib/python3/site-packages/a/poetry.lock", false),
+            ("usr/share/doc/a/Cargo.lock", false),
+            ("usr/lib/ruby/gems/3.2.0/gems/a-1/Gemfile.lock", false),
+            ("home/shared/vendors/Gemfile.lock", true),
+        ] {
+            assert_eq!(is_own(path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! `pnpm-lock.yaml`: the npm packages that it declares, without those that only development needs.
+//!
+//! Lockfile versions 5 (`/@s/n/1.2.3_peers`), 6 (`/@s/n@1.2.3(peer@1)`) and 9 (`n@1.2.3`, where reachability
+//! from the importers tells what is not for development).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+use shared::model::package::Evidence;
+
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, node};
+use crate::limits::Limits;
+
+/// Reads `pnpm-lock.yaml`.
+pub struct Pnpm;
+
+impl Analyzer for Pnpm {
+    fn name(&self) -> &'static str {
+        "pnpm"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn triggers(&self) -> &'static [Trigger] {
+        &[Trigger::Name("pnpm-lock.yaml")]
+    }
+
+    fn wants(&self, file: &Candidate<'_>) -> bool {
+        lock::is_own_bytes(file.path)
+    }
+
+    fn class(&self) -> FileClass {
+        FileClass::Text
+    }
+
+    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
+        let lock: Lock = match serde_saphyr::from_str(&lock::text(file.content)) {
+            Ok(lock) => lock,
+            Err(error) => return lock::unreadable(file, &error),
+        };
+        let reachable = (!lock.snapshots.is_empty()).then(|| lock.reachable());
+        let mut entries = lock::Entries::new(file, limits);
+        for (key, entry) in &lock.packages {
+            let is_excluded =
+                entry.dev || reachable.as_ref().is_some_and(|reachable| !reachable.contains(key.as_str()));
+            if is_excluded {
+                continue;
+            }
+            let (name, version) = identity(key);
+            let (name, version) =
+                (entry.name.as_deref().unwrap_or(name), entry.version.as_deref().unwrap_or(version));
+            // Directories, repositories and archives by URL are not what the registry calls so.
+            if !version.contains([':', '/']) {
+                entries.add(node::package(name, version, Evidence::Declared));
+            }
+        }
+        entries.finish()
+    }
+}
+
+#[derive(Deserialize)]
+struct Lock {
+    #[serde(default)]
+    packages: BTreeMap<String, Entry>,
+    #[serde(default)]
+    snapshots: BTreeMap<String, Dependencies>,
+    #[serde(default)]
+    importers: BTreeMap<String, Dependencies>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    name: Option<String>,
+    version: Option<String>,
+    #[serde(default)]
+    dev: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Dependencies {
+    #[serde(default)]
+    dependencies: BTreeMap<String, Value>,
+    #[serde(default)]
+    optional_dependencies: BTreeMap<String, Value>,
+}
+
+impl Dependencies {
+    /// The keys of the snapshots that these lead to.
+    fn keys(&self) -> impl Iterator<Item = String> {
+        self.dependencies.iter().chain(&self.optional_dependencies).filter_map(|(name, reference)| {
+            let version = reference.get("version").unwrap_or(reference).as_str()?;
+            let bare = version.split('(').next().unwrap_or(version);
+            // An alias states the whole key of another package.
+            let is_key = bare.get(1..).is_some_and(|rest| rest.contains('@'));
+            Some(if is_key { version.to_owned() } else { format!("{name}@{version}") })
+        })
+    }
+}
+
+impl Lock {
+    /// Keys of the packages that importers need outside of development.
+    fn reachable(&self) -> BTreeSet<String> {
+        let mut waiting: Vec<String> = self.importers.values().flat_map(Dependencies::keys).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(key) = waiting.pop() {
+            if let Some(snapshot) = self.snapshots.get(&key)
+                && !seen.contains(&key)
+            {
+                waiting.extend(snapshot.keys());
+                seen.insert(key);
+            }
+        }
+        seen.iter().map(|key| key.split('(').next().unwrap_or(key).to_owned()).collect()
+    }
+}
+
+/// Name and version of a key, in whichever version of the format.
+fn identity(key: &str) -> (&str, &str) {
+    let key = key.split('(').next().unwrap_or(key);
+    // Version 5 may put the registry's host in front.
+    let path = key.strip_prefix('/').or_else(|| match key.starts_with('@') {
+        true => None,
+        false => key.split_once('/').filter(|(host, _)| host.contains('.')).map(|(_, path)| path),
+    });
+    let path = path.unwrap_or(key);
+    // Version 5 separates the version by a slash and peers by `_`; later ones separate it by `@`.
+    let unpeered = path.match_indices('_').map(|(at, _)| &path[..at]).find(|left| ends_in_version(left));
+    let unpeered = unpeered.unwrap_or(path);
+    match unpeered.rsplit_once('/').filter(|_| ends_in_version(unpeered)) {
+        Some(old) => old,
+        None => path.rsplit_once('@').unwrap_or((path, "")),
+    }
+}
+
+/// Whether the last segment of a key of version 5 is a version.
+fn ends_in_version(path: &str) -> bool {
+    let last = path.rsplit_once('/').map_or("", |(_, last)| last);
+    last.starts_with(|first: char| first.is_ascii_digit()) && !last.contains('@')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::lock::sample::{analyze, check};
+    use super::*;
+
+    const V5: &str = "lockfileVersion: 5.4\npackages:\n  /@s/n/1.2.3_react@17.0.2:\n    resolution: {integrity: x}\n    dev: false\n  /a/1.0.0:\n    dev: false\n  /dev/2.0.0:\n    dev: true\n";
+    const V6: &str = "lockfileVersion: '6.0'\npackages:\n  /@s/n@1.2.3(react@17.0.2):\n    resolution: {integrity: x}\n  /a@1.0.0:\n    dev: false\n  /dev@2.0.0:\n    dev: true\n";
+    const V9: &str = "lockfileVersion: '9.0'\nimporters:\n  .:\n    dependencies:\n      '@s/n':\n        specifier: ^1\n        version: 1.2.3(react@17.0.2)\n    devDependencies:\n      dev:\n        specifier: ^2\n        version: 2.0.0\npackages:\n  '@s/n@1.2.3':\n    resolution: {integrity: x}\n  a@1.0.0: {}\n  dev@2.0.0: {}\nsnapshots:\n  '@s/n@1.2.3(react@17.0.2)':\n    dependencies:\n      a: 1.0.0\n  a@1.0.0: {}\n  dev@2.0.0: {}\n";
+
+    #[test]
+    fn every_version_of_the_format_leaves_out_development() {
+        for content in [V5, V6, V9] {
+            check(
+                &Pnpm,
+                "app/pnpm-lock.yaml",
+                content,
+                &["npm/a@1.0.0 Declared", "npm/%40s/n@1.2.3 Declared"],
+            );
+        }
+        check(&Pnpm, "node_modules/a/pnpm-lock.yaml", V6, &[]);
+        check(&Pnpm, "pnpm-lock.yaml", "packages: [", &["analyzer-failed"]);
+        let deep = format!("a: {}{}", "[".repeat(50_000), "]".repeat(50_000));
+        check(&Pnpm, "pnpm-lock.yaml", &deep, &["analyzer-failed"]);
+    }
+
+    #[test]
+    fn keys_name_packages() {
+        for (key, name, version) in [
+            ("/a/1.0.0_b@2.0.0", "a", "1.0.0"),
+            ("/@s/n/1.0.0_@t+b@2.0.0", "@s/n", "1.0.0"),
+            ("registry.example.org/a/1.0.0", "a", "1.0.0"),
+            ("/a_b@1.0.0", "a_b", "1.0.0"),
+            ("@s/n@1.0.0(x@2)", "@s/n", "1.0.0"),
+        ] {
+            assert_eq!(identity(key), (name, version), "{key}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(content: Vec<u8>, key: String, at in 0..V9.len(), byte: u8) {
+            identity(&key);
+            analyze(&Pnpm, "pnpm-lock.yaml", &content);
+            let mut sample = V9.as_bytes().to_vec();
+            sample[at] = byte;
+            analyze(&Pnpm, "pnpm-lock.yaml", &sample);
+        }
+    }
+}

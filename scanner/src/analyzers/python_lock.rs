@@ -1,0 +1,211 @@
+//! Lock files of Python projects: what they declare.
+//!
+//! `requirements*.txt` (only pins, `==` and `===`), `Pipfile.lock`, `poetry.lock`, `pdm.lock`, `uv.lock` and
+//! `pylock.toml` (PEP 751). Groups that only development installs are left out where the file names them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use shared::model::package::{Evidence, Package, PackageKind};
+
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, python};
+use crate::limits::Limits;
+
+/// Reads the lock files of pip, Pipenv, Poetry, PDM, uv and PEP 751.
+pub struct PythonLock;
+
+impl Analyzer for PythonLock {
+    fn name(&self) -> &'static str {
+        "python-lock"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn triggers(&self) -> &'static [Trigger] {
+        &[
+            Trigger::Extension(".txt"),
+            Trigger::Name("Pipfile.lock"),
+            Trigger::Name("poetry.lock"),
+            Trigger::Name("pdm.lock"),
+            Trigger::Name("uv.lock"),
+            Trigger::Name("pylock.toml"),
+        ]
+    }
+
+    fn wants(&self, file: &Candidate<'_>) -> bool {
+        let name = file.path.rsplit(|byte| *byte == b'/').next().unwrap_or(file.path);
+        (!name.ends_with(b".txt") || name.starts_with(b"requirements")) && lock::is_own_bytes(file.path)
+    }
+
+    fn class(&self) -> FileClass {
+        FileClass::Text
+    }
+
+    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
+        let text = lock::text(file.content);
+        let mut entries = lock::Entries::new(file, limits);
+        let read = match lock::file_name(file.path) {
+            "Pipfile.lock" => pipfile(&text, &mut entries),
+            name if name.ends_with(".txt") => {
+                requirements(&text, &mut entries);
+                Ok(())
+            }
+            _ => tables(&text, &mut entries),
+        };
+        match read {
+            Ok(()) => entries.finish(),
+            Err(error) => lock::unreadable(file, &error),
+        }
+    }
+}
+
+fn package(name: &str, version: &str, evidence: Evidence) -> Option<Package> {
+    let name = python::normalised(name)?;
+    let is_version = version.starts_with(|first: char| first.is_ascii_digit() || first == 'v');
+    is_version.then(|| Package::new(PackageKind::PyPi, name, version, evidence))
+}
+
+/// pip's format: options, comments and ranges are no evidence of any one version.
+fn requirements(text: &str, entries: &mut lock::Entries<'_>) {
+    for line in text.lines() {
+        let line = line.split(" #").next().unwrap_or(line).trim();
+        if line.is_empty() || line.starts_with(['#', '-']) {
+            continue;
+        }
+        let pin = line.split([';', '\\']).next().unwrap_or(line);
+        let Some((name, rest)) = pin.split_once("==") else { continue };
+        let name = name.split('[').next().unwrap_or(name).trim();
+        let version = rest.trim_start_matches('=').split(" --").next().unwrap_or(rest).trim();
+        // A wildcard or a second condition makes it a range.
+        if !version.contains(['*', ',', '<', '>', '!']) && !name.contains(['<', '>', '!', '~', ',', '@']) {
+            entries.add(package(name, version, Evidence::Declared));
+        }
+    }
+}
+
+fn pipfile(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Lock {
+        #[serde(default)]
+        default: BTreeMap<String, Value>,
+    }
+    let lock: Lock = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    for (name, entry) in &lock.default {
+        let version = entry.get("version").and_then(Value::as_str);
+        // Without a version it comes from a repository or a directory.
+        if let Some(version) = version {
+            entries.add(package(name, version.trim_start_matches('=').trim(), Evidence::Declared));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Tables {
+    #[serde(default, alias = "packages")]
+    package: Vec<Table>,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    name: Option<String>,
+    version: Option<String>,
+    category: Option<String>,
+    groups: Option<Vec<String>>,
+    source: Option<BTreeMap<String, toml::Value>>,
+    git: Option<toml::Value>,
+    vcs: Option<toml::Value>,
+    directory: Option<toml::Value>,
+    path: Option<toml::Value>,
+}
+
+impl Table {
+    fn is_for_development(&self) -> bool {
+        let is_main = |group: &String| matches!(&**group, "main" | "default");
+        self.category.as_deref() == Some("dev")
+            || self.groups.as_ref().is_some_and(|groups| !groups.is_empty() && !groups.iter().any(is_main))
+    }
+
+    /// Whether it is something else than what the index calls so.
+    fn is_from_elsewhere(&self) -> bool {
+        const ELSEWHERE: [&str; 6] = ["git", "editable", "virtual", "directory", "path", "url"];
+        let by_key = |source: &BTreeMap<String, toml::Value>| match source.get("type") {
+            // Poetry names what its `url` leads to; of these only an index has releases.
+            Some(kind) => kind.as_str() != Some("legacy"),
+            None => ELSEWHERE.iter().any(|key| source.contains_key(*key)),
+        };
+        let places = [&self.git, &self.vcs, &self.directory, &self.path];
+        self.source.as_ref().is_some_and(by_key) || places.into_iter().any(Option::is_some)
+    }
+}
+
+fn tables(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), String> {
+    let lock: Tables = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    for table in lock.package.iter().filter(|table| !table.is_for_development()) {
+        let evidence = match table.is_from_elsewhere() {
+            true => Evidence::Unmatched,
+            false => Evidence::Declared,
+        };
+        match (&table.name, &table.version) {
+            (Some(name), Some(version)) => entries.add(package(name, version, evidence)),
+            // Directories have no version.
+            (Some(_), None) if evidence == Evidence::Unmatched => {}
+            (None | Some(_), _) => entries.add(None),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::lock::sample::{analyze, check};
+    use super::*;
+
+    const UV: &str = "version = 1\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\nsource = { editable = \".\" }\n[[package]]\nname = \"Jinja2\"\nversion = \"2.11.2\"\nsource = { registry = \"https://example.org/simple\" }\n[[package]]\nname = \"x\"\nversion = \"1.0\"\nsource = { git = \"https://example.org/x\" }\n";
+
+    #[test]
+    fn only_pins_of_requirements_are_evidence() {
+        let text = "\u{feff}# comment\n-r other.txt\nJinja2[i18n]==2.11.2 ; python_version > '3' --hash=sha256:00\nflask>=1\nmarkupsafe === 1.0 # why\nx==1.* \nb==2.0 \\\n    --hash=sha256:00\nurl @ https://example.org/a==1\n";
+        for path in ["app/requirements.txt", "requirements-prod.txt"] {
+            let pins = ["pypi/b@2.0 Declared", "pypi/jinja2@2.11.2 Declared", "pypi/markupsafe@1.0 Declared"];
+            check(&PythonLock, path, text, &pins);
+        }
+        check(&PythonLock, "app/notes.txt", text, &[]);
+        check(&PythonLock, "lib/site-packages/a/requirements.txt", text, &[]);
+    }
+
+    #[test]
+    fn every_lock_file_leaves_out_what_is_for_development_or_from_elsewhere() {
+        let poetry = "[[package]]\nname = \"a\"\nversion = \"1.0\"\ncategory = \"dev\"\n[[package]]\nname = \"b\"\nversion = \"2.0\"\ngroups = [\"main\", \"dev\"]\n[[package]]\nname = \"c\"\nversion = \"3.0\"\ngroups = [\"dev\"]\n";
+        check(&PythonLock, "poetry.lock", poetry, &["pypi/b@2.0 Declared"]);
+        let uv = ["pypi/app@0.1.0 Unmatched", "pypi/jinja2@2.11.2 Declared", "pypi/x@1.0 Unmatched"];
+        check(&PythonLock, "uv.lock", UV, &uv);
+        let pdm = "[[package]]\nname = \"a\"\nversion = \"1.0\"\ngroups = [\"default\"]\n";
+        check(&PythonLock, "pdm.lock", pdm, &["pypi/a@1.0 Declared"]);
+        let pylock = "lock-version = \"1.0\"\n[[packages]]\nname = \"a\"\nversion = \"1.0\"\n[[packages]]\nname = \"b\"\ndirectory = { path = \".\" }\n";
+        check(&PythonLock, "pylock.toml", pylock, &["pypi/a@1.0 Declared"]);
+        let pipfile =
+            r#"{"default":{"A.b":{"version":"==1.0"},"g":{"git":"x"}},"develop":{"c":{"version":"==2"}}}"#;
+        check(&PythonLock, "Pipfile.lock", pipfile, &["pypi/a-b@1.0 Declared"]);
+        for path in ["uv.lock", "Pipfile.lock"] {
+            check(&PythonLock, path, "[", &["analyzer-failed"]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(content: Vec<u8>, at in 0..UV.len(), byte: u8) {
+            for path in ["uv.lock", "Pipfile.lock", "requirements.txt"] {
+                analyze(&PythonLock, path, &content);
+            }
+            let mut sample = UV.as_bytes().to_vec();
+            sample[at] = byte;
+            analyze(&PythonLock, "uv.lock", &sample);
+        }
+    }
+}
