@@ -32,7 +32,7 @@ use shared::model::document::Descriptor;
 use tokio_util::sync::CancellationToken;
 
 pub use analysis::LayerAnalysis;
-pub use engine::{Engine, LayerCache, Progress, Silent};
+pub use engine::{Engine, LayerCache, Progress, Silent, Turn};
 pub use examine::{Examination, ExamineError};
 pub use layer::LayerError;
 

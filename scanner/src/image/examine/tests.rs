@@ -11,7 +11,7 @@ use shared::model::report::Revision;
 
 use super::*;
 use crate::image::built::*;
-use crate::image::engine::LayerCache;
+use crate::image::engine::{LayerCache, Turn};
 use crate::limits::Limits;
 
 const ONE: &str = "pkg:maven/a@1 at a.jar from 0";
@@ -344,18 +344,22 @@ fn examine_again(source: &MemorySource, descriptor: &Descriptor) -> Examination 
     examine(&engine(), source.copy(), &descriptor.digest).unwrap()
 }
 
-/// A cache as small as can be.
+/// A cache as small as can be, of bytes as a store keeps them.
 #[derive(Default)]
-struct Shelf(Mutex<HashMap<Digest, LayerAnalysis>>);
+struct Shelf(Mutex<HashMap<Digest, Vec<u8>>>);
 
 #[async_trait]
 impl LayerCache for Shelf {
     async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<LayerAnalysis> {
-        self.0.lock().unwrap().get(layer).cloned()
+        LayerAnalysis::decode(self.0.lock().unwrap().get(layer)?)
     }
 
-    async fn save(&self, analysis: &LayerAnalysis) {
-        self.0.lock().unwrap().insert(analysis.layer.clone(), analysis.clone());
+    async fn save(&self, analysis: Arc<LayerAnalysis>) {
+        self.0.lock().unwrap().insert(analysis.layer.clone(), analysis.encode().unwrap());
+    }
+
+    async fn turn(&self, _layer: &Descriptor, _revision: &Revision) -> Turn {
+        Turn::Yours(Box::new(()))
     }
 }
 
