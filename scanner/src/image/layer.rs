@@ -4,6 +4,7 @@
 //! that could be kept. Bytes that are what their digest says always give an analysis: whatever is wrong
 //! with them is a problem in it. OCI image-spec layer.md.
 
+mod lazy;
 mod offer;
 
 use std::io::{self, Read};
@@ -12,7 +13,7 @@ use shared::model::digest::Digest;
 use shared::model::document::Descriptor;
 use shared::model::problem::{Problem, ProblemKind};
 
-use super::analysis::{Entry, EntryKind, Evidence, LayerAnalysis, Problems, WantedLink};
+use super::analysis::{Entry, EntryKind, Evidence, LayerAnalysis, LayerObservation, Problems, WantedLink};
 use super::decompress::{Compression, Digests, Inflated};
 use super::engine::Kit;
 use super::entries::EntryWriter;
@@ -20,6 +21,7 @@ use super::halt::Halt;
 use super::matcher::split;
 use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
+use super::toc::Views;
 pub(super) use offer::{Focus, Request};
 
 /// The longest GNU long name: more than any path may have, less than could hurt.
@@ -80,6 +82,8 @@ pub(super) struct LayerPass<'a> {
     nested_databases: Vec<u32>,
     package_count: usize,
     compression: Compression,
+    views: Views,
+    observations: Vec<LayerObservation>,
     problems: Problems,
 }
 
@@ -98,6 +102,8 @@ impl<'a> LayerPass<'a> {
             nested_databases: Vec::new(),
             package_count: 0,
             compression: Compression::Plain,
+            views: Views::default(),
+            observations: Vec::new(),
             problems: Problems::default(),
         }
     }
@@ -123,6 +129,7 @@ impl<'a> LayerPass<'a> {
                 expected_bytes: expected.size,
             });
         }
+        self.compare_views(&digests);
         self.finish(digests)
     }
 
@@ -168,7 +175,7 @@ impl<'a> LayerPass<'a> {
         self.outlive(Err(halt))?;
         stored.drain().map_err(Halt::of)?;
         let (stored, stored_bytes) = stored.finish();
-        Ok(Digests { stored, stored_bytes, inflated: None, inflated_bytes: 0 })
+        Ok(Digests { stored, stored_bytes, inflated: None, inflated_bytes: 0, tail: Vec::new() })
     }
 
     fn walk(&mut self, archive: &mut Archive<Inflated>, watch: &Watch) -> Result<(), Halt> {
@@ -184,9 +191,11 @@ impl<'a> LayerPass<'a> {
             if path.is_empty() {
                 continue;
             }
+            let lazy = self.begin_lazy(&path, &member, archive, watch)?;
             if !self.remove(&path)? {
                 self.add(path, member, archive, watch)?;
             }
+            self.end_lazy(lazy, archive)?;
         }
         Ok(())
     }
@@ -338,7 +347,7 @@ impl<'a> LayerPass<'a> {
             evidence: self.evidence,
             links: self.links,
             nested_databases: self.nested_databases,
-            observations: Vec::new(),
+            observations: self.observations,
             problems: self.problems.finish(),
             layer,
         })

@@ -446,3 +446,27 @@ fn an_image_that_says_nothing_runs_as_root_and_has_no_base() {
     assert!(settings.runs_as_root() && !settings.healthcheck && settings.created.is_none());
     assert_eq!(inventory.base, None);
 }
+
+#[test]
+fn a_base_is_guessed_from_what_ends_an_image_and_only_shown() {
+    let (layer, cmd) =
+        (json!({"created_by": "COPY . ."}), json!({"created_by": "CMD [\"sh\"]", "empty_layer": true}));
+    let old = json!({"created_by": "/bin/sh -c #(nop)  ENTRYPOINT [\"/x\"]", "empty_layer": true});
+    let env = json!({"created_by": "ENV CMD=1", "empty_layer": true});
+    for (history, guess) in [
+        (vec![&layer, &cmd, &layer, &layer, &cmd], Some(1)),
+        (vec![&layer, &cmd, &layer, &old, &env, &layer, &cmd], Some(2)),
+        (vec![&layer, &layer, &layer, &cmd], None),
+        (vec![&cmd, &layer, &layer, &layer], None),
+        (vec![&layer, &env, &layer, &layer], None),
+        (vec![&layer, &cmd, &layer], None),
+        (vec![], None),
+    ] {
+        let mut image =
+            Image::of(&[&[file("a.jar", "a 1")], &[file("b.jar", "b 1")], &[file("c.jar", "c 1")]]);
+        image.config = json!({"history": history});
+        let examination = image.examine();
+        let base = inventory(&examination).base.clone().unwrap_or_default();
+        assert_eq!((base.layers, base.guessed_layers), (None, guess), "{history:?}");
+    }
+}
