@@ -174,6 +174,8 @@ pub(crate) fn worker(
         registries: config.registries.clone(),
     };
     let attest = worker::Attestations::new(&config.attest, config.server.public_url.as_str());
+    let shelf = worker::LayerShelf::new(Arc::clone(&store.layers), Arc::clone(&store.leases));
+    let shelf = Arc::new(shelf);
     Ok(worker::Parts {
         queue,
         store: Arc::clone(&store.verdicts),
@@ -184,7 +186,7 @@ pub(crate) fn worker(
         endpoints: endpoints(config)?,
         registries: config.registries.client().map_err(Failure::usage)?,
         lent,
-        engine: engine(&config.worker),
+        engine: engine(&config.worker).with_cache(shelf),
         database: Arc::new(ArcSwap::from_pointee(database)),
         policies,
         concurrency: config.worker.concurrency,

@@ -20,6 +20,7 @@ mod matcher;
 mod squash;
 mod stored;
 mod tar;
+mod toc;
 mod tree;
 
 #[cfg(test)]
@@ -32,12 +33,12 @@ use shared::model::document::Descriptor;
 use tokio_util::sync::CancellationToken;
 
 pub use analysis::LayerAnalysis;
-pub use engine::{Engine, LayerCache, Progress, Silent};
+pub use engine::{Engine, LayerCache, Progress, Silent, Turn};
 pub use examine::{Examination, ExamineError};
 pub use layer::LayerError;
 
 /// Raised whenever reading, squashing or attribution could give another result for the same bytes.
-pub const ENGINE_VERSION: u32 = 2;
+pub const ENGINE_VERSION: u32 = 3;
 
 /// Analyses one layer outside of any image: verify → inflate → tar → analyzers, on the calling thread.
 ///

@@ -16,7 +16,7 @@ use crate::config::StoreConfig;
 use crate::model::change::{ChangeId, Recorded};
 use crate::model::digest::Digest;
 use crate::model::image::{ImageName, Tag};
-use crate::model::report::Report;
+use crate::model::report::{Report, Revision};
 use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 
 pub mod embedded;
@@ -145,6 +145,22 @@ pub trait Known: Send + Sync {
     /// that has a report from the first page to the last is on one of them, whatever else is stored meanwhile.
     async fn known_after(&self, after: Option<&Digest>, limit: usize) -> Result<KnownPage, StoreError>;
 }
+
+/// What layers contain, in bytes that only whoever wrote them understands, by layer and revision of the analyzers.
+///
+/// Bounded: what nobody has asked for in a while is forgotten. Losing it costs a second reading (I13).
+#[async_trait]
+pub trait Layers: Send + Sync {
+    /// The bytes that were saved last for a layer under a revision. Asking keeps them for longer.
+    async fn load_layer(&self, layer: &Digest, revision: &Revision) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps bytes in the place of what was there. [`StoreError::Refused`] if there are more than
+    /// [`LARGEST_LAYER`].
+    async fn save_layer(&self, layer: &Digest, revision: &Revision, bytes: &[u8]) -> Result<(), StoreError>;
+}
+
+/// The most bytes that are kept about one layer: 16 MiB, which is a layer of a million files.
+pub const LARGEST_LAYER: usize = 16 << 20;
 
 /// Some of the digests that have a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,6 +302,8 @@ pub type SharedNotes = Arc<dyn Notes>;
 pub type SharedHistory = Arc<dyn History>;
 /// Known digests that several parts of a process share.
 pub type SharedKnown = Arc<dyn Known>;
+/// What layers contain, shared by several parts of a process.
+pub type SharedLayers = Arc<dyn Layers>;
 
 /// An opened store, by the ways in which it is used.
 #[derive(Clone)]
@@ -300,17 +318,20 @@ pub struct Opened {
     pub history: SharedHistory,
     /// Every digest that has a report.
     pub known: SharedKnown,
+    /// What layers contain.
+    pub layers: SharedLayers,
 }
 
 impl Opened {
-    fn new<S: VerdictStore + Leases + Notes + History + Known + 'static>(store: S) -> Self {
+    fn new<S: VerdictStore + Leases + Notes + History + Known + Layers + 'static>(store: S) -> Self {
         let store = Arc::new(store);
         Self {
             verdicts: store.clone(),
             leases: store.clone(),
             notes: store.clone(),
             history: store.clone(),
-            known: store,
+            known: store.clone(),
+            layers: store,
         }
     }
 }
@@ -334,6 +355,17 @@ fn check_note(value: &[u8], place: &str) -> Result<(), StoreError> {
     Err(StoreError::Refused {
         place: place.to_owned(),
         reason: format!("a note of {} bytes; at most {} are kept", value.len(), NoteName::LARGEST_VALUE),
+    })
+}
+
+/// Refuses what is more than may be kept about a layer.
+fn check_layer(bytes: &[u8], place: &str) -> Result<(), StoreError> {
+    if bytes.len() <= LARGEST_LAYER {
+        return Ok(());
+    }
+    Err(StoreError::Refused {
+        place: place.to_owned(),
+        reason: format!("{} bytes about one layer; at most {LARGEST_LAYER} are kept", bytes.len()),
     })
 }
 

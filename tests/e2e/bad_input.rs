@@ -45,23 +45,17 @@ async fn i3_an_image_that_does_not_exist_gets_an_error_verdict() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn i5_a_truncated_layer_is_never_a_pass() -> Result<()> {
-    let site = Site::embedded().await?;
-    let digest = site.push(&Image::debian_with_python(HARMLESS), "team/whole", "1.0")?;
-    site.verdict(&digest).await?;
-    // A registry whose disk lies: a new manifest over the same blob, which is shorter by now.
-    let (_, report) = site.get(&format!("/v1/reports/{digest}")).await?;
-    let layer: Digest = serde_json::from_value(report["subject"]["layers"][1]["digest"].clone())?;
-    let blob = site
-        .folder
-        .path()
-        .join("registry/docker/registry/v2/blobs/sha256")
-        .join(&layer.encoded()[..2])
-        .join(layer.encoded())
-        .join("data");
-    let content = std::fs::read(&blob)?;
-    std::fs::write(&blob, &content[..content.len() / 2])?;
+    let site = Site::unannounced("").await?;
     let image = Image::new().debian().python(HARMLESS).layer([("x", "y")]);
     let digest = site.push(&image, "team/short", "1.0")?;
+    // A registry whose disk lies: a blob that nobody has read yet is shorter by now.
+    let storage = site.folder.path().join("registry/docker/registry/v2/blobs/sha256");
+    let data = |digest: &Digest| storage.join(&digest.encoded()[..2]).join(digest.encoded()).join("data");
+    let manifest: Value = serde_json::from_slice(&std::fs::read(data(&digest))?)?;
+    let blob = data(&serde_json::from_value(manifest["layers"][1]["digest"].clone())?);
+    let content = std::fs::read(&blob)?;
+    std::fs::write(&blob, &content[..content.len() / 2])?;
+    announce(&site, "team/short", &digest).await?;
     let verdict = site.verdict(&digest).await?;
     assert_eq!(verdict["outcome"], "fail", "{verdict:#}");
     assert!(

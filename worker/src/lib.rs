@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
 //! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`]
-//! (the lease that keeps two workers from one digest), [`notify`] (an endpoint is told of a changed verdict).
+//! (the lease that keeps two workers from one digest), [`layers`] (what is known of layers, and who reads one), [`notify`] (an endpoint is told of a changed verdict).
 //! [`attest`] and [`signatures`]: proof that travels, and back. [`sweep`]: what a registry has that nobody announced.
 //! A worker keeps nothing: as many as you like, anywhere.
 
@@ -26,6 +26,7 @@ mod consume;
 mod hold;
 mod job;
 mod judge;
+mod layers;
 mod login;
 mod notify;
 mod rejudge;
@@ -33,6 +34,7 @@ mod signatures;
 mod sweep;
 
 pub use attest::{Attestations, Press};
+pub use layers::LayerShelf;
 pub use notify::{EndpointError, Endpoints};
 pub use sweep::Sweeping;
 

@@ -3,6 +3,8 @@
 //! A pure function of the layer's bytes and the analyzer revision, so it can be cached by layer digest and
 //! shared by every image that has the layer. What of it is visible, only the squash knows.
 
+mod encoding;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

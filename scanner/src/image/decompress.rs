@@ -106,9 +106,21 @@ pub(super) struct Inflated {
     /// An error came out; whatever the decoder says after that is not to be trusted.
     broken: bool,
     window: Option<u64>,
+    member: Member,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+}
+
+/// The member that was begun last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Member {
+    /// How many there were, this one included.
+    pub(super) number: u64,
+    /// Where it starts in the stored bytes.
+    pub(super) stored_at: u64,
+    /// Where its first byte is in the uncompressed bytes.
+    pub(super) inflated_at: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +144,8 @@ pub(super) struct Digests {
     /// Of the tar; `None` if it could not be decoded to its end.
     pub(super) inflated: Option<Digest>,
     pub(super) inflated_bytes: u64,
+    /// The last stored bytes, at most as many as a footer has.
+    pub(super) tail: Vec<u8>,
 }
 
 impl Inflated {
@@ -165,6 +179,7 @@ impl Inflated {
             trailing: false,
             broken: false,
             window,
+            member: Member::default(),
             buffer: vec![0; BUFFER_BYTES],
             start: 0,
             end: 0,
@@ -174,6 +189,11 @@ impl Inflated {
     /// How the layer is compressed.
     pub(super) fn compression(&self) -> Compression {
         self.compression
+    }
+
+    /// The member that the bytes come from which were decoded last.
+    pub(super) fn member(&self) -> Member {
+        self.member
     }
 
     /// Whether something other than zeros followed the last member.
@@ -189,13 +209,14 @@ impl Inflated {
     /// Both digests. The stored side is read to its end, the tar must have been read to its end before.
     pub(super) fn finish(mut self) -> Result<Digests, Halt> {
         self.stored.drain().map_err(Halt::of)?;
+        let tail = self.stored.tail().to_vec();
         let (stored, stored_bytes) = self.stored.finish();
         let inflated = match self.line {
             _ if self.broken => None,
             Some(line) => Some(line.finish()),
             None => Some(stored.clone()),
         };
-        Ok(Digests { inflated, inflated_bytes: self.bytes, stored, stored_bytes })
+        Ok(Digests { inflated, inflated_bytes: self.bytes, stored, stored_bytes, tail })
     }
 
     /// Decodes into the empty buffer; leaves it empty at the end.
@@ -209,9 +230,12 @@ impl Inflated {
             match self.state {
                 State::Ended => return Ok(()),
                 State::Between => {
+                    let stored_at = self.stored.position();
                     let start = self.stored.peek(PEEK).map_err(Halt::of)?;
                     if Compression::of(start) == self.compression {
                         codec.begin(start)?;
+                        let number = self.member.number + 1;
+                        self.member = Member { number, stored_at, inflated_at: self.bytes };
                         self.state = State::Inside;
                     } else {
                         self.trailing = !self.stored.drain().map_err(Halt::of)?;

@@ -1,5 +1,6 @@
 //! What all examinations of a process share: limits, the prebuilt matcher, memory, and places for layers.
 
+use std::any::Any;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -50,7 +51,19 @@ pub trait LayerCache: Send + Sync {
     async fn load(&self, layer: &Digest, revision: &Revision) -> Option<LayerAnalysis>;
 
     /// Remembers an analysis; its bytes were verified (I5).
-    async fn save(&self, analysis: &LayerAnalysis);
+    async fn save(&self, analysis: Arc<LayerAnalysis>);
+
+    /// Asked before an unknown layer is read. Waits for whoever reads the same layer just now, but not longer
+    /// than reading it might take: whoever waits must not be worse off than without a cache.
+    async fn turn(&self, layer: &Descriptor, revision: &Revision) -> Turn;
+}
+
+/// Whose turn it is to read a layer.
+pub enum Turn {
+    /// Nobody's: somebody has just read it.
+    Known(Box<LayerAnalysis>),
+    /// Yours; others wait for as long as this is held.
+    Yours(Box<dyn Any + Send>),
 }
 
 /// Hears how far an examination is.

@@ -4,6 +4,7 @@
 //! that could be kept. Bytes that are what their digest says always give an analysis: whatever is wrong
 //! with them is a problem in it. OCI image-spec layer.md.
 
+mod lazy;
 mod offer;
 
 use std::io::{self, Read};
@@ -20,6 +21,7 @@ use super::halt::Halt;
 use super::matcher::split;
 use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
+use super::toc::Views;
 pub(super) use offer::{Focus, Request};
 
 /// The longest GNU long name: more than any path may have, less than could hurt.
@@ -81,6 +83,8 @@ pub(super) struct LayerPass<'a> {
     package_count: usize,
     observations: Vec<LayerObservation>,
     compression: Compression,
+    views: Views,
+    observations: Vec<LayerObservation>,
     problems: Problems,
 }
 
@@ -100,6 +104,8 @@ impl<'a> LayerPass<'a> {
             package_count: 0,
             observations: Vec::new(),
             compression: Compression::Plain,
+            views: Views::default(),
+            observations: Vec::new(),
             problems: Problems::default(),
         }
     }
@@ -125,6 +131,7 @@ impl<'a> LayerPass<'a> {
                 expected_bytes: expected.size,
             });
         }
+        self.compare_views(&digests);
         self.finish(digests)
     }
 
@@ -170,7 +177,7 @@ impl<'a> LayerPass<'a> {
         self.outlive(Err(halt))?;
         stored.drain().map_err(Halt::of)?;
         let (stored, stored_bytes) = stored.finish();
-        Ok(Digests { stored, stored_bytes, inflated: None, inflated_bytes: 0 })
+        Ok(Digests { stored, stored_bytes, inflated: None, inflated_bytes: 0, tail: Vec::new() })
     }
 
     fn walk(&mut self, archive: &mut Archive<Inflated>, watch: &Watch) -> Result<(), Halt> {
@@ -186,9 +193,11 @@ impl<'a> LayerPass<'a> {
             if path.is_empty() {
                 continue;
             }
+            let lazy = self.begin_lazy(&path, &member, archive, watch)?;
             if !self.remove(&path)? {
                 self.add(path, member, archive, watch)?;
             }
+            self.end_lazy(lazy, archive)?;
         }
         Ok(())
     }

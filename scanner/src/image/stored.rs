@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::engine::Progress;
 use super::halt::Halt;
 use super::hashing::{HashLine, Place};
+use super::toc::FOOTER;
 
 const BUFFER_BYTES: usize = 128 << 10;
 /// Streams below this are hashed where they are read: a thread would cost more than it saves.
@@ -62,6 +63,8 @@ pub(super) struct Stored {
     place: Place,
     /// One more than the descriptor says: enough to know that there is too much.
     left: u64,
+    /// The last bytes that the source gave, at most as many as a footer has.
+    tail: Vec<u8>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -81,6 +84,7 @@ impl Stored {
             line: HashLine::start(descriptor.digest.algorithm(), place),
             place,
             left: descriptor.size.saturating_add(1),
+            tail: Vec::with_capacity(2 * FOOTER),
             buffer: vec![0; BUFFER_BYTES],
             start: 0,
             end: 0,
@@ -114,6 +118,11 @@ impl Stored {
         self.line.bytes()
     }
 
+    /// How many bytes were taken from it.
+    pub(super) fn position(&self) -> u64 {
+        self.line.bytes() - (self.end - self.start) as u64
+    }
+
     /// What the stored bytes are hashed with.
     pub(super) fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -128,6 +137,17 @@ impl Stored {
     pub(super) fn finish(self) -> (Digest, u64) {
         let bytes = self.line.bytes();
         (self.line.finish(), bytes)
+    }
+
+    /// The last bytes that were read.
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
+    fn keep_tail(&mut self, start: usize, read: usize) {
+        let fresh = &self.buffer[start..start + read];
+        self.tail.extend_from_slice(&fresh[read.saturating_sub(FOOTER)..]);
+        self.tail.drain(..self.tail.len().saturating_sub(FOOTER));
     }
 
     /// Reads more bytes behind those that are there; 0 at the end.
@@ -148,6 +168,7 @@ impl Stored {
             }
         };
         self.line.feed(&self.buffer[self.end..self.end + read]);
+        self.keep_tail(self.end, read);
         self.end += read;
         self.left -= read as u64;
         self.watch.read(read);

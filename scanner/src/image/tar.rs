@@ -11,6 +11,8 @@ mod sparse;
 
 use std::io::{self, BufRead, Read};
 
+use sha2::{Digest as _, Sha256};
+
 use header::{BLOCK, Header, until_nul};
 pub(super) use path::{PathRefusal, canonical};
 use pax::Records;
@@ -115,6 +117,10 @@ pub(super) struct Archive<R> {
     /// Bytes of the stream that were consumed as headers and contents.
     offset: u64,
     content: Content,
+    /// Where the header of the last member is.
+    header_at: u64,
+    /// Hashes the content of the current member, if somebody asked for it.
+    hasher: Option<Sha256>,
     ended: bool,
 }
 
@@ -139,7 +145,17 @@ struct Pending {
 impl<R: BufRead> Archive<R> {
     pub(super) fn new(source: R, limits: TarLimits) -> Self {
         let content = Content { stored: 0, padding: 0, sparse: None };
-        Self { source, limits, global: Records::default(), ambiguity: None, offset: 0, content, ended: false }
+        Self {
+            source,
+            limits,
+            global: Records::default(),
+            ambiguity: None,
+            offset: 0,
+            content,
+            header_at: 0,
+            hasher: None,
+            ended: false,
+        }
     }
 
     /// The next member, after skipping what was left of the last. `None` at the end of the archive.
@@ -190,6 +206,36 @@ impl<R: BufRead> Archive<R> {
             let length = bytes.len();
             self.source.consume(length);
         }
+    }
+
+    /// The stream beneath.
+    pub(super) fn source(&self) -> &R {
+        &self.source
+    }
+
+    /// The stream beneath, once it has the next byte.
+    pub(super) fn source_at_content(&mut self) -> io::Result<&R> {
+        self.source.fill_buf()?;
+        Ok(&self.source)
+    }
+
+    /// Where in the stream the header of the last member is.
+    pub(super) fn header_at(&self) -> u64 {
+        self.header_at
+    }
+
+    /// From now on hashes what is read of the content.
+    pub(super) fn hash_content(&mut self) {
+        self.hasher = Some(Sha256::new());
+    }
+
+    /// Reads the rest of the content; gives the SHA-256 of all of it, if it was asked for before the first byte.
+    pub(super) fn content_digest(&mut self) -> io::Result<Option<[u8; 32]>> {
+        if self.hasher.is_some() {
+            let mut buffer = [0; 16 << 10];
+            while self.read(&mut buffer)? > 0 {}
+        }
+        Ok(self.hasher.take().map(|hasher| hasher.finalize().into()))
     }
 
     /// The stream itself, wherever it stands.
@@ -254,6 +300,7 @@ impl<R: BufRead> Archive<R> {
             | MemberKind::Directory
             | MemberKind::Special => 0,
         };
+        self.header_at = at;
         self.begin(stored, at)?;
         if member.kind == MemberKind::File {
             self.expand(header, &pax, &mut member, at)?;
@@ -384,6 +431,9 @@ impl<R: BufRead> Read for Archive<R> {
             }
         };
         self.offset += before - self.content.stored;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..read]);
+        }
         if read == 0 {
             let offset = self.offset;
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, TarError::Truncated { offset }));

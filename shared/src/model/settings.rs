@@ -52,7 +52,7 @@ impl Settings {
     }
 }
 
-/// The image that this one was built on, as its builder says (OCI image-spec annotations).
+/// The image that this one was built on, as its builder says (OCI image-spec annotations), or as its history lets guess.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BaseImage {
     /// `org.opencontainers.image.base.name`.
@@ -64,6 +64,10 @@ pub struct BaseImage {
     /// How many of the bottom layers are the base's, where the builder says it.
     #[serde(default)]
     pub layers: Option<u16>,
+    /// How many of the bottom layers are probably the base's, going by the history, where the builder does not
+    /// say it. A guess: shown, never judged by.
+    #[serde(default)]
+    pub guessed_layers: Option<u16>,
 }
 
 #[cfg(test)]

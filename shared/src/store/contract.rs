@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Acquired, History, Known, Lease, Leases, Notes, VerdictStore};
+use super::{Acquired, History, Known, Layers, Lease, Leases, Notes, VerdictStore};
 use crate::model::digest::Digest;
 use crate::model::report::Report;
 use crate::model::sample;
@@ -17,15 +17,16 @@ use crate::model::verdict::{Lookup, Outcome, Pending, Verdict};
 
 pub(super) mod history;
 pub(super) mod known;
+pub(super) mod layers;
 pub(super) mod leases;
 pub(super) mod notes;
 pub(super) mod verdicts;
 pub(super) mod watching;
 
 /// All seams, as one backend implements them.
-pub(super) trait Store: VerdictStore + Leases + Notes + History + Known {}
+pub(super) trait Store: VerdictStore + Leases + Notes + History + Known + Layers {}
 
-impl<T: VerdictStore + Leases + Notes + History + Known> Store for T {}
+impl<T: VerdictStore + Leases + Notes + History + Known + Layers> Store for T {}
 
 /// One store, seen through two handles, as two processes would see it.
 pub(super) struct Stores {
@@ -70,6 +71,8 @@ macro_rules! every_promise {
             history::news_in_the_feed_wakes_whoever_watches_it,
             known::every_digest_with_a_report_is_on_one_page,
             known::whatever_is_stored_meanwhile_skips_nothing,
+            layers::a_layer_is_known_to_everybody_under_its_revision_only,
+            layers::more_than_may_be_known_of_a_layer_is_refused,
             watching::news_from_another_handle_completes_a_watch,
             watching::a_watch_begun_before_the_news_completes_after_it,
             watching::a_watch_without_news_ends_at_its_limit,

@@ -23,6 +23,7 @@ use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 
 mod file;
 mod history;
+mod layers;
 mod leases;
 mod notes;
 mod pending;

@@ -26,6 +26,7 @@ mod dialer;
 mod history;
 mod keys;
 mod known;
+mod layers;
 mod leases;
 mod line;
 mod lookup;

@@ -186,9 +186,38 @@ impl Config {
             name: said("org.opencontainers.image.base.name"),
             digest: said("org.opencontainers.image.base.digest"),
             layers,
+            guessed_layers: if layers.is_none() { self.guessed_base(analyses.len()) } else { None },
         };
         (base != BaseImage::default()).then_some(base)
     }
+}
+
+impl Config {
+    /// How many layers lie below the last command that says what to run and that other layers follow: images end
+    /// with such a command, so another image's end is probably there.
+    fn guessed_base(&self, layers: usize) -> Option<u16> {
+        let (mut below, mut end) = (0_usize, None);
+        for line in &self.0.as_ref()?.history {
+            if line.empty_layer {
+                let ends = line.created_by.as_deref().is_some_and(says_what_to_run);
+                end = if ends { Some(below) } else { end }.filter(|end| *end > 0);
+            } else {
+                below += 1;
+            }
+            // What ends the image itself is nobody else's end.
+            if below == layers {
+                break;
+            }
+        }
+        let end = end.filter(|end| below == layers && *end < layers)?;
+        u16::try_from(end).ok()
+    }
+}
+
+/// Whether a history line is a `CMD` or an `ENTRYPOINT`, as BuildKit and the builder before it write them.
+fn says_what_to_run(command: &str) -> bool {
+    let command = command.strip_prefix("/bin/sh -c #(nop)").unwrap_or(command);
+    matches!(command.split_whitespace().next(), Some("CMD" | "ENTRYPOINT"))
 }
 
 /// The label in which buildpacks say how they built an image.

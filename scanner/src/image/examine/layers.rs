@@ -16,6 +16,7 @@ use tracing::Span;
 
 use super::{Case, ExamineError};
 use crate::image::analysis::{Compression, Evidence, LayerAnalysis};
+use crate::image::engine::Turn;
 use crate::image::layer::{Focus, LayerError, LayerPass, Request};
 use crate::image::layer_type::{self, LayerType};
 use crate::image::stored::Watch;
@@ -112,38 +113,54 @@ impl Case<'_> {
             let problem = Problem::new(ProblemKind::EncryptedLayer, "the layer is encrypted");
             return Ok(Outcome::NotAnalysed(problem.in_layer(&layer.digest)));
         }
-        let analysis = match self.remembered(layer).await {
-            Some(analysis) => analysis,
-            None => match self.read(layer, None).await? {
-                Attempt::Read(analysis) => {
-                    if let Some(cache) = &self.engine.cache {
-                        cache.save(&analysis).await;
-                    }
-                    analysis
-                }
-                Attempt::Mismatch(problem) | Attempt::Failed(problem) => {
-                    return Ok(Outcome::NotAnalysed(problem));
-                }
-            },
+        let analysis = match self.remembered_or_read(layer).await? {
+            Ok(analysis) => analysis,
+            Err(problem) => return Ok(Outcome::NotAnalysed(problem)),
         };
         Ok(match layer_type {
             LayerType::Tar | LayerType::Foreign | LayerType::Encrypted => {
                 let mislabelled = mislabelled(layer, analysis.compression).into_iter().collect();
-                Outcome::Analysed(Arc::new(analysis), mislabelled)
+                Outcome::Analysed(analysis, mislabelled)
             }
             LayerType::Artifact | LayerType::Unknown => sniffed(layer, analysis),
         })
     }
 
-    /// A known analysis of this very layer by these very analyzers (I6).
-    async fn remembered(&self, layer: &Descriptor) -> Option<LayerAnalysis> {
-        let cache = self.engine.cache.as_ref()?;
+    /// Reads a layer that is not known, unless somebody else is about to have read it.
+    async fn remembered_or_read(
+        &self,
+        layer: &Descriptor,
+    ) -> Result<Result<Arc<LayerAnalysis>, Problem>, ExamineError> {
         let revision = self.engine.revision();
-        let analysis = cache.load(&layer.digest, revision).await?;
-        let is_it = analysis.layer == layer.digest
-            && analysis.analyzer == *revision
-            && analysis.size_bytes == layer.size;
-        is_it.then_some(analysis)
+        let mut turn = None;
+        if let Some(cache) = &self.engine.cache {
+            let known = timeout_at(self.deadline, cache.load(&layer.digest, revision)).await;
+            if let Some(analysis) = known.ok().flatten().filter(|analysis| self.is_of(layer, analysis)) {
+                return Ok(Ok(Arc::new(analysis)));
+            }
+            match timeout_at(self.deadline, cache.turn(layer, revision)).await {
+                Ok(Turn::Known(analysis)) if self.is_of(layer, &analysis) => return Ok(Ok(analysis.into())),
+                Ok(Turn::Yours(held)) => turn = Some(held),
+                // That time is up is for reading to notice.
+                Ok(Turn::Known(_)) | Err(_) => {}
+            }
+        }
+        let analysis = match self.read(layer, None).await? {
+            Attempt::Read(analysis) => Arc::new(analysis),
+            Attempt::Mismatch(problem) | Attempt::Failed(problem) => return Ok(Err(problem)),
+        };
+        if let Some(cache) = &self.engine.cache {
+            cache.save(Arc::clone(&analysis)).await;
+        }
+        drop(turn);
+        Ok(Ok(analysis))
+    }
+
+    /// Whether an analysis is of this very layer and by these very analyzers (I6).
+    fn is_of(&self, layer: &Descriptor, analysis: &LayerAnalysis) -> bool {
+        analysis.layer == layer.digest
+            && analysis.analyzer == *self.engine.revision()
+            && analysis.size_bytes == layer.size
     }
 
     /// Reads a layer, once more if its bytes are not what its digest says, until the image's time is up.
@@ -247,11 +264,11 @@ fn mislabelled(layer: &Descriptor, actual: Compression) -> Option<Problem> {
 }
 
 /// A layer of an unknown type counts if it is a tar; that nobody defined the type is a problem either way.
-fn sniffed(layer: &Descriptor, analysis: LayerAnalysis) -> Outcome {
+fn sniffed(layer: &Descriptor, analysis: Arc<LayerAnalysis>) -> Outcome {
     let is_malformed = |problem: &Problem| problem.kind == ProblemKind::LayerMalformed;
     let is_tar = !analysis.entries.is_empty() || !analysis.problems.iter().any(is_malformed);
     let found = if is_tar { "it was read as a tar" } else { "it is no tar" };
     let detail = format!("nobody defined the layer type {:?}; {found}", layer.media_type);
     let problem = Problem::new(ProblemKind::UnknownLayerType, detail).in_layer(&layer.digest);
-    if is_tar { Outcome::Analysed(Arc::new(analysis), vec![problem]) } else { Outcome::NotAnalysed(problem) }
+    if is_tar { Outcome::Analysed(analysis, vec![problem]) } else { Outcome::NotAnalysed(problem) }
 }

@@ -11,7 +11,7 @@ use shared::model::report::Revision;
 
 use super::*;
 use crate::image::built::*;
-use crate::image::engine::LayerCache;
+use crate::image::engine::{LayerCache, Turn};
 use crate::limits::Limits;
 
 const ONE: &str = "pkg:maven/a@1 at a.jar from 0";
@@ -344,18 +344,22 @@ fn examine_again(source: &MemorySource, descriptor: &Descriptor) -> Examination 
     examine(&engine(), source.copy(), &descriptor.digest).unwrap()
 }
 
-/// A cache as small as can be.
+/// A cache as small as can be, of bytes as a store keeps them.
 #[derive(Default)]
-struct Shelf(Mutex<HashMap<Digest, LayerAnalysis>>);
+struct Shelf(Mutex<HashMap<Digest, Vec<u8>>>);
 
 #[async_trait]
 impl LayerCache for Shelf {
     async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<LayerAnalysis> {
-        self.0.lock().unwrap().get(layer).cloned()
+        LayerAnalysis::decode(self.0.lock().unwrap().get(layer)?)
     }
 
-    async fn save(&self, analysis: &LayerAnalysis) {
-        self.0.lock().unwrap().insert(analysis.layer.clone(), analysis.clone());
+    async fn save(&self, analysis: Arc<LayerAnalysis>) {
+        self.0.lock().unwrap().insert(analysis.layer.clone(), analysis.encode().unwrap());
+    }
+
+    async fn turn(&self, _layer: &Descriptor, _revision: &Revision) -> Turn {
+        Turn::Yours(Box::new(()))
     }
 }
 
@@ -441,4 +445,28 @@ fn an_image_that_says_nothing_runs_as_root_and_has_no_base() {
     let settings = inventory.settings.as_ref().unwrap();
     assert!(settings.runs_as_root() && !settings.healthcheck && settings.created.is_none());
     assert_eq!(inventory.base, None);
+}
+
+#[test]
+fn a_base_is_guessed_from_what_ends_an_image_and_only_shown() {
+    let (layer, cmd) =
+        (json!({"created_by": "COPY . ."}), json!({"created_by": "CMD [\"sh\"]", "empty_layer": true}));
+    let old = json!({"created_by": "/bin/sh -c #(nop)  ENTRYPOINT [\"/x\"]", "empty_layer": true});
+    let env = json!({"created_by": "ENV CMD=1", "empty_layer": true});
+    for (history, guess) in [
+        (vec![&layer, &cmd, &layer, &layer, &cmd], Some(1)),
+        (vec![&layer, &cmd, &layer, &old, &env, &layer, &cmd], Some(2)),
+        (vec![&layer, &layer, &layer, &cmd], None),
+        (vec![&cmd, &layer, &layer, &layer], None),
+        (vec![&layer, &env, &layer, &layer], None),
+        (vec![&layer, &cmd, &layer], None),
+        (vec![], None),
+    ] {
+        let mut image =
+            Image::of(&[&[file("a.jar", "a 1")], &[file("b.jar", "b 1")], &[file("c.jar", "c 1")]]);
+        image.config = json!({"history": history});
+        let examination = image.examine();
+        let base = inventory(&examination).base.clone().unwrap_or_default();
+        assert_eq!((base.layers, base.guessed_layers), (None, guess), "{history:?}");
+    }
 }

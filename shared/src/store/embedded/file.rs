@@ -8,6 +8,7 @@
 //! | `pending`, `pending-expiries` | see `pending` |
 //! | `sightings` | digest → see `sightings` |
 //! | `notes`, `note-expiries` | see `notes` |
+//! | `layers`, `layer-expiries` | see `layers` |
 //! | `about` | `format` → version of this layout |
 //!
 //! Keys and values are bytes: redb's own encodings of richer types may change between its versions.
@@ -23,7 +24,7 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use super::{history, notes, pending, sightings};
+use super::{history, layers, notes, pending, sightings};
 use crate::model::change::Change;
 use crate::model::digest::Digest;
 use crate::model::report::Report;
@@ -36,7 +37,7 @@ const VERDICTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("verdic
 const ABOUT: TableDefinition<'_, &[u8], u64> = TableDefinition::new("about");
 
 /// Every table of bytes. A table that an older version did not have is made when the file is opened.
-const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 10] = [
+const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 12] = [
     REPORTS,
     VERDICTS,
     sightings::SIGHTINGS,
@@ -47,6 +48,8 @@ const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 10] = [
     history::HISTORY,
     history::ANNOUNCED,
     history::FEED,
+    layers::LAYERS,
+    layers::EXPIRIES,
 ];
 
 /// The layout that this build reads and writes.

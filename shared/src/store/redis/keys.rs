@@ -9,6 +9,7 @@
 //! | `tw:lease:{digest}` | hash: `owner`, `fence`, `until` in milliseconds; the fence outlives the lease for an hour |
 //! | `tw:pending:{digest}` | string: the marker, which expires at its `until` |
 //! | `tw:image:{digest}` | sorted set: place → time of the last sighting in microseconds |
+//! | `tw:layer:{layer digest}:analyzer revision` | string: what the layer contains, as whoever scanned it writes it |
 //! | `tw:note:{room:name}` | string: 16 bytes that tell one writer from another, then the value of a note |
 //! | `tw:known:x` | sorted set: the digests with hex digit x first that have a report, all with one score |
 //! | `tw:feed` | stream: `c` → a change of any digest, as they were announced |
@@ -18,6 +19,7 @@
 //! slot (Redis Cluster specification, "Hash tags") and one script may touch them all.
 
 use crate::model::digest::Digest;
+use crate::model::report::Revision;
 use crate::store::NoteName;
 
 /// The field of the verdict hash that names the revisions of the stored report. No policy name has an `@`.
@@ -77,6 +79,10 @@ impl Keys {
 
     pub(super) fn note(&self, name: &NoteName) -> String {
         format!("{}:note:{{{}}}", self.prefix, name.as_str())
+    }
+
+    pub(super) fn layer(&self, layer: &Digest, revision: &Revision) -> String {
+        format!("{}:{revision}", self.key("layer", layer))
     }
 
     pub(super) fn news(&self) -> String {

@@ -1,11 +1,16 @@
 //! Random stacks of layers, extracted naively into a map of paths, must show what the squash shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use proptest::prelude::*;
+use shared::model::digest::Digest;
+use shared::model::document::Descriptor;
+use shared::model::report::Revision;
 
 use crate::image::built::*;
-use crate::image::{analyze_layer, built};
+use crate::image::{LayerAnalysis, LayerCache, Turn, analyze_layer, built};
 
 type Path = Vec<String>;
 
@@ -215,6 +220,48 @@ proptest! {
             .map(|package| (package.path.clone(), package.package.name[1..].parse().unwrap()))
             .collect();
         prop_assert_eq!(squashed, naive.jars());
+    }
+}
+
+/// Analyses as bytes, as a store keeps them; nobody waits for anybody.
+#[derive(Default)]
+struct Kept(Mutex<HashMap<Digest, Vec<u8>>>);
+
+#[async_trait]
+impl LayerCache for Kept {
+    async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<LayerAnalysis> {
+        let kept = self.0.lock().unwrap();
+        Some(LayerAnalysis::decode(kept.get(layer)?).expect("what was kept can be read"))
+    }
+
+    async fn save(&self, analysis: Arc<LayerAnalysis>) {
+        self.0.lock().unwrap().insert(analysis.layer.clone(), analysis.encode().unwrap());
+    }
+
+    async fn turn(&self, _layer: &Descriptor, _revision: &Revision) -> Turn {
+        Turn::Yours(Box::new(()))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Images that share a base, and one that has all layers of the other: the cache changes nothing but the work.
+    #[test]
+    fn i6_known_layers_squash_as_layers_read_afresh_do(
+        base in proptest::collection::vec(proptest::collection::vec(put(), 0..8), 1..4).prop_map(numbered),
+        tops in proptest::collection::vec(proptest::collection::vec(put(), 0..8).prop_map(|top| vec![top]), 1..3),
+    ) {
+        let cached = engine().with_cache(Arc::new(Kept::default()));
+        for top in tops.iter().chain(&tops) {
+            let top = numbered(top.clone());
+            let layers: Vec<&[Put]> = base.iter().chain(&top).map(Vec::as_slice).collect();
+            let mut source = MemorySource::default();
+            let (manifest, _) = Image::of(&layers).into_source(&mut source);
+            let fresh = built::examine(&engine(), source.copy(), &manifest.digest).unwrap();
+            let known = built::examine(&cached, source, &manifest.digest).unwrap();
+            prop_assert_eq!(fresh, known);
+        }
     }
 }
 

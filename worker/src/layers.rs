@@ -1,0 +1,172 @@
+//! What layers contain, kept in the store: a layer is read once, whatever images have it and whoever scans them.
+//!
+//! The store is a cache (I13): without it every layer is read, and a worker that waits for another one to
+//! read a layer waits no longer than it might take to read it itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use metrics::counter;
+use scanner::image::{LayerAnalysis, LayerCache, Turn};
+use shared::model::digest::Digest;
+use shared::model::document::Descriptor;
+use shared::model::report::Revision;
+use shared::store::{Acquired, Lease, SharedLayers, SharedLeases};
+use shared::telemetry::chain;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Waiting for a small layer, and for the largest.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
+/// How much of a layer a slow worker reads in a second.
+const BYTES_A_SECOND: u64 = 16 << 20;
+/// Between two looks whether another process has finished; grows.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Analyses of layers in the store.
+pub struct LayerShelf {
+    layers: SharedLayers,
+    leases: SharedLeases,
+    /// Layers that somebody of this process reads or waits for.
+    here: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// The turn to read a layer, given back when it is dropped.
+struct Held {
+    lease: Option<Lease>,
+    leases: SharedLeases,
+    _here: OwnedMutexGuard<()>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Without a runtime the lease ends by itself.
+        if let (Some(lease), Ok(runtime)) = (self.lease.take(), Handle::try_current()) {
+            let leases = Arc::clone(&self.leases);
+            runtime.spawn(async move {
+                if let Err(error) = leases.release(lease).await {
+                    tracing::debug!(error = chain(&error), "lease of a layer not given back");
+                }
+            });
+        }
+    }
+}
+
+impl LayerShelf {
+    /// A shelf on a store.
+    pub fn new(layers: SharedLayers, leases: SharedLeases) -> Self {
+        Self { layers, leases, here: Mutex::default() }
+    }
+
+    /// What is kept about a layer and can be read.
+    async fn find(&self, layer: &Digest, revision: &Revision) -> Option<LayerAnalysis> {
+        let bytes = match self.layers.load_layer(layer, revision).await {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                tracing::warn!(layer.digest = %layer, error = chain(&error), "layer not looked up");
+                return None;
+            }
+        };
+        let analysis = spawn_blocking(move || LayerAnalysis::decode(&bytes)).await.ok().flatten();
+        if analysis.is_none() {
+            tracing::warn!(layer.digest = %layer, "stored layer passed over");
+        }
+        analysis
+    }
+
+    fn lock_of(&self, name: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = here.get(name).and_then(Weak::upgrade) {
+            return lock;
+        }
+        here.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::new(tokio::sync::Mutex::new(()));
+        here.insert(name.clone(), Arc::downgrade(&lock));
+        lock
+    }
+}
+
+#[async_trait]
+impl LayerCache for LayerShelf {
+    async fn load(&self, layer: &Digest, revision: &Revision) -> Option<LayerAnalysis> {
+        let analysis = self.find(layer, revision).await;
+        let outcome = if analysis.is_some() { "known" } else { "unknown" };
+        counter!("tidewaiter_layer_lookups_total", "outcome" => outcome).increment(1);
+        analysis
+    }
+
+    async fn save(&self, analysis: Arc<LayerAnalysis>) {
+        let written = Arc::clone(&analysis);
+        let bytes = match spawn_blocking(move || written.encode()).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) => {
+                tracing::warn!(layer.digest = %analysis.layer, %error, "layer cannot be written");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(layer.digest = %analysis.layer, %error, "layer cannot be written");
+                return;
+            }
+        };
+        if let Err(error) = self.layers.save_layer(&analysis.layer, &analysis.analyzer, &bytes).await {
+            tracing::warn!(layer.digest = %analysis.layer, error = chain(&error), "layer not stored");
+        }
+    }
+
+    async fn turn(&self, layer: &Descriptor, revision: &Revision) -> Turn {
+        let patience = patience(layer.size);
+        let until = Instant::now() + patience;
+        let name = name(&layer.digest, revision);
+        let Ok(here) = timeout_at(until, self.lock_of(&name).lock_owned()).await else {
+            return Turn::Yours(Box::new(()));
+        };
+        let mut held = Held { lease: None, leases: Arc::clone(&self.leases), _here: here };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let acquired = match self.leases.acquire(&name, patience).await {
+                Ok(acquired) => acquired,
+                Err(error) => {
+                    tracing::warn!(layer.digest = %layer.digest, error = chain(&error), "layer read without a lease");
+                    return Turn::Yours(Box::new(held));
+                }
+            };
+            let is_ours = match acquired {
+                Acquired::Held(lease) => {
+                    held.lease = Some(lease);
+                    true
+                }
+                Acquired::Busy { remaining } => {
+                    sleep(pause.min(remaining).max(FIRST_PAUSE)).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                    false
+                }
+            };
+            // Also once it is ours: whoever had it before may have finished in between.
+            if let Some(analysis) = self.find(&layer.digest, revision).await {
+                return Turn::Known(Box::new(analysis));
+            }
+            if is_ours || Instant::now() >= until {
+                return Turn::Yours(Box::new(held));
+            }
+        }
+    }
+}
+
+/// How long it is worth to wait for somebody who reads so many bytes.
+fn patience(bytes: u64) -> Duration {
+    (SHORTEST_PATIENCE + Duration::from_secs(bytes / BYTES_A_SECOND)).min(LONGEST_PATIENCE)
+}
+
+/// Under which name a layer is leased; no image has it, whatever bytes somebody pushes as a manifest.
+fn name(layer: &Digest, revision: &Revision) -> Digest {
+    Digest::of(format!("layer {layer} {revision}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests;
