@@ -27,6 +27,23 @@ pub fn complete(document: &mut OpenApi) {
     }
 }
 
+/// The methods that a path of the document takes.
+pub fn methods(document: &OpenApi, path: &str) -> Vec<&'static str> {
+    let Some(item) = document.paths.paths.get(path) else { return Vec::new() };
+    let PathItem { get, put, post, delete, options, head, patch, trace, .. } = item;
+    let taken = [
+        ("GET", get),
+        ("HEAD", head),
+        ("POST", post),
+        ("PUT", put),
+        ("DELETE", delete),
+        ("OPTIONS", options),
+        ("PATCH", patch),
+        ("TRACE", trace),
+    ];
+    taken.into_iter().filter_map(|(name, operation)| operation.as_ref().map(|_| name)).collect()
+}
+
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, options, head, patch, trace, .. } = item;
     [get, put, post, delete, options, head, patch, trace].into_iter().flatten()
@@ -48,3 +65,6 @@ fn lacks_scope() -> Response {
     let problem = Content::new(Some(RefOr::<Schema>::Ref(Ref::new(SCHEMA))));
     ResponseBuilder::new().description("The token lacks the scope").content(PROBLEM, problem).build()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 problem documents: one table from variant to status and slug, written nowhere else.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use shared::queue::QueueError;
@@ -25,6 +25,12 @@ pub enum ApiError {
     /// No such route, or no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// The route is there, for other methods.
+    #[error("this route takes {allowed}; /openapi.json lists them all")]
+    MethodNotAllowed {
+        /// The methods, as `Allow` lists them.
+        allowed: String,
+    },
     /// Nothing is known about the digest.
     #[error("nothing is known about {0}; was it pushed to a configured registry?")]
     UnknownDigest(String),
@@ -91,6 +97,7 @@ impl ApiError {
             Self::WebhookUnauthorized => (StatusCode::UNAUTHORIZED, "webhook-unauthorized"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::UnknownDigest(_) => (StatusCode::NOT_FOUND, "unknown-digest"),
             Self::PlatformNotFound(_) => (StatusCode::NOT_FOUND, "platform-not-found"),
             Self::UnknownPolicy(_) => (StatusCode::NOT_FOUND, "unknown-policy"),
@@ -131,6 +138,9 @@ impl ResponseError for ApiError {
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        if let Self::MethodNotAllowed { allowed } = self {
+            response.insert_header((ALLOW, allowed.as_str()));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"tidewaiter\""));

@@ -1,6 +1,6 @@
 //! The table of routes, and the OpenAPI document that is generated from it.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -8,7 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::error::ApiError;
 use crate::gates::{gatekeeper, kubernetes, kyverno, pull};
 use crate::{
-    deliveries, events, harbor, health, history, policies, queue, reports, scans, simulate, sweeps, verdicts,
+    deliveries, document, events, harbor, health, history, policies, queue, reports, scans, simulate, sweeps,
+    verdicts,
 };
 
 #[derive(OpenApi)]
@@ -19,7 +20,7 @@ use crate::{
 struct Document;
 
 /// The document's fixed part; routes add themselves.
-pub fn document() -> utoipa::openapi::OpenApi {
+pub fn begun_document() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
@@ -64,9 +65,24 @@ pub fn table(config: &mut ServiceConfig) {
         .service(health::serve_metrics);
 }
 
-/// What answers where no route does.
-pub async fn unmatched() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::NotFound("there is no such route; /openapi.json lists them".to_owned()))
+/// Where the document itself is.
+pub const DOCUMENT: &str = "/openapi.json";
+
+/// What answers where no route does: there is none of this path, or it takes other methods (RFC 9110 §15.5.6).
+pub async fn unmatched(
+    request: HttpRequest,
+    document: web::Data<utoipa::openapi::OpenApi>,
+) -> Result<HttpResponse, ApiError> {
+    // The pattern of a route fits although its method does not.
+    let allowed = match request.match_pattern().as_deref() {
+        Some(DOCUMENT) => "GET".to_owned(),
+        Some(pattern) => document::methods(&document, pattern).join(", "),
+        None => String::new(),
+    };
+    if allowed.is_empty() {
+        return Err(ApiError::NotFound(format!("there is no such route; {DOCUMENT} lists them")));
+    }
+    Err(ApiError::MethodNotAllowed { allowed })
 }
 
 /// Errors of extractors, told as problem documents like all others.

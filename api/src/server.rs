@@ -193,7 +193,7 @@ impl Server {
         let running = HttpServer::new(move || {
             let (app, mut document) = App::new()
                 .into_utoipa_app()
-                .openapi(routes::document())
+                .openapi(routes::begun_document())
                 .map(|app| {
                     app.wrap(from_fn(requests::observe))
                         .app_data(web::Data::new(requests::Meters::default()))
@@ -219,7 +219,7 @@ impl Server {
             document::complete(&mut document);
             let document = web::Data::new(document);
             app.app_data(document)
-                .route("/openapi.json", web::get().to(openapi))
+                .route(routes::DOCUMENT, web::get().to(openapi))
                 .default_service(web::to(routes::unmatched))
         })
         .disable_signals()

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`model`] (what travels), [`policy`] (what is thought of it), then the seams, each
 //! one trait with two real implementations: [`queue`] and [`store`]; [`registry`] (where images come
-//! from), [`sweeps`] (pushes that nobody announced), [`announce`] (who is told of a changed verdict), [`attest`]
+//! from; [`outgoing`] is how), [`sweeps`] (pushes that nobody announced), [`announce`] (who is told of a changed verdict), [`attest`]
 //! (proof that travels with an image), [`output`] (what leaves), [`derive`] and [`reload`] (policies that change),
 //! and [`config`] and [`telemetry`], which every process begins with.
 
@@ -11,6 +11,7 @@ pub mod attest;
 pub mod config;
 pub mod derive;
 pub mod model;
+pub mod outgoing;
 pub mod output;
 pub mod policy;
 pub mod queue;

@@ -85,6 +85,12 @@ async fn health_metrics_and_the_generated_document_are_there() -> Result<()> {
     ] {
         assert!(document["paths"][path].is_object(), "{path} is not documented");
     }
+    let wrong = site.send("/healthz", "application/json", "{}").await?;
+    assert_eq!(
+        (wrong.status(), &wrong.headers()["allow"]),
+        (StatusCode::METHOD_NOT_ALLOWED, &"GET".parse()?)
+    );
+    assert_eq!(wrong.headers()["content-type"], "application/problem+json");
     let (status, queue) = site.get("/v1/queue").await?;
     assert_eq!((status, queue["lanes"].as_array().map(Vec::len)), (StatusCode::OK, Some(3)));
     Ok(())

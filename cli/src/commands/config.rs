@@ -35,12 +35,16 @@ fn check(overrides: &Overrides) -> Result<Exit, Failure> {
     site::endpoints(&config)?;
     api::webhooks::check(&config.auth).map_err(Failure::usage)?;
     println!(
-        "configuration is sound: {} registries, {} policies, {} API tokens, {} webhook sources, {} endpoints to notify",
-        config.registries.iter().count(),
-        policies.iter().count(),
-        config.auth.tokens.len(),
-        config.auth.webhooks.len(),
-        config.notify.endpoints.len()
+        "configuration is sound: {}, {}, {}, {}, {} to notify",
+        counted(config.registries.iter().count(), "registry", "registries"),
+        counted(policies.iter().count(), "policy", "policies"),
+        counted(config.auth.tokens.len(), "API token", "API tokens"),
+        counted(config.auth.webhooks.len(), "webhook source", "webhook sources"),
+        counted(config.notify.endpoints.len(), "endpoint", "endpoints")
     );
     Ok(Exit::Pass)
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::image::RegistryHost;
+use crate::outgoing::AuthoritiesError;
 
 use super::credentials::CredentialsError;
 
@@ -130,15 +131,9 @@ fn shown_detail(detail: &str) -> String {
 /// What is wrong with a registry's configuration.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ConfigurationError {
-    /// A file of CA certificates cannot be read.
-    #[error("the CA certificates in {path} cannot be read")]
-    CaCertificates {
-        /// The file.
-        path: String,
-        /// Why not.
-        #[source]
-        source: Arc<dyn Error + Send + Sync>,
-    },
+    /// A file of CA certificates cannot be used.
+    #[error(transparent)]
+    CaCertificates(Arc<AuthoritiesError>),
     /// The HTTP client cannot be made, mostly because the system has no CA certificates.
     #[error("the HTTP client cannot be made: {0}")]
     Client(TransportError),

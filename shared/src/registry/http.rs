@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
-use reqwest::{Certificate, Client, ClientBuilder, Method, Response, Url};
+use reqwest::{Client, ClientBuilder, Method, Response, Url};
 
 use crate::model::image::RegistryHost;
+use crate::outgoing;
 
 use super::address::{AddressGuard, GuardedResolver};
 use super::body::Answer;
@@ -22,7 +23,6 @@ use super::error::{ConfigurationError, Refusal, RegistryError, TransportError};
 
 /// How many redirects are followed, one after the other.
 const MOST_REDIRECTS: usize = 5;
-const USER_AGENT: &str = concat!("tidewaiter/", env!("CARGO_PKG_VERSION"));
 
 /// One question.
 #[derive(Clone, Debug)]
@@ -244,34 +244,9 @@ pub(super) fn shown_host(url: &Url) -> String {
 }
 
 fn client(config: &RegistryConfig) -> Result<ClientBuilder, ConfigurationError> {
-    // reqwest panics where no provider was chosen; whoever chose before us stays chosen.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .http1_only()
-        .connect_timeout(config.timeouts.connect);
-    for path in &config.ca_certificates {
-        builder = builder.tls_certs_merge(certificates(path)?);
-    }
-    Ok(builder)
-}
-
-fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, ConfigurationError> {
-    let unreadable = |source: Arc<dyn Error + Send + Sync>| ConfigurationError::CaCertificates {
-        path: path.display().to_string(),
-        source,
-    };
-    let pem = std::fs::read(path).map_err(|error| unreadable(Arc::new(error)))?;
-    let found = Certificate::from_pem_bundle(&pem)
-        .map_err(|error| unreadable(Arc::new(TransportError::http(error))))?;
-    if found.is_empty() {
-        return Err(unreadable(Arc::new(TransportError::new("it holds no certificate"))));
-    }
-    Ok(found)
+    let builder = outgoing::client(&config.ca_certificates);
+    let builder = builder.map_err(|error| ConfigurationError::CaCertificates(Arc::new(error)))?;
+    Ok(builder.connect_timeout(config.timeouts.connect))
 }
 
 /// The verdict of our resolver, which reaches us wrapped in the HTTP client's own errors.

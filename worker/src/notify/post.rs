@@ -5,17 +5,17 @@
 //! `X-Signature: sha256=<hex>`, the HMAC-SHA256 of the exact body. Redirects are not followed: the event, its
 //! signature and its token are for the host that the operator named. Of an answer only the beginning is read.
 
-use std::path::Path;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use shared::config::{ContentMode, EndpointConfig};
 use shared::model::event::{EndpointName, STRUCTURED, VerdictEvent};
+use shared::outgoing::{self, AuthoritiesError};
 use shared::telemetry::chain;
 use url::Url;
 
@@ -24,9 +24,6 @@ const ANSWER_BYTES: usize = 512;
 
 /// How much of it is repeated.
 const ANSWER_CHARS: usize = 160;
-
-/// Who we say that we are.
-const USER_AGENT: &str = concat!("tidewaiter/", env!("CARGO_PKG_VERSION"));
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
@@ -44,14 +41,13 @@ pub(super) struct Endpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// A file of certificate authorities cannot be used.
-    #[error("notify.{endpoint}.ca_certificates: {path} {reason}")]
+    #[error("notify.{endpoint}.ca_certificates cannot be used")]
     CaCertificates {
         /// Whose.
         endpoint: EndpointName,
-        /// The file.
-        path: String,
         /// What is wrong.
-        reason: String,
+        #[source]
+        source: AuthoritiesError,
     },
     /// The URL or the token cannot be used in a request.
     #[error("notify.{0}: its url or token cannot be used in a request")]
@@ -108,20 +104,10 @@ impl Endpoint {
                 value
             })
         });
-        // reqwest panics where no provider was chosen; whoever chose before us stays chosen.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .http1_only()
+        let builder = outgoing::client(&config.ca_certificates)
+            .map_err(|source| EndpointError::CaCertificates { endpoint: name.clone(), source })?
             .connect_timeout(config.timeout)
             .timeout(config.timeout);
-        for path in &config.ca_certificates {
-            builder = builder.tls_certs_merge(certificates(name, path)?);
-        }
         Ok(Self {
             client: builder
                 .build()
@@ -238,21 +224,6 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
-}
-
-fn certificates(endpoint: &EndpointName, path: &Path) -> Result<Vec<Certificate>, EndpointError> {
-    let unusable = |reason: String| EndpointError::CaCertificates {
-        endpoint: endpoint.clone(),
-        path: path.display().to_string(),
-        reason,
-    };
-    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    let found = Certificate::from_pem_bundle(&pem);
-    let found = found.map_err(|error| unusable(format!("holds no PEM certificate: {error}")))?;
-    if found.is_empty() {
-        return Err(unusable("holds no PEM certificate".to_owned()));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -104,8 +104,8 @@ enum State<'c> {
 /// How a publish ended.
 struct Landing {
     fate: Fate,
-    /// A returned message, not necessarily this one.
-    returned: Option<BasicReturnMessage>,
+    /// A returned message, not necessarily this one. Rare and large.
+    returned: Option<Box<BasicReturnMessage>>,
 }
 
 /// What became of a message.
@@ -356,7 +356,7 @@ impl<'c> Flight<'c> {
     }
 
     /// What was ordered, what became of it, and the return that came along.
-    fn into_parts(self) -> (Order, Fate, Option<BasicReturnMessage>) {
+    fn into_parts(self) -> (Order, Fate, Option<Box<BasicReturnMessage>>) {
         match self.state {
             State::Landed(Landing { fate, returned }) => (self.order, fate, returned),
             State::UnderWay(_) => (self.order, Fate::Unknown, None),
@@ -386,7 +386,7 @@ async fn publish(channel: &Channel, message: Arc<Outgoing>) -> Landing {
             (Fate::Unknown, None)
         }
     };
-    Landing { fate, returned }
+    Landing { fate, returned: returned.map(Box::new) }
 }
 
 /// Answers for every message whose fate is known and gives back the orders of the others. `flights` are all that
@@ -412,7 +412,11 @@ fn answer<'c>(flights: impl Iterator<Item = Flight<'c>>) -> Vec<Order> {
 }
 
 /// What is to be said about a message, if anything can be.
-fn outcome(fate: Fate, sent: &Outgoing, returns: &[BasicReturnMessage]) -> Option<Result<(), QueueError>> {
+fn outcome(
+    fate: Fate,
+    sent: &Outgoing,
+    returns: &[Box<BasicReturnMessage>],
+) -> Option<Result<(), QueueError>> {
     match (fate, returns.iter().find(|returned| is_return_of(returned, sent))) {
         (Fate::Unknown, None) => None,
         (Fate::Unknown | Fate::Stored | Fate::NotStored, Some(returned)) => {

@@ -51,7 +51,7 @@ async fn i1_in_a_steady_stream_exactly_the_unroutable_messages_are_refused() {
                 let answer = line.publish(message).await;
                 match (lost, &answer) {
                     (true, Err(QueueError::Refused(reason))) => {
-                        assert!(reason.contains("nowhere"), "{reason}")
+                        assert!(reason.contains("nowhere"), "{reason}");
                     }
                     (false, Ok(())) => stored.push(id),
                     (true | false, _) => panic!("unroutable: {lost}, answered {answer:?}"),
