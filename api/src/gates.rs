@@ -8,7 +8,7 @@
 //! known), `urgent` (what is unknown → queue), `hold` (the wait for it), `opinion` and `fold` (the decision itself, pure), `visit` (who
 //! asks, and until when); then one file a protocol.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub mod pull;
 mod archive;
 mod fold;
 mod hold;
+mod legible;
 mod meters;
 mod opinion;
 mod placed;
@@ -51,6 +52,7 @@ pub use ruling::{Answer, Decision, How, Ruling, TOLD_REASONS};
 
 use archive::{Archive, Finding, Ledger};
 use hold::{Held, held};
+use meters::Meters;
 use opinion::{Facts, Opinion};
 use placed::Placed;
 use tags::{Freshness, Identity, Known, Tags};
@@ -66,6 +68,7 @@ pub struct Gates {
     archive: Archive,
     placed: Placed,
     urgent: Urgent,
+    meters: Meters,
     public_url: Url,
 }
 
@@ -89,9 +92,9 @@ pub struct GateParts {
 
 /// One image on its way through [`Gates::decide`].
 struct Case {
+    /// With the image filled into its place.
     asked: AskedImage,
     identity: Identity,
-    place: Place,
     policies: Vec<Arc<Policy>>,
 }
 
@@ -104,6 +107,7 @@ impl Gates {
             archive: Archive::new(Arc::clone(&verdicts)),
             placed: Placed::new(Arc::clone(&verdicts)),
             urgent: Urgent::new(intake),
+            meters: Meters::default(),
             config,
             policies,
             verdicts,
@@ -180,25 +184,24 @@ impl Gates {
         let rulings =
             cases.iter().map(|case| self.rule(case, &ledger, &unqueued, enqueue, (deadline, waited)));
         let decision = Decision { rulings: join_all(rulings).await };
-        meters::decided(gate, &decision, began.elapsed());
+        self.meters.decided(gate, &decision, began.elapsed());
         decision
     }
 
-    async fn open(&self, asked: AskedImage, policies: &PolicySet, deadline: Instant) -> Case {
+    async fn open(&self, mut asked: AskedImage, policies: &PolicySet, deadline: Instant) -> Case {
         let freshness = match asked.purpose {
             Purpose::Pull => Freshness::Now,
             Purpose::Container | Purpose::Volume => Freshness::Recent,
         };
         let identity = self.tags.identify(&asked.asked, freshness, deadline).await;
-        let image = match &identity {
+        asked.place.image = match &identity {
             Identity::Unreadable { .. } => None,
             Identity::Unresolved { image, .. }
             | Identity::Foreign { image }
             | Identity::Found { image, .. } => Some(image.clone()),
         };
-        let place = Place { image, ..asked.place.clone() };
-        let policies = policies.covering(&place);
-        Case { asked, identity, place, policies }
+        let policies = policies.covering(&asked.place);
+        Case { asked, identity, policies }
     }
 
     async fn rule(
@@ -257,11 +260,11 @@ impl Gates {
                 }
             }
         }
-        if !policy.depends_on(&case.place) {
+        if !policy.depends_on(&case.asked.place) {
             return Finding::Judged(verdict);
         }
         let general = verdict.clone();
-        let placed = timeout_at(deadline, self.placed.verdict(verdict, policy, &case.place)).await;
+        let placed = timeout_at(deadline, self.placed.verdict(verdict, policy, &case.asked.place)).await;
         // The general verdict is the strictest.
         Finding::Judged(placed.unwrap_or(general))
     }
@@ -290,21 +293,27 @@ impl Case {
 
     /// Whether the policy denies it whatever its verdict will be: nothing to wait for.
     fn is_forbidden(&self, policy: &Policy) -> bool {
-        let reasons = self.place.image.as_ref().map(|image| policy.admission_reasons(image));
+        let reasons = self.asked.place.image.as_ref().map(|image| policy.admission_reasons(image));
         reasons.unwrap_or_default().iter().any(|reason| reason.effect == shared::model::verdict::Effect::Deny)
     }
 }
 
 /// Every digest of the question, by the policies that judge it: one row, and one round trip, a policy.
 fn wanted(cases: &[Case]) -> Vec<(Arc<Policy>, Vec<Digest>)> {
-    let mut rows: BTreeMap<PolicyName, (Arc<Policy>, HashSet<Digest>)> = BTreeMap::new();
+    let mut rows: Vec<(Arc<Policy>, Vec<Digest>)> = Vec::new();
     for (case, digest) in cases.iter().filter_map(|case| Some((case, case.identity.digest()?))) {
         for policy in &case.policies {
-            let row = rows.entry(policy.name.clone()).or_insert_with(|| (Arc::clone(policy), HashSet::new()));
-            row.1.insert(digest.clone());
+            match rows.iter_mut().find(|row| row.0.name == policy.name) {
+                Some(row) => row.1.push(digest.clone()),
+                None => rows.push((Arc::clone(policy), vec![digest.clone()])),
+            }
         }
     }
-    rows.into_values().map(|(policy, digests)| (policy, digests.into_iter().collect())).collect()
+    for (_, digests) in &mut rows {
+        digests.sort_unstable();
+        digests.dedup();
+    }
+    rows
 }
 
 /// What has to be scanned for this question, each digest once.

@@ -28,20 +28,10 @@ pub fn begun_document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// Every route.
+/// Every route, in the order in which a request is compared with them: what is asked most often comes first, and
+/// what has no parameters before what has some.
 pub fn table(config: &mut ServiceConfig) {
     config
-        .service(deliveries::receive)
-        .service(deliveries::give_leave)
-        .service(scans::request_scan)
-        .service(sweeps::begin_sweep)
-        .service(sweeps::list_sweeps)
-        .service(sweeps::show_sweep)
-        .service(verdicts::query_verdicts)
-        .service(verdicts::show_verdict)
-        .service(history::show_history)
-        .service(simulate::simulate_policy)
-        .service(reports::show_report)
         .service(kubernetes::validate_pods)
         .service(kubernetes::pin_tags)
         .service(kubernetes::review_images)
@@ -49,6 +39,17 @@ pub fn table(config: &mut ServiceConfig) {
         .service(gatekeeper::pin_for_gatekeeper)
         .service(kyverno::ask_kyverno)
         .service(pull::ask_pull)
+        .service(verdicts::query_verdicts)
+        .service(verdicts::show_verdict)
+        .service(deliveries::receive)
+        .service(deliveries::give_leave)
+        .service(scans::request_scan)
+        .service(sweeps::begin_sweep)
+        .service(sweeps::list_sweeps)
+        .service(sweeps::show_sweep)
+        .service(history::show_history)
+        .service(simulate::simulate_policy)
+        .service(reports::show_report)
         .route("/gates/pull/{tail:.*}", web::route().to(pull::ask_pull_behind))
         .service(harbor::harbor_metadata)
         .service(harbor::harbor_scan)

@@ -64,7 +64,7 @@ impl Secrets {
 
     /// What decides about the findings, for the analyzer revision (I6): the rules, and which key it is.
     pub(crate) fn revision(&self) -> String {
-        let rules: Vec<String> = self.rules.iter().map(|rule| rule.revision()).collect();
+        let rules: Vec<String> = self.rules.iter().map(CompiledRule::revision).collect();
         format!("secrets {VERSION} key {} rules {}", self.fingerprint(b"which key"), rules.join(","))
     }
 

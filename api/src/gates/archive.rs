@@ -2,14 +2,14 @@
 //!
 //! One round trip a policy, however many images. Whoever waits is woken by the store; nothing polls it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use shared::model::digest::Digest;
-use shared::model::verdict::{Lookup, Outcome, PolicyName, Verdict};
+use shared::model::verdict::{Lookup, Outcome, Verdict};
 use shared::policy::{FailMode, Policy};
 use shared::store::StoreError;
 use shared::telemetry::chain;
@@ -35,18 +35,23 @@ pub(super) enum Finding {
     },
 }
 
-/// Findings by digest and policy.
+/// Findings by digest, and by policy: few judge one image.
 #[derive(Default)]
-pub(super) struct Ledger(HashMap<Digest, HashMap<PolicyName, Finding>>);
+pub(super) struct Ledger(BTreeMap<Digest, Vec<(Arc<Policy>, Finding)>>);
 
 impl Ledger {
     pub(super) fn get(&self, policy: &Policy, digest: &Digest) -> &Finding {
         const NOTHING: &Finding = &Finding::Unknown;
-        self.0.get(digest).and_then(|findings| findings.get(&policy.name)).unwrap_or(NOTHING)
+        let findings = self.0.get(digest).map_or(&[][..], Vec::as_slice);
+        findings.iter().find(|row| row.0.name == policy.name).map_or(NOTHING, |row| &row.1)
     }
 
-    pub(super) fn put(&mut self, policy: &Policy, digest: &Digest, finding: Finding) {
-        self.0.entry(digest.clone()).or_default().insert(policy.name.clone(), finding);
+    pub(super) fn put(&mut self, policy: &Arc<Policy>, digest: &Digest, finding: Finding) {
+        let findings = self.0.entry(digest.clone()).or_default();
+        match findings.iter_mut().find(|row| row.0.name == policy.name) {
+            Some(row) => row.1 = finding,
+            None => findings.push((Arc::clone(policy), finding)),
+        }
     }
 }
 

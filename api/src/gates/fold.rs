@@ -7,6 +7,7 @@ use shared::model::image::ImageName;
 use shared::model::verdict::{PolicyName, Reason};
 use url::Url;
 
+use super::legible::legible;
 use super::opinion::Opinion;
 use super::ruling::{Answer, How, Ruling, TOLD_REASONS};
 use super::tags::Identity;
@@ -19,7 +20,7 @@ pub(super) fn shown(asked: &str) -> String {
     if asked.trim().is_empty() {
         return "an image without a name".to_owned();
     }
-    asked.chars().take(SHOWN).map(|one| if one.is_control() { ' ' } else { one }).collect()
+    legible(asked, SHOWN)
 }
 
 /// The ruling about one image.
@@ -33,24 +34,26 @@ pub(super) fn fold(
     let decisive = decisive(&opinions);
     let policy = decisive.map_or_else(PolicyName::default_policy, |opinion| opinion.policy.name.clone());
     let how = decisive.map_or(How::Judged, |opinion| opinion.how);
+    let enforced = decisive.filter(|opinion| opinion.enforces());
+    let answer = enforced.map_or(Answer::Allowed, |opinion| opinion.answer);
     let mut ruling = Ruling {
         asked: shown(asked),
         image,
         digest,
-        answer: Answer::Allowed,
+        answer,
         how,
-        more: more(how, &policy),
+        more: match answer {
+            Answer::Denied => Some(more(how, &policy)),
+            Answer::Allowed => None,
+        },
         policy,
         reasons: Vec::new(),
         further_reasons: 0,
         warnings: Vec::new(),
         verdicts: Vec::new(),
     };
-    if let Some(decisive) = decisive {
-        ruling.answer = if decisive.enforces() { decisive.answer } else { Answer::Allowed };
-    }
     for opinion in opinions {
-        let name = opinion.policy.name.clone();
+        let name = &opinion.policy.name;
         match (opinion.answer, opinion.enforces()) {
             (Answer::Denied, true) => {
                 ruling.further_reasons = ruling.further_reasons.saturating_add(opinion.further);

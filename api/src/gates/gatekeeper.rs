@@ -224,7 +224,7 @@ mod tests {
             further_reasons: 0,
             warnings: Vec::new(),
             verdicts: Vec::new(),
-            more: "http://t.example/".parse().unwrap(),
+            more: "http://t.example/".parse().ok(),
         }
     }
 

@@ -4,8 +4,8 @@
 //! Every caller who may ask gets HTTP 200 and a review, whatever he sent: another status would leave the
 //! decision to the API server's `failurePolicy` and tell nobody why.
 //!
-//! Reading order: `review` (AdmissionReview in and out), `pod` (where images are), `change` (what of a request
-//! is new), `offences` (the pod rules), `validate`, `mutate`, `image_review`, `wording` (what people read).
+//! Reading order: `json` (a body, looked at where it lies), `review` (AdmissionReview in and out), `pod` and `image`
+//! (where images are), `change` (what of a request is new), `offences` (the pod rules), `validate`, `mutate`, `image_review`, `wording` (what people read).
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
@@ -13,7 +13,9 @@ use super::{Gates, Visit};
 use crate::error::{ApiError, ProblemDocument};
 
 mod change;
+mod image;
 mod image_review;
+mod json;
 mod mutate;
 mod offences;
 mod pod;
@@ -25,12 +27,13 @@ mod wording;
 mod tests;
 
 use change::Change;
-use review::{Admission, Refusal};
+use review::{Admission, Refusal, Reply};
 
 /// Whether these bytes are a review with a pod in it.
 pub(super) fn names_a_pod(body: &[u8]) -> bool {
-    let change = Admission::read(body).ok().map(|admission| Change::of(&admission));
-    matches!(change, Some(Ok(Change::Pod(_))))
+    let Ok(document) = review::document(body) else { return false };
+    let change = Admission::read(&document).map(|admission| Change::of(&admission));
+    matches!(change, Ok(Ok(Change::Pod(_))))
 }
 
 /// Whether these bytes are an ImageReview with images in it.
@@ -56,11 +59,8 @@ pub(crate) async fn validate_pods(
     gates: web::Data<Gates>,
 ) -> Result<HttpResponse, ApiError> {
     let visit = Visit::begin(&request, &gates.config().kubernetes)?;
-    let answer = match admission(&visit, payload).await {
-        Ok(admission) => admission.answer(validate::decide(&gates, &admission, visit.deadline).await),
-        Err(refusal) => refusal.answer(),
-    };
-    Ok(HttpResponse::Ok().json(answer))
+    let decide = async |admission: &Admission<'_>| validate::decide(&gates, admission, visit.deadline).await;
+    Ok(answered(visit.body(payload).await, decide).await)
 }
 
 /// Replaces the tags in an object by the digests that they stand for (I12); never denies.
@@ -81,11 +81,8 @@ pub(crate) async fn pin_tags(
     gates: web::Data<Gates>,
 ) -> Result<HttpResponse, ApiError> {
     let visit = Visit::begin(&request, &gates.config().kubernetes)?;
-    let answer = match admission(&visit, payload).await {
-        Ok(admission) => admission.answer(mutate::pin(&gates, &admission, visit.deadline).await),
-        Err(refusal) => refusal.answer(),
-    };
-    Ok(HttpResponse::Ok().json(answer))
+    let decide = async |admission: &Admission<'_>| mutate::pin(&gates, admission, visit.deadline).await;
+    Ok(answered(visit.body(payload).await, decide).await)
 }
 
 /// Decides about the images of one pod, as the ImagePolicyWebhook asks.
@@ -112,8 +109,16 @@ pub(crate) async fn review_images(
     Ok(HttpResponse::Ok().json(answer))
 }
 
-async fn admission(visit: &Visit, payload: web::Payload) -> Result<Admission, Refusal> {
-    let unread = |reason| Refusal { version: review::Version::V1, uid: String::new(), reason };
-    let body = visit.body(payload).await.map_err(unread)?;
-    Admission::read(&body)
+/// The answer to a body: what `decide` says about the review in it, or why there is none.
+async fn answered(
+    body: Result<Vec<u8>, String>,
+    decide: impl AsyncFnOnce(&Admission<'_>) -> Reply,
+) -> HttpResponse {
+    let answer = async {
+        let body = body.map_err(Refusal::nameless)?;
+        let document = review::document(&body)?;
+        let admission = Admission::read(&document)?;
+        Ok(HttpResponse::Ok().json(admission.answer(decide(&admission).await)))
+    };
+    answer.await.unwrap_or_else(|refusal: Refusal| HttpResponse::Ok().json(refusal.answer()))
 }

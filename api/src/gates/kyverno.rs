@@ -82,7 +82,8 @@ pub(crate) async fn ask_kyverno(
     let visit = Visit::begin(&request, &gates.config().kyverno)?;
     let body = visit.body(payload).await.map_err(ApiError::Invalid)?;
     let (asked, images) = parse(&body)?;
-    let place = Place { image: None, namespace: asked.namespace, labels: asked.labels.unwrap_or_default() };
+    let place =
+        Place { image: None, namespace: asked.namespace, labels: asked.labels.unwrap_or_default().into() };
     let question = Question {
         gate: "kyverno",
         images: images.iter().map(|image| AskedImage::container(image, place.clone())).collect(),

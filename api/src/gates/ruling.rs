@@ -38,12 +38,12 @@ pub struct Ruling {
     pub warnings: Vec<String>,
     /// The verdicts behind it, one a policy that has one.
     pub verdicts: Vec<Arc<Verdict>>,
-    /// Where to read more.
-    pub more: Url,
+    /// Where to read more about a denial.
+    pub more: Option<Url>,
 }
 
 /// Whether an image may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// It may.
     Allowed,
@@ -52,7 +52,7 @@ pub enum Answer {
 }
 
 /// How a ruling came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
     /// By its verdict.
     Judged,
@@ -147,8 +147,8 @@ impl Ruling {
         if further > 0 {
             let _ = write!(text, "; and {further} more");
         }
-        if self.answer == Answer::Denied {
-            let _ = write!(text, ". Read more: {}", self.more);
+        if let Some(more) = &self.more {
+            let _ = write!(text, ". Read more: {more}");
         }
         text
     }

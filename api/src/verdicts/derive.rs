@@ -26,6 +26,9 @@ impl Verdicts {
         let now = Timestamp::now();
         let mut found = self.store.lookup(digests, &policy.name).await?;
         let outdated = self.outdated(digests, &found, policy, now).await?;
+        if outdated.is_empty() {
+            return Ok(found);
+        }
         let derive = |at: usize| async move { Ok((at, self.derive(&digests[at], policy, now).await?)) };
         let mut derived = stream::iter(outdated).map(derive).buffer_unordered(READS_AT_ONCE);
         while let Some((at, verdict)) = derived.try_next().await? {
@@ -67,10 +70,10 @@ impl Verdicts {
         without: Vec<usize>,
         policy: &Policy,
     ) -> Result<Vec<usize>, StoreError> {
-        let default = PolicyName::default_policy();
-        if policy.name == default || without.is_empty() {
+        if policy.name.is_default() || without.is_empty() {
             return Ok(Vec::new());
         }
+        let default = PolicyName::default_policy();
         let asked: Vec<Digest> = without.iter().map(|at| digests[*at].clone()).collect();
         let by_default = self.store.lookup(&asked, &default).await?;
         let judged = without.into_iter().zip(by_default);

@@ -1,6 +1,7 @@
 //! `policy check`, `policy explain`, `policy schema`; `policy simulate` has a file of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use jiff::{SignedDuration, Timestamp};
@@ -132,7 +133,7 @@ fn place(arguments: &ExplainArguments) -> Option<Place> {
     let place = Place {
         image: arguments.image.clone(),
         namespace: arguments.namespace.clone(),
-        labels: arguments.labels.iter().cloned().collect(),
+        labels: Arc::new(arguments.labels.iter().cloned().collect()),
     };
     (place != Place::default()).then_some(place)
 }

@@ -84,7 +84,6 @@ pub(super) struct LayerPass<'a> {
     observations: Vec<LayerObservation>,
     compression: Compression,
     views: Views,
-    observations: Vec<LayerObservation>,
     problems: Problems,
 }
 
@@ -105,7 +104,6 @@ impl<'a> LayerPass<'a> {
             observations: Vec::new(),
             compression: Compression::Plain,
             views: Views::default(),
-            observations: Vec::new(),
             problems: Problems::default(),
         }
     }

@@ -133,8 +133,7 @@ fn kind(path: &[u8]) -> Option<Kind> {
             _ => None,
         };
     }
-    let is_archive = path.ends_with(b".tar.gz") || path.ends_with(b".tgz");
-    (path.ends_with(b".gz") && !is_archive || is_archive).then_some(Kind::Gzip)
+    (path.ends_with(b".gz") || path.ends_with(b".tgz")).then_some(Kind::Gzip)
 }
 
 /// A pack that is read as it comes.

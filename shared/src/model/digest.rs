@@ -4,17 +4,19 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// A digest in its canonical text form, for example `sha256:` and 64 lower-case hex digits.
 ///
-/// Only the algorithms that can be verified here exist as values: sha256 and sha512.
+/// Only the algorithms that can be verified here exist as values: sha256 and sha512. A copy shares the text: one is
+/// made wherever something is known by its digest.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a")]
-pub struct Digest(String);
+pub struct Digest(Arc<str>);
 
 /// A hash function that a [`Digest`] may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +117,12 @@ impl FromStr for Digest {
             }
         };
         let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if encoded.len() != algorithm.hex_len() || !encoded.bytes().all(lower_hex) {
+        // Every byte is looked at, many at a time: most digests are legal, and gates read several a request.
+        let all_hex = || encoded.bytes().fold(true, |legal, byte| legal & lower_hex(byte));
+        if encoded.len() != algorithm.hex_len() || !all_hex() {
             return Err(DigestError::Malformed { text: shown(), algorithm, expected: algorithm.hex_len() });
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -132,7 +136,7 @@ impl TryFrom<String> for Digest {
 
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
-        digest.0
+        digest.0.as_ref().to_owned()
     }
 }
 
@@ -177,8 +181,8 @@ impl Hasher {
     /// The digest of everything that was added.
     pub fn finish(self) -> Digest {
         match self {
-            Self::Sha256(hasher) => Digest(format!("sha256:{}", hex::encode(hasher.finalize()))),
-            Self::Sha512(hasher) => Digest(format!("sha512:{}", hex::encode(hasher.finalize()))),
+            Self::Sha256(hasher) => Digest(format!("sha256:{}", hex::encode(hasher.finalize())).into()),
+            Self::Sha512(hasher) => Digest(format!("sha512:{}", hex::encode(hasher.finalize())).into()),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +15,13 @@ use super::digest::{Digest, DigestError};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "registry.example.com:5000")]
-pub struct RegistryHost(String);
+pub struct RegistryHost(Arc<str>);
 
 /// A repository inside a registry: lower-case path components joined by `/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "team/app")]
-pub struct Repository(String);
+pub struct Repository(Arc<str>);
 
 /// A tag: a name that a registry may move to another digest at any time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
@@ -128,7 +129,11 @@ impl FromStr for RegistryHost {
         let port_ok = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number != 0));
         // A lone word would be read back as the first part of a repository of Docker Hub.
         let is_word = port.is_none() && !host.contains(['.', '[']) && !host.eq_ignore_ascii_case("localhost");
-        if host_ok && port_ok && !is_word { Ok(Self(text.to_ascii_lowercase())) } else { Err(refused()) }
+        if host_ok && port_ok && !is_word {
+            Ok(Self(text.to_ascii_lowercase().into()))
+        } else {
+            Err(refused())
+        }
     }
 }
 
@@ -160,7 +165,7 @@ impl FromStr for Repository {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.len() <= LONGEST_REPOSITORY && text.split('/').all(is_path_component) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(ReferenceError::Repository(shown(text)))
         }
@@ -171,6 +176,9 @@ impl FromStr for Repository {
 fn is_path_component(component: &str) -> bool {
     let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = component.as_bytes();
+    if !bytes.is_empty() && bytes.iter().all(is_word) {
+        return true;
+    }
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return false;
     };
@@ -227,7 +235,7 @@ impl ImageName {
         // Compared as it will be printed, so that no spelling of a host means another registry when it is read again.
         let registry: RegistryHost = registry.parse()?;
         let registry = match registry.as_str() {
-            "index.docker.io" | "registry-1.docker.io" => RegistryHost("docker.io".to_owned()),
+            "index.docker.io" | "registry-1.docker.io" => RegistryHost("docker.io".into()),
             _ => registry,
         };
         Ok(Self { registry, repository: repository.parse()? })

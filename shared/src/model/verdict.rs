@@ -15,7 +15,7 @@ use super::report::{Revision, ScanRevisions, Severity};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "default")]
-pub struct PolicyName(String);
+pub struct PolicyName(Arc<str>);
 
 /// A text that cannot name a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,12 @@ pub struct PolicyNameError(String);
 impl PolicyName {
     /// The policy that decides where nobody names another.
     pub fn default_policy() -> Self {
-        Self("default".to_owned())
+        Self("default".into())
+    }
+
+    /// Whether it is [`PolicyName::default_policy`].
+    pub fn is_default(&self) -> bool {
+        &*self.0 == "default"
     }
 
     /// The name as text.
@@ -40,7 +45,7 @@ impl TryFrom<String> for PolicyName {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !text.is_empty() && text.len() <= 63 && text.bytes().all(legal) {
-            Ok(Self(text))
+            Ok(Self(text.into()))
         } else {
             Err(PolicyNameError(text.chars().take(80).collect()))
         }
@@ -57,7 +62,7 @@ impl std::str::FromStr for PolicyName {
 
 impl From<PolicyName> for String {
     fn from(name: PolicyName) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where an image is asked about, and which places a policy or an exception means.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -14,8 +15,8 @@ pub struct Place {
     pub image: Option<ImageName>,
     /// The Kubernetes namespace.
     pub namespace: Option<String>,
-    /// The labels of what would run it.
-    pub labels: BTreeMap<String, String>,
+    /// The labels of what would run it; shared by the places of all of its images.
+    pub labels: Arc<BTreeMap<String, String>>,
 }
 
 /// The places that are meant: every part that is given has to fit; one that says nothing means everywhere.
@@ -85,14 +86,14 @@ mod tests {
         let fits = Place {
             image: Some("r.io/team/app".parse().unwrap()),
             namespace: Some("prod-eu".to_owned()),
-            labels: BTreeMap::from([("tier".to_owned(), "web".to_owned())]),
+            labels: BTreeMap::from([("tier".to_owned(), "web".to_owned())]).into(),
         };
         assert!(scope.covers(&fits));
         assert!(!scope.covers(&Place { image: None, ..fits.clone() }));
         assert!(!scope.covers(&Place { image: Some("r.io/other/app".parse().unwrap()), ..fits.clone() }));
         assert!(!scope.covers(&Place { namespace: Some("test".to_owned()), ..fits.clone() }));
         assert!(!scope.covers(&Place { namespace: None, ..fits.clone() }));
-        assert!(!scope.covers(&Place { labels: BTreeMap::new(), ..fits.clone() }));
+        assert!(!scope.covers(&Place { labels: Arc::default(), ..fits.clone() }));
         assert!(!scope.holds_at(None) && Scope::default().holds_at(None));
         assert!(Scope::default().covers(&Place::default()) && Scope::default().covers(&fits));
     }

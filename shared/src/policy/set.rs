@@ -57,11 +57,10 @@ impl PolicySet {
     /// The policy named `default` is the fallback: it is among them only where no other enforcing policy
     /// covers the place. One that is tried out in audit mode does not switch it off.
     pub fn covering(&self, place: &Place) -> Vec<Arc<Policy>> {
-        let default = PolicyName::default_policy();
-        let named = |policy: &&Arc<Policy>| policy.name != default && policy.scope.covers(place);
+        let named = |policy: &&Arc<Policy>| !policy.name.is_default() && policy.scope.covers(place);
         let mut covering: Vec<_> = self.0.values().filter(named).cloned().collect();
         if covering.iter().all(|policy| policy.mode == Mode::Audit) {
-            covering.extend(self.get(&default).cloned());
+            covering.extend(self.0.values().find(|policy| policy.name.is_default()).cloned());
         }
         covering
     }

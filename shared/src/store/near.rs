@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use metrics::Counter;
+use moka::Equivalent;
 use moka::sync::Cache;
 
 use super::{Lease, SharedStore, Sighting, StoreError, VerdictStore, Watch};
@@ -39,6 +40,19 @@ struct Copy {
     read_at: Instant,
 }
 
+/// What a copy is found by, borrowed: a look-up copies no texts. It hashes as the pair that is kept does.
+#[derive(Hash)]
+struct Asked<'a> {
+    policy: &'a PolicyName,
+    digest: &'a Digest,
+}
+
+impl Equivalent<(PolicyName, Digest)> for Asked<'_> {
+    fn equivalent(&self, (policy, digest): &(PolicyName, Digest)) -> bool {
+        self.policy == policy && self.digest == digest
+    }
+}
+
 impl Copy {
     fn is_good(&self) -> bool {
         self.read_at.elapsed() < LONGEST && !self.watch.has_news()
@@ -58,7 +72,7 @@ impl NearStore {
     }
 
     fn copy(&self, digest: &Digest, policy: &PolicyName) -> Option<Arc<Verdict>> {
-        let copy = self.copies.get(&(policy.clone(), digest.clone()))?;
+        let copy = self.copies.get(&Asked { policy, digest })?;
         copy.is_good().then_some(copy.verdict)
     }
 
@@ -116,7 +130,7 @@ impl VerdictStore for NearStore {
         self.far.restate(digest, verdicts).await?;
         // Whoever restates reads its own words next; the news about them may still be on its way.
         for verdict in verdicts {
-            self.copies.invalidate(&(verdict.policy.clone(), digest.clone()));
+            self.copies.invalidate(&Asked { policy: &verdict.policy, digest });
         }
         Ok(())
     }

@@ -11,35 +11,37 @@ use serde::Serialize;
 use shared::model::digest::Digest;
 
 use super::change::Change;
-use super::pod::NamedImage;
+use super::image::{Holder, NamedImage};
+use super::pod::List;
 use super::review::{Admission, Reply};
 use super::wording;
 use crate::gates::Gates;
 
 /// The patch that pins the object's tags.
-pub(super) async fn pin(gates: &Gates, admission: &Admission, deadline: Instant) -> Reply {
+pub(super) async fn pin(gates: &Gates, admission: &Admission<'_>, deadline: Instant) -> Reply {
     // What has the wrong shape, `validate` denies.
     let Ok(Change::Pod(change)) = Change::of(admission) else { return Reply::default() };
-    let ephemeral_only = admission.sub_resource.as_deref() == Some("ephemeralcontainers");
+    let ephemeral_only = admission.sub_resource == Some("ephemeralcontainers");
     // The subresource may change nothing else.
-    let images: Vec<&NamedImage> = change
-        .images
-        .iter()
-        .filter(|image| !ephemeral_only || image.pointer.contains("/ephemeralContainers/"))
-        .collect();
-    let pins = join_all(images.iter().map(|image| gates.pin(&image.image, deadline))).await;
+    let images: Vec<&NamedImage<'_>> =
+        change.images.iter().filter(|image| !ephemeral_only || is_ephemeral(image)).collect();
+    let pins = join_all(images.iter().map(|image| gates.pin(image.image, deadline))).await;
     let mut operations = Vec::new();
     let mut warnings = Vec::new();
     for (image, pin) in images.into_iter().zip(pins) {
         match pin {
-            Ok(Some(digest)) => operations.extend(replacement(image, &digest)),
+            Ok(Some(digest)) => operations.extend(replacement(image.pointer(), image.image, &digest)),
             Ok(None) => {}
-            Err(reason) => warnings.push(format!("{}: its tag is not pinned: {reason}", image.owner)),
+            Err(reason) => warnings.push(format!("{}: its tag is not pinned: {reason}", image.owner())),
         }
     }
     let patch =
         (!operations.is_empty()).then(|| serde_json::to_vec(&operations).expect("a patch has only strings"));
     Reply { patch, warnings: wording::fit(warnings), ..Reply::default() }
+}
+
+fn is_ephemeral(image: &NamedImage<'_>) -> bool {
+    matches!(&image.holder, Holder::Container(container) if container.list == List::Ephemeral)
 }
 
 /// One operation of a JSON Patch, RFC 6902.
@@ -58,18 +60,16 @@ enum Operation {
 }
 
 /// The pointer has only words of ours and numbers, so that nothing in it has to be escaped.
-fn replacement(image: &NamedImage, digest: &Digest) -> [Operation; 2] {
-    let path = &image.pointer;
+fn replacement(path: String, image: &str, digest: &Digest) -> [Operation; 2] {
     [
-        Operation::Test { path: path.clone(), value: image.image.clone() },
-        Operation::Replace { path: path.clone(), value: format!("{}@{digest}", image.image) },
+        Operation::Test { path: path.clone(), value: image.to_owned() },
+        Operation::Replace { path, value: format!("{image}@{digest}") },
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gates::Purpose;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -94,17 +94,13 @@ mod tests {
                 names.iter().map(|image| json!({"name": "c", "image": image, "env": [{"name": label}]})).collect();
             let object = json!({"metadata": {"labels": {"a/b~c": label}}, "spec": {"containers": containers}});
             let digest = Digest::of(b"image");
-            let images = names.iter().enumerate().map(|(at, image)| NamedImage {
-                pointer: format!("/spec/containers/{at}/image"),
-                image: image.clone(),
-                purpose: Purpose::Container,
-                owner: String::new(),
-            });
-            let operations: Vec<Operation> = images.flat_map(|image| replacement(&image, &digest)).collect();
+            let at = |at| format!("/spec/containers/{at}/image");
+            let operations: Vec<Operation> =
+                names.iter().enumerate().flat_map(|(number, image)| replacement(at(number), image, &digest)).collect();
             let mut patched = object.clone();
             apply(&mut patched, &operations);
-            for (at, name) in names.iter().enumerate() {
-                let image = patched.pointer_mut(&format!("/spec/containers/{at}/image")).unwrap();
+            for (number, name) in names.iter().enumerate() {
+                let image = patched.pointer_mut(&at(number)).unwrap();
                 prop_assert_eq!(&*image, &json!(format!("{name}@{digest}")));
                 *image = json!(name);
             }

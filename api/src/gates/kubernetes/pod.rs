@@ -1,13 +1,12 @@
-//! Where pods are inside of the objects that carry one, and the images that they name.
+//! Where pods are inside of the objects that carry one, and what they consist of.
 //!
 //! Every foreign value is looked at where it is, as JSON: what has the wrong type is an error that names its
 //! place, never something that is passed over.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use crate::gates::Purpose;
+use super::image::{Holder, NamedImage};
+use super::json::{Json, Kind, Malformed};
 
 /// Where the pod specification is inside of an object; its metadata are beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,29 +54,23 @@ impl Carrier {
 }
 
 /// A pod inside of an object, looked at but not copied.
-#[derive(Clone, Debug)]
-pub(super) struct PodView<'a> {
-    /// The pointer of the specification: `/spec`, `/spec/template/spec` …
-    pointer: String,
-    pub(super) spec: &'a Value,
-    metadata: Option<&'a Value>,
-}
-
-/// A place in the object that has the wrong shape.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{pointer} is {found}; expected {expected}")]
-pub(super) struct Malformed {
-    pointer: String,
-    found: &'static str,
-    expected: &'static str,
+pub(super) struct PodView<'d> {
+    /// Where it is in the object.
+    carrier: &'static str,
+    pub(super) spec: Json<'d>,
+    metadata: Option<Json<'d>>,
+    /// All containers: init, ordinary and ephemeral ones.
+    pub(super) containers: Vec<Container<'d>>,
+    /// The volumes, all of them objects.
+    pub(super) volumes: Vec<Json<'d>>,
 }
 
 /// One container of any of the three lists.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Container<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Container<'d> {
     pub(super) list: List,
     pub(super) at: usize,
-    pub(super) json: &'a Value,
+    pub(super) json: Json<'d>,
 }
 
 /// Which list a container is in.
@@ -86,18 +79,6 @@ pub(super) enum List {
     Init,
     Ordinary,
     Ephemeral,
-}
-
-/// An image that a pod names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NamedImage {
-    /// The JSON pointer of the name, from the root of the object.
-    pub(super) pointer: String,
-    /// The name, verbatim and not empty.
-    pub(super) image: String,
-    pub(super) purpose: Purpose,
-    /// For people: `container "app"`.
-    pub(super) owner: String,
 }
 
 impl List {
@@ -120,85 +101,76 @@ impl List {
     }
 }
 
-impl<'a> PodView<'a> {
+impl<'d> PodView<'d> {
     /// The pod inside of `object` at `carrier`. `None` if there is none: a template that is not filled in.
-    pub(super) fn find(object: &'a Value, carrier: &str) -> Result<Option<Self>, Malformed> {
+    pub(super) fn find(object: Json<'d>, carrier: &'static str) -> Result<Option<Self>, Malformed> {
         if !object.is_object() {
-            return Err(malformed("request.object".to_owned(), object, "an object"));
+            return Err(Malformed::new("request.object", object, "an object"));
         }
-        let pointer = format!("{carrier}/spec");
-        let Some(holder) = object.pointer(carrier) else { return Ok(None) };
-        match (holder, holder.get("spec")) {
-            (Value::Null, _) | (Value::Object(_), None | Some(Value::Null)) => Ok(None),
-            (Value::Object(_), Some(spec @ Value::Object(_))) => {
-                Ok(Some(Self { pointer, spec, metadata: holder.get("metadata") }))
-            }
-            (Value::Object(_), Some(other)) => Err(malformed(pointer, other, "an object")),
-            (other, _) => Err(malformed(carrier.to_owned(), other, "an object")),
+        let Some(holder) = carrier.split('/').skip(1).try_fold(object, Json::get).and_then(Json::said) else {
+            return Ok(None);
+        };
+        if !holder.is_object() {
+            return Err(Malformed::new(carrier, holder, "an object"));
         }
+        let Some(spec) = holder.get("spec").and_then(Json::said) else { return Ok(None) };
+        if !spec.is_object() {
+            return Err(Malformed::new(format!("{carrier}/spec"), spec, "an object"));
+        }
+        let mut containers = Vec::new();
+        for list in List::ALL {
+            let rows = objects(carrier, spec, list.key())?.into_iter().enumerate();
+            containers.extend(rows.map(|(at, json)| Container { list, at, json }));
+        }
+        let volumes = objects(carrier, spec, "volumes")?;
+        Ok(Some(Self { carrier, spec, metadata: holder.get("metadata"), containers, volumes }))
     }
 
     /// The labels that the pod has or will have.
     pub(super) fn labels(&self) -> BTreeMap<String, String> {
-        let labels = self.metadata.and_then(|metadata| metadata.get("labels")).and_then(Value::as_object);
-        let pair = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-        labels.into_iter().flatten().filter_map(pair).collect()
-    }
-
-    /// All containers: init, ordinary and ephemeral ones.
-    pub(super) fn containers(&self) -> Result<Vec<Container<'a>>, Malformed> {
-        let mut containers = Vec::new();
-        for list in List::ALL {
-            for (at, json) in self.list(list.key())?.iter().enumerate() {
-                containers.push(Container { list, at, json });
-            }
-        }
-        Ok(containers)
-    }
-
-    /// The volumes.
-    pub(super) fn volumes(&self) -> Result<&'a [Value], Malformed> {
-        self.list("volumes")
-    }
-
-    /// A list of objects; missing and `null` are empty.
-    fn list(&self, key: &str) -> Result<&'a [Value], Malformed> {
-        let pointer = format!("{}/{key}", self.pointer);
-        match self.spec.get(key) {
-            None | Some(Value::Null) => Ok(&[]),
-            Some(Value::Array(rows)) => match rows.iter().position(|row| !row.is_object()) {
-                None => Ok(rows),
-                Some(at) => Err(malformed(format!("{pointer}/{at}"), &rows[at], "an object")),
-            },
-            Some(other) => Err(malformed(pointer, other, "a list")),
-        }
+        let labels = self.metadata.and_then(|metadata| metadata.get("labels"));
+        let pair = |(key, value): (&str, Json<'_>)| Some((key.to_owned(), value.as_str()?.to_owned()));
+        labels.into_iter().flat_map(Json::entries).filter_map(pair).collect()
     }
 
     /// Every image that the pod names: of all containers, then of image volumes. An empty name is no image yet.
-    pub(super) fn images(&self) -> Result<Vec<NamedImage>, Malformed> {
-        let mut images = Vec::new();
-        for container in self.containers()? {
-            let pointer = format!("{}/{}/{}/image", self.pointer, container.list.key(), container.at);
-            if let Some(image) = text(container.json.get("image"), &pointer)? {
-                let owner = container.called();
-                images.push(NamedImage { pointer, image, purpose: Purpose::Container, owner });
+    pub(super) fn images(&self) -> Result<Vec<NamedImage<'d>>, Malformed> {
+        let mut images = Vec::with_capacity(self.containers.len());
+        let mut note = |named: Option<Json<'d>>, holder: Holder<'d>| -> Result<(), Malformed> {
+            let Some(named) = named.and_then(Json::said) else { return Ok(()) };
+            let pointer = || holder.pointer(self.carrier);
+            let image = named.as_str().ok_or_else(|| Malformed::new(pointer(), named, "a text"))?;
+            if !image.is_empty() {
+                images.push(NamedImage { image, carrier: self.carrier, holder });
             }
+            Ok(())
+        };
+        for container in &self.containers {
+            note(container.json.get("image"), Holder::Container(*container))?;
         }
-        for (at, volume) in self.volumes()?.iter().enumerate() {
-            let pointer = format!("{}/volumes/{at}/image", self.pointer);
-            let source = match volume.get("image") {
-                None | Some(Value::Null) => continue,
-                Some(source @ Value::Object(_)) => source,
-                Some(other) => return Err(malformed(pointer, other, "an object")),
-            };
-            let pointer = format!("{pointer}/reference");
-            if let Some(image) = text(source.get("reference"), &pointer)? {
-                let owner = called("image volume", volume, at);
-                images.push(NamedImage { pointer, image, purpose: Purpose::Volume, owner });
+        for (at, volume) in self.volumes.iter().enumerate() {
+            let Some(source) = volume.get("image").and_then(Json::said) else { continue };
+            if !source.is_object() {
+                let pointer = format!("{}/spec/volumes/{at}/image", self.carrier);
+                return Err(Malformed::new(pointer, source, "an object"));
             }
+            note(source.get("reference"), Holder::Volume { at, json: *volume })?;
         }
         Ok(images)
     }
+}
+
+/// A list of objects in a specification; missing and `null` are empty.
+fn objects<'d>(carrier: &str, spec: Json<'d>, key: &str) -> Result<Vec<Json<'d>>, Malformed> {
+    let Some(list) = spec.get(key).and_then(Json::said) else { return Ok(Vec::new()) };
+    if list.kind() != Kind::List {
+        return Err(Malformed::new(format!("{carrier}/spec/{key}"), list, "a list"));
+    }
+    let row = |(at, row): (usize, Json<'d>)| match row.is_object() {
+        true => Ok(row),
+        false => Err(Malformed::new(format!("{carrier}/spec/{key}/{at}"), row, "an object")),
+    };
+    list.items().enumerate().map(row).collect()
 }
 
 impl Container<'_> {
@@ -209,30 +181,9 @@ impl Container<'_> {
 }
 
 /// `noun "name"`, or `noun 3` where there is no name.
-pub(super) fn called(noun: &str, json: &Value, at: usize) -> String {
-    match json.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) {
+pub(super) fn called(noun: &str, json: Json<'_>, at: usize) -> String {
+    match json.get("name").and_then(Json::as_str).filter(|name| !name.is_empty()) {
         Some(name) => format!("{noun} {:?}", name.chars().take(63).collect::<String>()),
         None => format!("{noun} {at}"),
     }
-}
-
-fn text(value: Option<&Value>, pointer: &str) -> Result<Option<String>, Malformed> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(malformed(pointer.to_owned(), other, "a text")),
-    }
-}
-
-fn malformed(pointer: String, found: &Value, expected: &'static str) -> Malformed {
-    let found = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
-    Malformed { pointer, found, expected }
 }

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
+
+use super::json::{Document, Json, Malformed};
 
 /// The version of an `AdmissionReview`; it is answered in the version in which it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,19 +16,19 @@ pub(super) enum Version {
     V1Beta1,
 }
 
-/// What the API server wants to know.
-#[derive(Clone, Debug)]
-pub(super) struct Admission {
+/// What the API server wants to know, as it stands in the body.
+#[derive(Clone, Copy)]
+pub(super) struct Admission<'d> {
     pub(super) version: Version,
-    pub(super) uid: String,
+    pub(super) uid: &'d str,
     /// Group and kind of the object, as the webhook's rule matched it.
-    pub(super) group: String,
-    pub(super) kind: String,
-    pub(super) sub_resource: Option<String>,
-    pub(super) namespace: Option<String>,
+    pub(super) group: &'d str,
+    pub(super) kind: &'d str,
+    pub(super) sub_resource: Option<&'d str>,
+    pub(super) namespace: Option<&'d str>,
     pub(super) operation: Operation,
-    pub(super) object: Value,
-    pub(super) old_object: Value,
+    pub(super) object: Json<'d>,
+    pub(super) old_object: Json<'d>,
     pub(super) rehearsal: bool,
 }
 
@@ -69,43 +70,19 @@ impl Version {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireRequest {
-    kind: WireKind,
-    #[serde(default)]
-    sub_resource: Option<String>,
-    #[serde(default)]
-    namespace: Option<String>,
-    operation: WireOperation,
-    #[serde(default)]
-    dry_run: Option<bool>,
+/// The JSON of a body.
+pub(super) fn document(body: &[u8]) -> Result<Document<'_>, Refusal> {
+    Document::read(body).map_err(|error| Refusal::nameless(format!("the body is not JSON: {error}")))
 }
 
-#[derive(Deserialize)]
-struct WireKind {
-    #[serde(default)]
-    group: String,
-    kind: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum WireOperation {
-    Create,
-    Update,
-    Delete,
-    Connect,
-}
-
-impl Admission {
+impl<'d> Admission<'d> {
     /// Reads a body.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let refused = |version, uid: &str, reason: String| Refusal { version, uid: uid.to_owned(), reason };
-        let mut review: Value = serde_json::from_slice(body)
-            .map_err(|error| refused(Version::V1, "", format!("the body is not JSON: {error}")))?;
-        let uid = review.pointer("/request/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let text = |key: &str| review.get(key).and_then(Value::as_str).unwrap_or_default();
+    pub(super) fn read(document: &'d Document<'_>) -> Result<Self, Refusal> {
+        let review = document.root();
+        let request = review.get("request").filter(|request| request.is_object());
+        let uid = request.and_then(|request| request.get("uid")).and_then(Json::as_str).unwrap_or_default();
+        let refused = |version, reason: String| Refusal { version, uid: uid.to_owned(), reason };
+        let text = |key| review.get(key).and_then(Json::as_str).unwrap_or_default();
         let (kind, api_version) = (text("kind"), text("apiVersion"));
         let version = match api_version {
             "admission.k8s.io/v1" => Version::V1,
@@ -115,61 +92,92 @@ impl Admission {
                     "apiVersion is {:?}; expected admission.k8s.io/v1: set admissionReviewVersions: [v1]",
                     shown(other)
                 );
-                return Err(refused(Version::V1, &uid, reason));
+                return Err(refused(Version::V1, reason));
             }
         };
         if kind != "AdmissionReview" {
             let reason = format!("kind is {:?}; expected AdmissionReview", shown(kind));
-            return Err(refused(version, &uid, reason));
+            return Err(refused(version, reason));
         }
-        let request = review.get_mut("request").map(Value::take).filter(Value::is_object);
-        let Some(mut request) = request else {
-            return Err(refused(version, &uid, "the AdmissionReview has no request".to_owned()));
+        let Some(request) = request else {
+            return Err(refused(version, "the AdmissionReview has no request".to_owned()));
         };
         if uid.is_empty() {
-            return Err(refused(version, &uid, "request.uid is missing or empty".to_owned()));
+            return Err(refused(version, "request.uid is missing or empty".to_owned()));
         }
-        // Moved out as they are: they may be large, and nobody here knows more about them than that they are JSON.
-        let mut taken = |key: &str| request.get_mut(key).map(Value::take).unwrap_or_default();
-        let (object, old_object) = (taken("object"), taken("oldObject"));
-        let request: WireRequest = serde_json::from_value(request)
-            .map_err(|error| refused(version, &uid, format!("the request cannot be read: {error}")))?;
+        Self::of_request(version, uid, request)
+            .map_err(|malformed| refused(version, format!("the request cannot be read: {malformed}")))
+    }
+
+    fn of_request(version: Version, uid: &'d str, request: Json<'d>) -> Result<Self, Malformed> {
+        let kind = request.get("kind").unwrap_or(Json::NULL);
+        let object = |key| request.get(key).unwrap_or(Json::NULL);
         Ok(Self {
             version,
             uid,
-            group: request.kind.group,
-            kind: request.kind.kind,
-            sub_resource: request.sub_resource.filter(|name| !name.is_empty()),
-            namespace: request.namespace.filter(|name| !name.is_empty()),
-            operation: match request.operation {
-                WireOperation::Create => Operation::Create,
-                WireOperation::Update => Operation::Update,
-                WireOperation::Delete => Operation::Delete,
-                WireOperation::Connect => Operation::Connect,
+            group: kind.get("group").map_or(Ok(""), |group| required_text(group, "request.kind.group"))?,
+            kind: required_text(kind.get("kind").unwrap_or(Json::NULL), "request.kind.kind")?,
+            sub_resource: optional_text(request.get("subResource"), "request.subResource")?,
+            namespace: optional_text(request.get("namespace"), "request.namespace")?,
+            operation: Operation::read(request.get("operation").unwrap_or(Json::NULL))?,
+            object: object("object"),
+            old_object: object("oldObject"),
+            rehearsal: match request.get("dryRun").and_then(Json::said) {
+                None => false,
+                Some(said) => {
+                    said.as_bool().ok_or_else(|| Malformed::new("request.dryRun", said, "a boolean"))?
+                }
             },
-            object,
-            old_object,
-            rehearsal: request.dry_run.unwrap_or(false),
         })
     }
 
     /// The answer's body.
-    pub(super) fn answer(&self, reply: Reply) -> Value {
-        write(self.version, &self.uid, reply)
+    pub(super) fn answer(&self, reply: Reply) -> Answer<'_> {
+        Answer::new(self.version, self.uid, reply)
     }
+}
+
+impl Operation {
+    fn read(json: Json<'_>) -> Result<Self, Malformed> {
+        match json.as_str() {
+            Some("CREATE") => Ok(Self::Create),
+            Some("UPDATE") => Ok(Self::Update),
+            Some("DELETE") => Ok(Self::Delete),
+            Some("CONNECT") => Ok(Self::Connect),
+            Some(_) | None => {
+                Err(Malformed::new("request.operation", json, "CREATE, UPDATE, DELETE or CONNECT"))
+            }
+        }
+    }
+}
+
+fn required_text<'d>(json: Json<'d>, place: &str) -> Result<&'d str, Malformed> {
+    json.as_str().ok_or_else(|| Malformed::new(place, json, "a text"))
+}
+
+/// `None` also if it is empty.
+fn optional_text<'d>(json: Option<Json<'d>>, place: &str) -> Result<Option<&'d str>, Malformed> {
+    let said = json.and_then(Json::said).map(|json| required_text(json, place)).transpose()?;
+    Ok(said.filter(|text| !text.is_empty()))
 }
 
 impl Refusal {
+    /// Of a body that does not even say who asks.
+    pub(super) fn nameless(reason: String) -> Self {
+        Self { version: Version::V1, uid: String::new(), reason }
+    }
+
     /// The answer's body: denied, and why.
-    pub(super) fn answer(&self) -> Value {
+    pub(super) fn answer(&self) -> Answer<'_> {
         let denial = Some(format!("tidewaiter cannot read this AdmissionReview: {}", self.reason));
-        write(self.version, &self.uid, Reply { denial, ..Reply::default() })
+        Answer::new(self.version, &self.uid, Reply { denial, ..Reply::default() })
     }
 }
 
+/// The body of an answer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WireReview<'a> {
+pub(super) struct Answer<'a> {
     api_version: &'static str,
     kind: &'static str,
     response: WireResponse<'a>,
@@ -199,13 +207,11 @@ struct WireStatus {
     message: String,
 }
 
-fn write(version: Version, uid: &str, reply: Reply) -> Value {
-    use base64::Engine as _;
-    let patch = reply.patch.map(|patch| base64::engine::general_purpose::STANDARD.encode(patch));
-    let review = WireReview {
-        api_version: version.name(),
-        kind: "AdmissionReview",
-        response: WireResponse {
+impl<'a> Answer<'a> {
+    fn new(version: Version, uid: &'a str, reply: Reply) -> Self {
+        use base64::Engine as _;
+        let patch = reply.patch.map(|patch| base64::engine::general_purpose::STANDARD.encode(patch));
+        let response = WireResponse {
             uid,
             allowed: reply.denial.is_none(),
             status: reply.denial.map(|message| WireStatus { code: 403, reason: "Forbidden", message }),
@@ -214,9 +220,9 @@ fn write(version: Version, uid: &str, reply: Reply) -> Value {
             patch,
             warnings: reply.warnings,
             audit_annotations: reply.annotations,
-        },
-    };
-    serde_json::to_value(review).expect("a review has only strings, numbers and maps of strings")
+        };
+        Self { api_version: version.name(), kind: "AdmissionReview", response }
+    }
 }
 
 fn shown(text: &str) -> String {
@@ -226,7 +232,15 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn read<T>(body: &str, look: impl FnOnce(Admission<'_>) -> T) -> Result<T, Refusal> {
+        Admission::read(&document(body.as_bytes())?).map(look)
+    }
+
+    fn told(answer: &Answer<'_>) -> Value {
+        serde_json::to_value(answer).unwrap()
+    }
 
     #[test]
     fn what_is_no_review_is_named_and_never_allowed() {
@@ -247,9 +261,9 @@ mod tests {
             ),
             (json!({"kind": "AdmissionReview", "request": request}), "u", "apiVersion"),
         ] {
-            let refusal = Admission::read(body.to_string().as_bytes()).expect_err("not a review");
+            let refusal = read(&body.to_string(), |_| ()).expect_err("not a review");
             assert_eq!(refusal.uid, uid, "{body}");
-            let answer = refusal.answer();
+            let answer = told(&refusal.answer());
             assert_eq!(
                 (&answer["response"]["allowed"], &answer["response"]["uid"]),
                 (&json!(false), &json!(uid))
@@ -257,7 +271,7 @@ mod tests {
             let message = answer["response"]["status"]["message"].as_str().unwrap();
             assert!(message.contains(fragment), "{message:?} lacks {fragment:?}");
         }
-        assert!(Admission::read(b"\xff{").is_err() && Admission::read(b"").is_err());
+        assert!(document(b"\xff{").is_err() && document(b"").is_err());
     }
 
     #[test]
@@ -265,8 +279,8 @@ mod tests {
         for version in ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"] {
             let request = json!({"uid": "u", "kind": {"kind": "Pod"}, "operation": "DELETE", "object": null});
             let body = json!({"apiVersion": version, "kind": "AdmissionReview", "request": request});
-            let admission = Admission::read(body.to_string().as_bytes()).unwrap();
-            let answer = admission.answer(Reply { patch: Some(b"[]".to_vec()), ..Reply::default() });
+            let reply = Reply { patch: Some(b"[]".to_vec()), ..Reply::default() };
+            let answer = read(&body.to_string(), |admission| told(&admission.answer(reply))).unwrap();
             assert_eq!(answer["apiVersion"], version);
             let response = json!({"uid": "u", "allowed": true, "patchType": "JSONPatch", "patch": "W10="});
             assert_eq!(answer["response"], response);

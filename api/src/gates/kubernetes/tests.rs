@@ -8,8 +8,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::change::Change;
+use super::image::NamedImage;
+use super::json::Malformed;
 use super::pod::{Carrier, PodView};
-use super::review::Admission;
+use super::review::{Admission, document};
 
 fn review(group: &str, kind: &str, operation: &str, object: &Value, old: &Value) -> Value {
     json!({
@@ -21,17 +23,27 @@ fn review(group: &str, kind: &str, operation: &str, object: &Value, old: &Value)
     })
 }
 
-fn change(review: &Value) -> Change {
-    let admission = Admission::read(review.to_string().as_bytes()).expect("a review");
-    Change::of(&admission).expect("well-formed")
+fn admitted<T>(review: &Value, look: impl FnOnce(Admission<'_>) -> T) -> T {
+    let body = review.to_string();
+    let document = document(body.as_bytes()).expect("JSON");
+    look(Admission::read(&document).expect("a review"))
+}
+
+fn changed<T>(review: &Value, look: impl FnOnce(Result<Change<'_>, Malformed>) -> T) -> T {
+    admitted(review, |admission| look(Change::of(&admission)))
+}
+
+/// The remark about a change without a pod; an error about one with a pod.
+fn nothing(review: &Value) -> Result<Option<String>, Vec<String>> {
+    changed(review, |change| match change.expect("well-formed") {
+        Change::Nothing { remark } => Ok(remark),
+        Change::Pod(change) => Err(change.images.iter().map(NamedImage::pointer).collect()),
+    })
 }
 
 /// The pointers of the images to be judged.
 fn pointers(review: &Value) -> Vec<String> {
-    match change(review) {
-        Change::Nothing { .. } => Vec::new(),
-        Change::Pod(change) => change.images.into_iter().map(|image| image.pointer).collect(),
-    }
+    nothing(review).err().unwrap_or_default()
 }
 
 #[test]
@@ -84,12 +96,13 @@ fn an_update_is_judged_by_what_is_new_in_it() {
         (pod(&["b", "a"], json!({})), vec![]),
         (pod(&["a", "c"], json!({})), vec!["/spec/containers/1/image"]),
     ] {
-        let Change::Pod(found) = change(&review("", "Pod", "UPDATE", &new, &old)) else { panic!("a pod") };
-        let images: Vec<&str> = found.images.iter().map(|image| image.pointer.as_str()).collect();
-        assert_eq!(images, expected, "{new}");
+        let found = nothing(&review("", "Pod", "UPDATE", &new, &old)).expect_err("a pod");
+        assert_eq!(found, expected, "{new}");
     }
-    let Change::Pod(same) = change(&review("", "Pod", "UPDATE", &old, &old)) else { panic!("a pod") };
-    assert!(same.offences.is_empty(), "what offended before is free: {:?}", same.offences);
+    changed(&review("", "Pod", "UPDATE", &old, &old), |change| {
+        let Ok(Change::Pod(same)) = change else { panic!("a pod") };
+        assert!(same.offences.is_empty(), "what offended before is free: {:?}", same.offences);
+    });
     let without_old = review("", "Pod", "UPDATE", &old, &Value::Null);
     assert_eq!(pointers(&without_old).len(), 2, "without the old object everything is new");
 }
@@ -105,15 +118,13 @@ fn what_carries_no_pod_is_free_and_what_is_unknown_is_said() {
         ("batch.volcano.sh", "Job", "CREATE", &json!({}), true),
         ("apps", "Deployment", "CREATE", &json!({"spec": {}}), true),
     ] {
-        match change(&review(group, kind, operation, object, &Value::Null)) {
-            Change::Nothing { remark } => assert_eq!(remark.is_some(), remarked, "{kind}"),
-            Change::Pod(pod) => panic!("{kind}: {pod:?}"),
-        }
+        let remark = nothing(&review(group, kind, operation, object, &Value::Null)).expect(kind);
+        assert_eq!(remark.is_some(), remarked, "{kind}");
     }
     let mut status =
         review("", "Pod", "UPDATE", &json!({"spec": {"containers": [{"image": "a"}]}}), &Value::Null);
     status["request"]["subResource"] = json!("status");
-    assert!(matches!(change(&status), Change::Nothing { remark: None }));
+    assert_eq!(nothing(&status), Ok(None));
 }
 
 #[test]
@@ -132,14 +143,13 @@ fn a_wrong_shape_is_an_error_that_names_its_place() {
             "/spec/volumes/0/image/reference is a number",
         ),
     ] {
-        let body = review("", "Pod", "CREATE", &object, &Value::Null).to_string();
-        let admission = Admission::read(body.as_bytes()).expect("a review");
-        let error = Change::of(&admission).expect_err("malformed").to_string();
+        let review = review("", "Pod", "CREATE", &object, &Value::Null);
+        let error = changed(&review, |change| change.err().expect("malformed").to_string());
         assert!(error.contains(fragment), "{error:?} lacks {fragment:?}");
     }
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -190,15 +200,16 @@ proptest! {
     #[test]
     fn no_json_panics_the_reader_and_pointers_point(object in any_json(), old in any_json()) {
         for (group, kind) in [("", "Pod"), ("apps", "Deployment"), ("batch", "CronJob")] {
-            let body = review(group, kind, "UPDATE", &object, &old).to_string();
-            let admission = Admission::read(body.as_bytes()).expect("a review");
-            if let Ok(Change::Pod(change)) = Change::of(&admission) {
-                for image in change.images {
-                    prop_assert_eq!(object.pointer(&image.pointer).and_then(Value::as_str), Some(image.image.as_str()));
-                }
+            let named: Vec<(String, String)> = changed(&review(group, kind, "UPDATE", &object, &old), |change| {
+                let Ok(Change::Pod(change)) = change else { return Vec::new() };
+                change.images.iter().map(|image| (image.pointer(), image.image.to_owned())).collect()
+            });
+            for (pointer, image) in named {
+                prop_assert_eq!(object.pointer(&pointer).and_then(Value::as_str), Some(image.as_str()));
             }
         }
-        let _ = Admission::read(object.to_string().as_bytes());
+        let text = object.to_string();
+        let _ = Admission::read(&document(text.as_bytes()).expect("JSON"));
     }
 }
 
@@ -213,14 +224,14 @@ fn json_file(path: &std::path::Path) -> Value {
 
 /// Every image of the object, whether it is new or not.
 fn all_images(review: &Value) -> BTreeSet<(String, String)> {
-    let admission = Admission::read(review.to_string().as_bytes()).expect("a review");
-    let carrier = Carrier::of(&admission.group, &admission.kind, admission.sub_resource.as_deref());
-    let Carrier::At(carrier) = carrier else { return BTreeSet::new() };
-    if admission.object.is_null() {
-        return BTreeSet::new();
-    }
-    let pod = PodView::find(&admission.object, carrier).expect("well-formed").expect("a pod");
-    pod.images().expect("well-formed").into_iter().map(|image| (image.pointer, image.image)).collect()
+    admitted(review, |admission| {
+        let carrier = Carrier::of(admission.group, admission.kind, admission.sub_resource);
+        let Carrier::At(carrier) = carrier else { return BTreeSet::new() };
+        let Some(object) = admission.object.said() else { return BTreeSet::new() };
+        let pod = PodView::find(object, carrier).expect("well-formed").expect("a pod");
+        let images = pod.images().expect("well-formed").into_iter();
+        images.map(|image| (image.pointer(), image.image.to_owned())).collect()
+    })
 }
 
 fn listed(row: &Value) -> BTreeSet<(String, String)> {

@@ -6,14 +6,14 @@ use shared::model::verdict::Mode;
 use shared::policy::{Level, Place, Policy};
 
 use super::change::{Change, PodChange};
+use super::json::Malformed;
 use super::offences::{Offence, Weight};
-use super::pod::Malformed;
 use super::review::{Admission, Reply};
 use super::wording::{self, Objections};
 use crate::gates::{AskedImage, Decision, Enqueue, Gates, Patience, Question};
 
 /// What the API server is told about an object.
-pub(super) async fn decide(gates: &Gates, admission: &Admission, deadline: Instant) -> Reply {
+pub(super) async fn decide(gates: &Gates, admission: &Admission<'_>, deadline: Instant) -> Reply {
     let change = match Change::of(admission) {
         Ok(Change::Pod(change)) => change,
         Ok(Change::Nothing { remark }) => return wording::nothing_judged(remark),
@@ -28,14 +28,14 @@ pub(super) async fn decide(gates: &Gates, admission: &Admission, deadline: Insta
 
 async fn images(
     gates: &Gates,
-    admission: &Admission,
-    change: &PodChange,
+    admission: &Admission<'_>,
+    change: &PodChange<'_>,
     patience: Patience,
     deadline: Instant,
 ) -> Decision {
     let asked = change.images.iter().map(|image| AskedImage {
-        asked: image.image.clone(),
-        purpose: image.purpose,
+        asked: image.image.to_owned(),
+        purpose: image.purpose(),
         platform: None,
         place: change.place.clone(),
     });
@@ -50,8 +50,11 @@ async fn images(
 
 /// What the policies say about the offences of a pod: each container's by the policies that cover its image,
 /// those of the pod as a whole by every policy that covers one of its images.
-fn pod_rules(gates: &Gates, change: &PodChange) -> Objections {
+fn pod_rules(gates: &Gates, change: &PodChange<'_>) -> Objections {
     let mut objections = Objections::default();
+    if change.offences.is_empty() {
+        return objections;
+    }
     let mut whole: Vec<_> =
         change.all_images.iter().flat_map(|image| gates.covering(Some(image), &change.place)).collect();
     if whole.is_empty() {
@@ -78,8 +81,8 @@ fn level(policy: &Policy, offence: &Offence) -> Level {
 }
 
 /// An object whose shape is not that of its kind: nobody can say what it would run.
-fn malformed_reply(gates: &Gates, admission: &Admission, malformed: &Malformed) -> Reply {
-    let place = Place { namespace: admission.namespace.clone(), ..Place::default() };
+fn malformed_reply(gates: &Gates, admission: &Admission<'_>, malformed: &Malformed) -> Reply {
+    let place = Place { namespace: admission.namespace.map(str::to_owned), ..Place::default() };
     let covering = gates.covering(None, &place);
     let told =
         format!("the {} cannot be judged: {malformed}", admission.kind.chars().take(40).collect::<String>());

@@ -6,9 +6,10 @@ use shared::model::verdict::{Mode, PolicyName};
 use shared::policy::{Level, PodRule, Policy};
 use url::Url;
 
+use super::image::NamedImage;
 use super::offences::Offence;
-use super::pod::NamedImage;
 use super::review::Reply;
+use crate::gates::legible::legible;
 use crate::gates::{Answer, Decision, Gates, How, Ruling, TOLD_REASONS};
 
 /// The API server asks for warnings of less than 120 characters each.
@@ -70,7 +71,7 @@ fn by_rule(offences: &[(PodRule, String)]) -> Vec<&str> {
 
 /// The answer about a pod.
 pub(super) fn reply(
-    images: &[NamedImage],
+    images: &[NamedImage<'_>],
     decision: &Decision,
     objections: Objections,
     gates: &Gates,
@@ -78,11 +79,13 @@ pub(super) fn reply(
     let mut paragraphs = objections.paragraphs(gates);
     let mut warnings = objections.warnings;
     for (image, ruling) in images.iter().zip(&decision.rulings) {
-        let (owner, said) = (&image.owner, ruling.explain());
         if ruling.answer == Answer::Denied {
-            paragraphs.push(format!("{owner}: {said}"));
+            paragraphs.push(format!("{}: {}", image.owner(), ruling.explain()));
         }
-        warnings.extend(ruling.warnings.iter().map(|warning| format!("{owner}: {warning}")));
+        if !ruling.warnings.is_empty() {
+            let owner = image.owner();
+            warnings.extend(ruling.warnings.iter().map(|warning| format!("{owner}: {warning}")));
+        }
     }
     let allowed = paragraphs.is_empty();
     Reply {
@@ -135,7 +138,7 @@ pub(super) fn fit(warnings: Vec<String>) -> Vec<String> {
 
 /// At most `most` bytes of a text without control characters; an ellipsis stands for the rest.
 fn shortened(text: &str, most: usize) -> String {
-    let clean: String = text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+    let clean = legible(text, usize::MAX);
     if clean.len() <= most {
         return clean;
     }

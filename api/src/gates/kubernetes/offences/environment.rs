@@ -5,9 +5,8 @@
 //! token. A reference to a Secret (`valueFrom.secretKeyRef`, `envFrom.secretRef`) is weaker: the value is not in
 //! the manifest, though it still is in the process's environment. Values are never repeated.
 
-use serde_json::Value;
-
 use super::{Weight, cut};
+use crate::gates::kubernetes::json::Json;
 
 /// A secret in a container's environment.
 pub(super) struct Secret {
@@ -16,24 +15,24 @@ pub(super) struct Secret {
     pub(super) what: String,
 }
 
-pub(super) fn secrets(container: &Value) -> Vec<Secret> {
-    let rows = |key: &str| container.get(key).and_then(Value::as_array).into_iter().flatten();
+pub(super) fn secrets(container: Json<'_>) -> Vec<Secret> {
+    let rows = |key| container.get(key).into_iter().flat_map(Json::items);
     let mut secrets = Vec::new();
     for variable in rows("env") {
-        let name = variable.get("name").and_then(Value::as_str).unwrap_or_default();
-        if variable.pointer("/valueFrom/secretKeyRef").is_some_and(|source| !source.is_null()) {
+        let name = variable.get("name").and_then(Json::as_str).unwrap_or_default();
+        if variable.at(&["valueFrom", "secretKeyRef"]).and_then(Json::said).is_some() {
             let what = format!("takes {} from a secret into its environment; mount it as a file", cut(name));
             secrets.push(Secret { weight: Weight::Slight, what });
         } else if let Some(kind) =
-            variable.get("value").and_then(Value::as_str).and_then(|value| kind(name, value))
+            variable.get("value").and_then(Json::as_str).and_then(|value| kind(name, value))
         {
             let what = format!("sets {} in clear text, {kind}", cut(name));
             secrets.push(Secret { weight: Weight::Full, what });
         }
     }
     for source in rows("envFrom") {
-        if let Some(reference) = source.get("secretRef").filter(|source| !source.is_null()) {
-            let name = reference.get("name").and_then(Value::as_str).unwrap_or_default();
+        if let Some(reference) = source.get("secretRef").and_then(Json::said) {
+            let name = reference.get("name").and_then(Json::as_str).unwrap_or_default();
             let what = format!("takes all of secret {} into its environment; mount it as files", cut(name));
             secrets.push(Secret { weight: Weight::Slight, what });
         }
@@ -43,6 +42,7 @@ pub(super) fn secrets(container: &Value) -> Vec<Secret> {
 
 /// What kind of secret a literal value is, if it is one.
 fn kind(name: &str, value: &str) -> Option<&'static str> {
+    let value = value.trim();
     if let Some((_, kind)) = SHAPES.iter().find(|(shape, _)| shape(value)) {
         return Some(kind);
     }
@@ -100,47 +100,49 @@ const ABOUT: &[&str] = &[
 
 fn is_secret_name(name: &str) -> bool {
     let words = words(name);
-    if words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
+    let is = |word: &str, known: &str| word.eq_ignore_ascii_case(known);
+    if words.last().is_some_and(|last| ABOUT.iter().any(|known| is(last, known))) {
         return false;
     }
     // `PWD` alone is the working directory.
-    let single = |word: &String| WORDS.contains(&word.as_str()) && (word != "PWD" || words.len() > 1);
-    let pair = |pair: &[String]| PAIRS.iter().any(|known| pair[0] == known.0 && pair[1] == known.1);
+    let single =
+        |word: &&str| WORDS.iter().any(|known| is(word, known)) && (!is(word, "PWD") || words.len() > 1);
+    let pair = |pair: &[&str]| PAIRS.iter().any(|known| is(pair[0], known.0) && is(pair[1], known.1));
     words.iter().any(single) || words.windows(2).any(pair)
 }
 
-/// `dbPassword`, `DB_PASSWORD` and `db-password` are DB, PASSWORD.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
+/// `dbPassword`, `DB_PASSWORD` and `db-password` are two words each, in whatever case.
+fn words(name: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut begin = 0;
     let mut after_lower = false;
-    for one in name.chars().take(256) {
+    for (at, one) in name.char_indices().take(256) {
         let hump = one.is_ascii_uppercase() && after_lower;
-        if (hump || !one.is_ascii_alphanumeric()) && words.last().is_some_and(|word| !word.is_empty()) {
-            words.push(String::new());
-        }
-        if one.is_ascii_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.push(one.to_ascii_uppercase());
+        let separates = !one.is_ascii_alphanumeric();
+        if hump || separates {
+            words.push(&name[begin..at]);
+            begin = if separates { at + one.len_utf8() } else { at };
         }
         after_lower = one.is_ascii_lowercase() || one.is_ascii_digit();
     }
+    let end = name.char_indices().nth(256).map_or(name.len(), |(at, _)| at);
+    words.push(&name[begin..end]);
     words.retain(|word| !word.is_empty());
     words
 }
 
 /// Switches, numbers, paths and references to other variables are no secrets whatever they are called.
 fn could_be_secret(value: &str) -> bool {
-    let value = value.trim();
     let plain = ["", "true", "false", "yes", "no", "null", "none"];
     let is_path = value.starts_with('/') && !value.contains(char::is_whitespace);
     let is_reference = value.starts_with("$(") && value.ends_with(')');
     // Four digits and more may be a PIN or a password.
     let is_small_number = value.len() < 4 && value.bytes().all(|byte| byte.is_ascii_digit());
-    let is_plain = plain.contains(&value.to_ascii_lowercase().as_str());
+    let is_plain = plain.iter().any(|plain| value.eq_ignore_ascii_case(plain));
     !(is_plain || is_path || is_reference || is_small_number)
 }
 
+/// Looks at a value without white space around it.
 type Shape = fn(&str) -> bool;
 
 /// Shapes of values that are secrets whatever their variable is called.
@@ -161,7 +163,6 @@ const SHAPES: &[(Shape, &str)] = &[
 ];
 
 fn token(value: &str, beginnings: &[&str], least: usize, most: usize) -> bool {
-    let value = value.trim();
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     (least..=most).contains(&value.len())
         && beginnings.iter().any(|beginning| value.starts_with(beginning))
@@ -169,16 +170,23 @@ fn token(value: &str, beginnings: &[&str], least: usize, most: usize) -> bool {
 }
 
 fn is_json_web_token(value: &str) -> bool {
-    let parts: Vec<&str> = value.trim().split('.').collect();
+    if !value.starts_with("eyJ") {
+        return false;
+    }
+    let parts: Vec<&str> = value.split('.').collect();
     let legal = |part: &&str| {
         part.len() >= 10 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
     matches!(parts.as_slice(), [header, payload, signature]
-        if header.starts_with("eyJ") && payload.starts_with("eyJ") && [header, payload, signature].into_iter().all(legal))
+        if payload.starts_with("eyJ") && [header, payload, signature].into_iter().all(legal))
 }
 
 fn has_password_in_url(value: &str) -> bool {
-    let Ok(url) = url::Url::parse(value.trim()) else { return false };
+    // Without it there is none, and most values are not worth to be taken apart.
+    if !value.contains('@') {
+        return false;
+    }
+    let Ok(url) = url::Url::parse(value) else { return false };
     // `$(PASSWORD)` is filled in from another variable.
     url.password().is_some_and(|password| !password.is_empty() && !value.contains("$("))
 }
@@ -186,7 +194,12 @@ fn has_password_in_url(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::gates::kubernetes::json::Document;
+    use serde_json::{Value, json};
+
+    fn found(container: &Value) -> Vec<Secret> {
+        secrets(Document::read(container.to_string().as_bytes()).unwrap().root())
+    }
 
     #[test]
     fn secrets_in_clear_text_are_found_by_name_or_shape_and_nothing_else_is() {
@@ -218,7 +231,7 @@ mod tests {
             ("SECRETARY", "Jane", false),
         ] {
             let container = json!({"env": [{"name": name, "value": value}]});
-            let found = secrets(&container);
+            let found = found(&container);
             assert_eq!(found.len(), usize::from(expected), "{name}={value}");
             assert!(
                 found.iter().all(|secret| value.is_empty() || !secret.what.contains(value)),
@@ -237,7 +250,7 @@ mod tests {
             ],
             "envFrom": [{"secretRef": {"name": "s"}}, {"configMapRef": {"name": "c"}}, null],
         });
-        let weights: Vec<Weight> = secrets(&container).iter().map(|secret| secret.weight).collect();
+        let weights: Vec<Weight> = found(&container).iter().map(|secret| secret.weight).collect();
         assert_eq!(weights, [Weight::Slight, Weight::Slight]);
     }
 }

@@ -1,12 +1,12 @@
 //! What a pod takes from its node: namespaces, paths, the socket of the container runtime.
 
-use serde_json::Value;
 use shared::policy::PodRule;
 
 use super::{Offence, Weight, cut, is_true, volume_called};
-use crate::gates::kubernetes::pod::{Malformed, PodView};
+use crate::gates::kubernetes::json::Json;
+use crate::gates::kubernetes::pod::PodView;
 
-pub(super) fn of_pod(pod: &PodView<'_>) -> Result<Vec<Offence>, Malformed> {
+pub(super) fn of_pod(pod: &PodView<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     let mut add = |rule, message: String| {
         offences.push(Offence { rule, weight: Weight::Full, image: None, message });
@@ -20,13 +20,13 @@ pub(super) fn of_pod(pod: &PodView<'_>) -> Result<Vec<Offence>, Malformed> {
             add(PodRule::HostNamespaces, what.to_owned());
         }
     }
-    if is_true(pod.spec.pointer("/securityContext/windowsOptions/hostProcess")) {
+    if is_true(pod.spec.at(&["securityContext", "windowsOptions", "hostProcess"])) {
         add(PodRule::Privileged, "the pod is a host process of its Windows node".to_owned());
     }
-    for (at, volume) in pod.volumes()?.iter().enumerate() {
-        let Some(source) = volume.get("hostPath").filter(|source| !source.is_null()) else { continue };
-        let path = source.get("path").and_then(Value::as_str).unwrap_or_default();
-        let called = volume_called(volume, at);
+    for (at, volume) in pod.volumes.iter().enumerate() {
+        let Some(source) = volume.get("hostPath").and_then(Json::said) else { continue };
+        let path = source.get("path").and_then(Json::as_str).unwrap_or_default();
+        let called = volume_called(*volume, at);
         add(PodRule::HostPaths, format!("{called} is the node's path {:?}", cut(path)));
         if let Some(socket) = runtime_socket(path) {
             add(
@@ -35,7 +35,7 @@ pub(super) fn of_pod(pod: &PodView<'_>) -> Result<Vec<Offence>, Malformed> {
             );
         }
     }
-    Ok(offences)
+    offences
 }
 
 /// The sockets through which one commands a node's container runtime. `/var/run` is `/run`.

@@ -1,13 +1,15 @@
 //! What each pod rule sees: one pod, one rule, one sentence.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::gates::kubernetes::json::Document;
 
 fn of(spec: &Value) -> Vec<(PodRule, String)> {
-    let object = json!({"spec": spec});
-    let pod = PodView::find(&object, "").unwrap().unwrap();
-    find(&pod).unwrap().into_iter().map(|offence| (offence.rule, offence.message)).collect()
+    let object = json!({"spec": spec}).to_string();
+    let document = Document::read(object.as_bytes()).unwrap();
+    let pod = PodView::find(document.root(), "").unwrap().unwrap();
+    find(&pod).into_iter().map(|offence| (offence.rule, offence.message)).collect()
 }
 
 /// A container that offends nothing, with further keys.
