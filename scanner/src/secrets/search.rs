@@ -212,7 +212,12 @@ impl Search<'_> {
             }
         });
         if self.settings && is_text && from == 0 && to == text.len() {
-            assignment::search(self.secrets, text, &mut |found| hits.push(found));
+            assignment::search(self.secrets, text, &mut |found| {
+                // A rule that knows what it is has said more.
+                if hits.kept.iter().all(|known| known.fingerprint != found.fingerprint) {
+                    hits.push(found);
+                }
+            });
         }
     }
 }

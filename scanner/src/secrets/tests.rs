@@ -327,6 +327,12 @@ fn settings_files_give_away_what_stands_under_a_telling_name() {
 }
 
 #[test]
+fn a_token_under_a_telling_name_is_told_of_once() {
+    let text = format!("TOKEN={}\n", summed(&format!("gh{}", "p_")));
+    assert_eq!(rules("app/.env", text.as_bytes()), ["TW-SEC-GITHUB-TOKEN"]);
+}
+
+#[test]
 fn git_objects_packs_and_gzip_are_looked_into() {
     let token = summed(&format!("gh{}", "p_"));
     let text = format!("export TOKEN={token}\n");
