@@ -45,6 +45,9 @@ const WORDS: &[&str] = &[
     "•••",
 ];
 
+/// Words that are the whole value, as in `http://user:password@host`.
+const WHOLE: &[&str] = &["password", "passwd", "pass", "secret", "token", "user", "username", "mypassword"];
+
 /// Whether a value stands for a value instead of being one.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let text = String::from_utf8_lossy(value);
@@ -56,7 +59,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         return false;
     }
     let lower = text.to_ascii_lowercase();
-    WORDS.iter().any(|word| lower.contains(word)) || is_monotonous(value)
+    WHOLE.contains(&lower.as_str()) || WORDS.iter().any(|word| lower.contains(word)) || is_monotonous(value)
 }
 
 /// One character again and again, or the alphabet.
@@ -87,6 +90,9 @@ mod tests {
             ("${DB_PASSWORD}", true),
             ("0000000000000000", true),
             ("abcdefghijklmnop", true),
+            ("password", true),
+            ("Password", true),
+            ("passwordly-9", false),
             ("hunter2hunter2", false),
             ("q8Zr0vB2nLwX", false),
         ] {
