@@ -27,6 +27,8 @@ pub struct Search<'s> {
     /// Newlines before the buffer.
     lines: u32,
     nature: Option<Nature>,
+    /// Half a character of UTF-16 whose other half comes with the next piece.
+    half: Option<u8>,
     hits: Hits,
     nested: Option<Box<Nested<'s>>>,
     settings: bool,
@@ -99,6 +101,7 @@ impl Secrets {
             done: 0,
             lines: 0,
             nature: None,
+            half: None,
             hits: Hits::default(),
             nested: None,
             settings: false,
@@ -157,13 +160,14 @@ impl Search<'_> {
 
     fn take(&mut self, piece: &[u8]) {
         match self.nature {
-            Some(Nature::Utf16(order)) => transcode(piece, order, &mut self.buffer),
+            Some(Nature::Utf16(order)) => self.transcode(piece, order),
             Some(Nature::Text | Nature::Binary) | None => self.buffer.extend_from_slice(piece),
         }
         if self.nature.is_none() && self.buffer.len() >= SNIFFED {
             self.sniff();
         }
-        if self.nature.is_some() && self.buffer.len() >= self.done + BEHIND + BLOCK {
+        // Settings are small, and looked at as a whole.
+        if !self.settings && self.nature.is_some() && self.buffer.len() >= self.done + BEHIND + BLOCK {
             let buffer = std::mem::take(&mut self.buffer);
             let to = buffer.len() - BEHIND;
             self.scan(&buffer, to);
@@ -180,7 +184,22 @@ impl Search<'_> {
         self.nature = Some(nature);
         if let Nature::Utf16(order) = nature {
             let raw = std::mem::take(&mut self.buffer);
-            transcode(&raw, order, &mut self.buffer);
+            self.transcode(&raw, order);
+        }
+    }
+
+    /// Appends what is ASCII as ASCII, everything else as a byte that is in no secret. Pieces are of any length.
+    fn transcode(&mut self, piece: &[u8], order: ByteOrder) {
+        let mut units = self.half.take().into_iter().chain(piece.iter().copied());
+        while let Some(first) = units.next() {
+            let Some(second) = units.next() else {
+                self.half = Some(first);
+                return;
+            };
+            self.buffer.push(match (first, second, order) {
+                (low, 0, ByteOrder::Little) | (0, low, ByteOrder::Big) => low,
+                _ => 0xff,
+            });
         }
     }
 
@@ -231,15 +250,6 @@ impl Nature {
             _ => Self::Text,
         }
     }
-}
-
-/// What is ASCII, as ASCII; everything else as a character that is in no secret.
-fn transcode(units: &[u8], order: ByteOrder, text: &mut Vec<u8>) {
-    // Blocks are of even size but for the last one.
-    text.extend(units.chunks(2).map(|unit| match (unit, order) {
-        ([low, 0], ByteOrder::Little) | ([0, low], ByteOrder::Big) => *low,
-        _ => 0xff,
-    }));
 }
 
 fn newlines(text: &[u8]) -> u32 {

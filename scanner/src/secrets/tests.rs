@@ -302,8 +302,10 @@ fn text_of_two_bytes_a_character_is_read() {
     for (mark, low_first) in [([0xff, 0xfe], true), ([0xfe, 0xff], false)] {
         let units = text.bytes().flat_map(|byte| if low_first { [byte, 0] } else { [0, byte] });
         let wide: Vec<u8> = mark.into_iter().chain(units).collect();
-        let found = found("app/settings.txt", &wide);
-        assert_eq!((found[0].rule.as_str(), found[0].line), ("TW-SEC-GITHUB-TOKEN", Some(2)));
+        for piece in [wide.len(), 1, 3, 64, 67] {
+            let found = in_pieces(&wide, piece);
+            assert_eq!((found[0].rule.as_str(), found[0].line), ("TW-SEC-GITHUB-TOKEN", Some(2)));
+        }
     }
 }
 
@@ -324,6 +326,17 @@ fn settings_files_give_away_what_stands_under_a_telling_name() {
         let severity = found(path, text.as_bytes()).first().map(|found| found.severity);
         assert_eq!(severity, expected, "{path}: {text}");
     }
+}
+
+#[test]
+fn settings_that_come_in_pieces_are_looked_at_as_a_whole() {
+    let text = format!("{}DB_PASSWORD={}\n", "# a comment\n".repeat(60_000), noise(24, WORD));
+    let secrets = Secrets::built_in();
+    let mut search = secrets.search(b"app/.env", text.len() as u64);
+    text.as_bytes().chunks(1000).for_each(|piece| search.feed(piece));
+    let found = search.finish();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].rule.as_str(), found[0].line), ("TW-SEC-ASSIGNMENT", Some(60_001)));
 }
 
 #[test]

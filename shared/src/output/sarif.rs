@@ -230,21 +230,26 @@ fn result(group: &Group<'_>, rule: usize, path: &str) -> Value {
         advice(&finding.fix),
         found.join(", ")
     );
-    let logical: Vec<Value> = found.iter().map(|place| json!({"fullyQualifiedName": place})).collect();
     json!({
         "ruleId": cut(&finding.id),
         "ruleIndex": rule,
         "level": level(finding.severity),
         "message": {"text": text},
-        "locations": [{
-            "physicalLocation": {
-                "artifactLocation": {"uri": path, "uriBaseId": "IMAGEROOT"},
-                "region": {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1},
-            },
-            "logicalLocations": logical,
-        }],
+        "locations": [location(path, &found)],
         "partialFingerprints": {"tidewaiterFinding/v1": fingerprint(finding, package, path)},
         "properties": {"purl": package.purl, "layer": package.introduced_in},
+    })
+}
+
+/// The repository's name as a path, and the places in the image.
+fn location(path: &str, places: &[String]) -> Value {
+    let logical: Vec<Value> = places.iter().map(|place| json!({"fullyQualifiedName": place})).collect();
+    json!({
+        "physicalLocation": {
+            "artifactLocation": {"uri": path, "uriBaseId": "IMAGEROOT"},
+            "region": {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1},
+        },
+        "logicalLocations": logical,
     })
 }
 

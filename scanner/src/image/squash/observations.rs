@@ -104,9 +104,11 @@ fn at(found: &FoundObservation, path: &str, layer: u16) -> Observation {
     }
 }
 
-/// What a distribution ships to everybody is nobody's secret; that it is there is still said.
+/// What a distribution ships to everybody is nobody's secret; that it is there is still said. A token that can be
+/// nothing else stays what it is: a site's own packages are owned as well.
 fn lower(observation: &mut Observation) {
-    if observation.kind == ObservationKind::Secret && observation.severity > Severity::Low {
+    let is_certain = observation.severity == Severity::Critical;
+    if observation.kind == ObservationKind::Secret && observation.severity > Severity::Low && !is_certain {
         observation.severity = Severity::Low;
         observation.title.push_str(", in a file that an OS package installed");
     }

@@ -357,3 +357,20 @@ fn a_secret_is_told_of_in_every_layer_that_has_it_and_what_became_of_it() {
         "the tar has the path twice, and both can be downloaded"
     );
 }
+
+#[test]
+fn i4_what_a_package_installed_weighs_less_unless_it_can_be_nothing_but_a_secret() {
+    // Its form alone is proof: 64 random hex digits after a prefix that nothing else has.
+    let token = format!("dop_{}{}", "v1_", "7c0f1e2d3b4a5968".repeat(4));
+    let listed = file(DPKG, "tool 1\nowns tool opt/tool/a.txt\nowns tool opt/tool/b.txt");
+    let files = [debian(), file("opt/tool/a.txt", login("tool")), file("opt/tool/b.txt", token), listed];
+    assert_eq!(
+        secrets(&[&files]),
+        ["critical at opt/tool/b.txt in 0: Visible", "low at opt/tool/a.txt in 0: Visible"]
+    );
+    let later = file("opt/tool/a.txt", login("other"));
+    assert!(
+        secrets(&[&files, &[later]]).contains(&"high at opt/tool/a.txt in 1: Visible".to_owned()),
+        "a later layer wrote it, no package"
+    );
+}

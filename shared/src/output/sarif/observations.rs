@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{cut, level, usual};
+use super::{cut, level, location, usual};
 use crate::model::digest::Digest;
 use crate::model::observation::Observation;
 use crate::output::wording::place;
@@ -22,7 +22,6 @@ pub(super) fn rule(observation: &Observation) -> Value {
         "shortDescription": {"text": cut(&observation.title)},
         "fullDescription": {"text": format!("{id}: {}", cut(&observation.title))},
         "defaultConfiguration": {"level": level(observation.severity)},
-        "helpUri": "https://tidewaiter.dev/docs/observations",
         "help": {"text": cut(&observation.remediation)},
         "properties": properties,
     })
@@ -38,13 +37,7 @@ pub(super) fn result(observation: &Observation, rule: usize, path: &str) -> Valu
         "ruleIndex": rule,
         "level": level(observation.severity),
         "message": {"text": text},
-        "locations": [{
-            "physicalLocation": {
-                "artifactLocation": {"uri": path, "uriBaseId": "IMAGEROOT"},
-                "region": {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1},
-            },
-            "logicalLocations": [{"fullyQualifiedName": place}],
-        }],
+        "locations": [location(path, &[place])],
         "partialFingerprints": {"tidewaiterFinding/v1": fingerprint(observation, path)},
         "properties": {"layer": observation.place.layer, "visibility": observation.visibility},
     })
