@@ -1,8 +1,8 @@
 //! Secrets: what gives access to something and lies in an image where everybody who can pull it can read it.
 //!
 //! Every byte of every layer is searched once, whether a later layer hides it or not: bytes of lower layers can be
-//! downloaded. The way of a file: `prefilter` (a few selective literals, as fast as memory) → `rule` (a regular
-//! expression around each literal, in linear time) → `check` (checksums, structure, entropy) → `placeholder` (values that
+//! downloaded. The way of a file: `prefilter` (a few selective literals, as fast as memory) → `guard` (what
+//! is quickly seen) → `rule` (a regular expression around each literal, in linear time) → `check` (checksums, structure, entropy) → `placeholder` (values that
 //! documentation made famous) → a [`FoundObservation`] with a mask and a keyed hash. The secret itself is
 //! never kept, logged or printed.
 //!
@@ -21,6 +21,7 @@ use rule::{CompiledRule, Reach, Rule};
 
 mod assignment;
 mod check;
+mod guard;
 mod nested;
 mod placeholder;
 mod prefilter;
@@ -29,7 +30,7 @@ mod rules;
 mod search;
 mod settings;
 
-pub use search::{Cut, Search};
+pub use search::{Cut, Search, Searched};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).

@@ -6,16 +6,19 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::ops::Deref;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use memmap2::MmapMut;
 
 use super::halt::Halt;
 use super::stored::Watch;
 
 /// How often somebody who waits looks whether it is still worth waiting.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
-/// The first piece of memory for a file; what a file says about its size is believed only as it arrives.
-const FIRST_PIECE: usize = 64 << 10;
+/// From this size in bytes on, memory comes from the kernel. No head is longer.
+const LARGE: usize = 256 << 10;
 
 /// A blocking semaphore of bytes.
 pub(super) struct Pool {
@@ -84,22 +87,55 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// Reads `source` to its end, at most `size` bytes, after the `head` that was read already.
-///
-/// Memory grows with what arrives, to twice that at most, never beyond `size`.
-pub(super) fn read_whole(source: &mut impl Read, head: &[u8], size: u64) -> io::Result<Vec<u8>> {
-    let mut content = head.to_vec();
-    let size = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    while content.len() < size {
-        let filled = content.len();
-        let piece = filled.max(FIRST_PIECE).min(size - filled);
-        content.reserve_exact(piece);
-        let read = source.take(piece as u64).read_to_end(&mut content)?;
-        if read == 0 {
-            break;
+/// A file in memory.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// From the allocator, which has such pieces at hand.
+    Small(Vec<u8>),
+    /// From the kernel, which gives pages as they are written to and has them back at once. The allocator would
+    /// keep them for a while, and move what it has while a file grows.
+    Large {
+        /// As many bytes as the file says it has.
+        pages: MmapMut,
+        /// How many have arrived.
+        filled: usize,
+    },
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large { pages, filled } => &pages[..*filled],
         }
     }
-    Ok(content)
+}
+
+/// Reads `source` to its end, at most `size` bytes, after the `head` that was read already.
+///
+/// Memory is what arrives, never what a file says about its size.
+pub(super) fn read_whole(source: &mut impl Read, head: &[u8], size: u64) -> io::Result<Content> {
+    let size = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    if size <= LARGE {
+        let mut content = Vec::with_capacity(size);
+        content.extend_from_slice(&head[..head.len().min(size)]);
+        source.take((size - content.len()) as u64).read_to_end(&mut content)?;
+        return Ok(Content::Small(content));
+    }
+    let mut pages = MmapMut::map_anon(size)?;
+    let mut filled = head.len();
+    pages[..filled].copy_from_slice(head);
+    while filled < size {
+        match source.read(&mut pages[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Content::Large { pages, filled })
 }
 
 #[cfg(test)]
@@ -153,9 +189,10 @@ mod tests {
 
     #[test]
     fn i7_a_stated_size_reserves_nothing() {
-        let content = read_whole(&mut &b"tail"[..], b"head-", 200 << 20).unwrap();
-        assert_eq!(content, b"head-tail");
-        assert!(content.capacity() < 1 << 20);
-        assert_eq!(read_whole(&mut &b"tail"[..], b"", 2).unwrap(), b"ta");
+        // A GiB, were it all to be written to.
+        let content = read_whole(&mut &b"tail"[..], b"head-", 1 << 30).unwrap();
+        assert_eq!(&*content, b"head-tail");
+        assert!(matches!(content, Content::Large { .. }));
+        assert_eq!(&*read_whole(&mut &b"tail"[..], b"", 2).unwrap(), b"ta");
     }
 }

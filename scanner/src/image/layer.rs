@@ -82,6 +82,8 @@ pub(super) struct LayerPass<'a> {
     nested_databases: Vec<u32>,
     package_count: usize,
     observations: Vec<LayerObservation>,
+    /// Memory of one search after the other.
+    memory: Vec<u8>,
     compression: Compression,
     views: Views,
     problems: Problems,
@@ -102,6 +104,7 @@ impl<'a> LayerPass<'a> {
             nested_databases: Vec::new(),
             package_count: 0,
             observations: Vec::new(),
+            memory: Vec::new(),
             compression: Compression::Plain,
             views: Views::default(),
             problems: Problems::default(),

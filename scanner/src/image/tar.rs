@@ -410,35 +410,50 @@ impl Pending {
 }
 
 /// The content of the current member. A stream that ends too early is an error, not an end.
+impl<R: BufRead> BufRead for Archive<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let truncated = |offset| io::Error::new(io::ErrorKind::UnexpectedEof, TarError::Truncated { offset });
+        let Content { stored, sparse, .. } = &mut self.content;
+        if let Some(sparse) = sparse {
+            let before = *stored;
+            let expanded = sparse.fill_buf(&mut self.source, stored)?;
+            self.offset += before - *stored;
+            return expanded.ok_or_else(|| truncated(self.offset));
+        }
+        if *stored == 0 {
+            return Ok(&[]);
+        }
+        let available = self.source.fill_buf()?;
+        if available.is_empty() {
+            return Err(truncated(self.offset));
+        }
+        Ok(&available[..usize::try_from(*stored).map_or(available.len(), |left| left.min(available.len()))])
+    }
+
+    fn consume(&mut self, count: usize) {
+        if let Some(mut hasher) = self.hasher.take() {
+            // What is consumed lies there already.
+            hasher.update(self.fill_buf().map_or(&[][..], |bytes| &bytes[..count.min(bytes.len())]));
+            self.hasher = Some(hasher);
+        }
+        match &mut self.content.sparse {
+            Some(sparse) => sparse.consume(count),
+            None => {
+                self.source.consume(count);
+                self.content.stored -= count as u64;
+                self.offset += count as u64;
+            }
+        }
+    }
+}
+
 impl<R: BufRead> Read for Archive<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Content { stored, sparse, .. } = &mut self.content;
-        let before = *stored;
-        let wanted = match sparse {
-            Some(sparse) => sparse.remaining(),
-            None => before,
-        };
-        let length = usize::try_from(wanted).map_or(buffer.len(), |wanted| wanted.min(buffer.len()));
-        if length == 0 {
-            return Ok(0);
-        }
-        let read = match sparse {
-            Some(sparse) => sparse.read(&mut self.source, stored, &mut buffer[..length])?,
-            None => {
-                let read = self.source.read(&mut buffer[..length])?;
-                *stored -= read as u64;
-                read
-            }
-        };
-        self.offset += before - self.content.stored;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&buffer[..read]);
-        }
-        if read == 0 {
-            let offset = self.offset;
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, TarError::Truncated { offset }));
-        }
-        Ok(read)
+        let available = self.fill_buf()?;
+        let length = available.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&available[..length]);
+        self.consume(length);
+        Ok(length)
     }
 }
 

@@ -9,6 +9,7 @@ use shared::model::report::Severity;
 
 use super::Secrets;
 use super::check::{Check, entropy};
+use super::guard::Guard;
 use super::placeholder::is_placeholder;
 use super::rule::{Reach, Rule, Span};
 use crate::analyzers::FoundObservation;
@@ -83,6 +84,7 @@ const WEAK: Rule = Rule {
     severity: Severity::Low,
     literals: &[],
     pattern: "",
+    guard: Guard::None,
     span: Span::Covers(0, 0),
     reach: Reach::Texts,
     check: Check::None,

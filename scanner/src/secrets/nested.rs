@@ -98,7 +98,7 @@ impl<'s> Inside<'s> {
     fn finish(self) -> Vec<FoundObservation> {
         let name = self.name;
         let named = |found| FoundObservation { inner_path: Some(name.to_owned()), line: None, ..found };
-        self.search.finish().into_iter().map(named).collect()
+        self.search.finish().found.into_iter().map(named).collect()
     }
 }
 

@@ -9,6 +9,8 @@ use super::rule::{CompiledRule, Reach};
 
 /// More literals than this in one searcher, and false candidates make it slow.
 const MOST_IN_ONE: usize = 64;
+/// Literals of so many bytes are hardly ever met by chance.
+const SELECTIVE: usize = 4;
 
 /// All literals of all rules.
 pub(super) struct Prefilter {
@@ -38,7 +40,10 @@ impl Prefilter {
                 _ => reported.push((literal, positions)),
             }
         }
-        let groups = reported.chunks(MOST_IN_ONE).map(Group::new).collect();
+        // A searcher looks at as many bytes at a time as its shortest literal has, at most four.
+        let (short, long): (Vec<_>, Vec<_>) =
+            reported.into_iter().partition(|(literal, _)| literal.len() < SELECTIVE);
+        let groups = short.chunks(MOST_IN_ONE).chain(long.chunks(MOST_IN_ONE)).map(Group::new).collect();
         Self { groups }
     }
 

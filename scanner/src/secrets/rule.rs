@@ -4,6 +4,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use shared::model::report::{Revision, Severity};
 
 use super::check::Check;
+use super::guard::Guard;
 
 /// One kind of secret.
 #[derive(Clone, Copy)]
@@ -18,6 +19,8 @@ pub(super) struct Rule {
     pub(super) literals: &'static [&'static str],
     /// Finds the secret around a literal; its first group is the secret itself. Bytes, no Unicode.
     pub(super) pattern: &'static str,
+    /// What is looked at before the pattern.
+    pub(super) guard: Guard,
     /// Where it stands to the literal.
     pub(super) span: Span,
     /// In which files it is looked for.
@@ -57,6 +60,8 @@ pub(super) struct CompiledRule {
 
 /// Expressions are bounded in what they may compile to.
 const LARGEST_REGEX: usize = 4 << 20;
+/// And in the memory for what each has seen, in every thread: most see a few hundred bytes at a time.
+const LARGEST_CACHE: usize = 128 << 10;
 
 impl CompiledRule {
     pub(super) fn new(rule: Rule) -> Self {
@@ -67,7 +72,7 @@ impl CompiledRule {
         let regex = RegexBuilder::new(&pattern)
             .unicode(false)
             .size_limit(LARGEST_REGEX)
-            .dfa_size_limit(LARGEST_REGEX)
+            .dfa_size_limit(LARGEST_CACHE)
             .build()
             .expect("built-in expressions are tested");
         Self { rule, regex }
@@ -75,6 +80,9 @@ impl CompiledRule {
 
     /// The secret that the literal at a position of `text` belongs to: from where to where.
     pub(super) fn find(&self, text: &[u8], literal: usize) -> Option<(usize, usize)> {
+        if !self.rule.guard.lets_pass(&text[literal..]) {
+            return None;
+        }
         match self.rule.span {
             Span::Begins(behind) => self.begins(text, literal, behind),
             Span::Covers(before, behind) => self.covers(text, literal, before, behind),
@@ -111,8 +119,8 @@ impl CompiledRule {
 
     /// For the analyzer revision.
     pub(super) fn revision(&self) -> String {
-        let Rule { id, title, severity, literals, pattern, span, reach, check } = &self.rule;
-        let text = format!("{title}{severity}{literals:?}{pattern}{span:?}{reach:?}{check:?}");
+        let Rule { id, title, severity, literals, pattern, guard, span, reach, check } = &self.rule;
+        let text = format!("{title}{severity}{literals:?}{pattern}{guard:?}{span:?}{reach:?}{check:?}");
         format!("{id}:{}", Revision::of(text.as_bytes()))
     }
 }

@@ -5,6 +5,7 @@
 use shared::model::report::Severity;
 
 use super::check::Check;
+use super::guard::Guard;
 use super::rule::{Reach, Rule, Span};
 
 mod cloud;
@@ -40,7 +41,17 @@ const fn token(
     pattern: &'static str,
 ) -> Rule {
     let span = Span::Begins(700);
-    Rule { id, title, severity, literals, pattern, span, reach: Reach::Everywhere, check: Check::None }
+    Rule {
+        id,
+        title,
+        severity,
+        literals,
+        pattern,
+        guard: Guard::None,
+        span,
+        reach: Reach::Everywhere,
+        check: Check::None,
+    }
 }
 
 /// A value that is only a secret in a text, beside the words that say so.
@@ -52,7 +63,17 @@ const fn text(
     pattern: &'static str,
 ) -> Rule {
     let span = Span::Covers(100, 700);
-    Rule { id, title, severity, literals, pattern, span, reach: Reach::Texts, check: Check::None }
+    Rule {
+        id,
+        title,
+        severity,
+        literals,
+        pattern,
+        guard: Guard::None,
+        span,
+        reach: Reach::Texts,
+        check: Check::None,
+    }
 }
 
 impl Rule {
@@ -69,6 +90,11 @@ impl Rule {
     /// The same rule with a longer match.
     const fn up_to(self, behind: usize) -> Self {
         Self { span: Span::Begins(behind), ..self }
+    }
+
+    /// The same rule, whose expression is asked only about what passes this.
+    const fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 
     /// The same rule with a further test.

@@ -1,7 +1,7 @@
 //! One file, searched while its bytes go by: bounded memory, the same hits wherever the blocks are cut.
 
 use std::collections::HashSet;
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 
 use super::nested::Nested;
 use super::rule::{BEFORE, BEHIND, Reach};
@@ -9,7 +9,7 @@ use super::{Secrets, assignment};
 use crate::analyzers::FoundObservation;
 
 /// What is searched at a time.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 128 << 10;
 /// What decides about the nature of a file.
 const SNIFFED: usize = 8 << 10;
 /// Hits of one file that are kept.
@@ -58,6 +58,17 @@ pub enum Cut {
     None,
     /// There were more than are kept.
     Some,
+}
+
+/// What a search comes to.
+#[derive(Debug, Default)]
+pub struct Searched {
+    /// The hits.
+    pub found: Vec<FoundObservation>,
+    /// Whether there were more.
+    pub cut: Cut,
+    /// The search's memory, for the next one.
+    pub memory: Vec<u8>,
 }
 
 /// The hits of a file: each secret once, and not more than anybody reads.
@@ -111,6 +122,14 @@ impl Secrets {
 }
 
 impl Search<'_> {
+    /// The same search in the memory of an earlier one.
+    #[must_use]
+    pub fn within(mut self, memory: Vec<u8>) -> Self {
+        self.buffer = memory;
+        self.buffer.clear();
+        self
+    }
+
     /// Takes the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         if let Some(nested) = &mut self.nested {
@@ -129,33 +148,29 @@ impl Search<'_> {
         }
     }
 
-    /// Takes everything that `source` has.
-    pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<()> {
-        let mut block = vec![0; BLOCK.min(usize::try_from(self.size).unwrap_or(BLOCK).max(1))];
+    /// Takes everything that `source` has, from where it lies.
+    pub fn read_from(&mut self, source: &mut impl BufRead) -> io::Result<()> {
         loop {
-            match source.read(&mut block)? {
-                0 => return Ok(()),
-                read => self.feed(&block[..read]),
+            let bytes = source.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(());
             }
+            self.feed(bytes);
+            let length = bytes.len();
+            source.consume(length);
         }
     }
 
     /// What was found.
-    pub fn finish(self) -> Vec<FoundObservation> {
-        self.finish_with_cut().0
-    }
-
-    /// What was found, and whether there was more than is kept.
-    pub fn finish_with_cut(mut self) -> (Vec<FoundObservation>, Cut) {
+    pub fn finish(mut self) -> Searched {
         self.sniff();
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         self.scan(&buffer, buffer.len());
         if let Some(nested) = self.nested.take() {
-            for found in nested.finish() {
-                self.hits.push(found);
-            }
+            nested.finish().into_iter().for_each(|found| self.hits.push(found));
         }
-        (self.hits.kept, self.hits.cut)
+        buffer.clear();
+        Searched { found: self.hits.kept, cut: self.hits.cut, memory: buffer }
     }
 
     fn take(&mut self, piece: &[u8]) {

@@ -27,7 +27,7 @@ impl Secrets {
     fn in_text(&self, described: &Described) -> Vec<Observation> {
         let mut search = self.search_plain(described.text.len() as u64);
         search.feed(described.text.as_bytes());
-        search.finish().into_iter().map(|found| observation(found, described, self)).collect()
+        search.finish().found.into_iter().map(|found| observation(found, described, self)).collect()
     }
 }
 

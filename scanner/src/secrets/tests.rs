@@ -241,7 +241,7 @@ fn found(path: &str, content: &[u8]) -> Vec<FoundObservation> {
     let secrets = Secrets::built_in();
     let mut search = secrets.search(path.as_bytes(), content.len() as u64);
     search.feed(content);
-    search.finish()
+    search.finish().found
 }
 
 fn rules(path: &str, content: &[u8]) -> Vec<String> {
@@ -334,7 +334,7 @@ fn settings_that_come_in_pieces_are_looked_at_as_a_whole() {
     let secrets = Secrets::built_in();
     let mut search = secrets.search(b"app/.env", text.len() as u64);
     text.as_bytes().chunks(1000).for_each(|piece| search.feed(piece));
-    let found = search.finish();
+    let found = search.finish().found;
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].rule.as_str(), found[0].line), ("TW-SEC-ASSIGNMENT", Some(60_001)));
 }
@@ -398,7 +398,7 @@ fn the_same_secret_has_the_same_fingerprint_and_another_key_another_one() {
     let of = |secrets: &Secrets, text: &str| {
         let mut search = secrets.search(b"x", text.len() as u64);
         search.feed(text.as_bytes());
-        search.finish()[0].fingerprint.clone().unwrap()
+        search.finish().found[0].fingerprint.clone().unwrap()
     };
     let ours = Secrets::new(b"ours");
     assert_eq!(of(&ours, &token), of(&ours, &format!("elsewhere {token} ")));
@@ -433,7 +433,7 @@ fn in_pieces(content: &[u8], piece: usize) -> Vec<FoundObservation> {
     let secrets = Secrets::built_in();
     let mut search = secrets.search(b"app/file.txt", content.len() as u64 + 1);
     content.chunks(piece.max(1)).for_each(|piece| search.feed(piece));
-    search.finish()
+    search.finish().found
 }
 
 proptest! {

@@ -1,14 +1,14 @@
 //! Offering a file to the analyzers that want it: head, size, permit, content, findings.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{BufRead as _, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shared::model::package::Level;
 use shared::model::problem::{Problem, ProblemKind};
 
 use super::LayerPass;
-use crate::analyzers::{Analyzer, Candidate, CapturedFile, Found, FoundObservation};
+use crate::analyzers::{Analyzer, Candidate, CapturedFile, Found};
 use crate::image::analysis::{Checksums, Entry, Evidence, LayerObservation, Reading, WantedLink};
 use crate::image::capture::read_whole;
 use crate::image::decompress::Inflated;
@@ -16,7 +16,7 @@ use crate::image::halt::Halt;
 use crate::image::matcher::HEAD;
 use crate::image::stored::Watch;
 use crate::image::tar::Archive;
-use crate::secrets::Cut;
+use crate::secrets::{Cut, Searched};
 
 /// Secrets of one layer that are kept.
 const MOST_SECRETS: usize = 2000;
@@ -64,11 +64,10 @@ impl LayerPass<'_> {
         if matched.is_nested_database {
             self.nested_databases.push(position);
         }
-        let mut head = [0; HEAD];
-        let head = fill(archive, &mut head)?;
-        let wanted = matched.wanted.union(self.kit.matcher.by_head(head));
+        let head = Head::of(archive, size)?;
+        let wanted = matched.wanted.union(self.kit.matcher.by_head(head.bytes()));
         if wanted.is_empty() {
-            return self.search_rest(position, entry, size, head, archive);
+            return self.search_rest(position, entry, size, &head, archive);
         }
         let own_path = String::from_utf8_lossy(&entry.path);
         let readers = wanted.iter().map(|position| Reader {
@@ -76,12 +75,12 @@ impl LayerPass<'_> {
             path: matched.known_as.unwrap_or(&own_path).to_owned(),
         });
         let mut evidence = Evidence::new(position, None);
-        let willing = self.willing(readers, entry, size, head, &mut evidence);
+        let willing = self.willing(readers, entry, size, head.bytes(), &mut evidence);
         if willing.is_empty() {
-            self.search_rest(position, entry, size, head, archive)?;
+            self.search_rest(position, entry, size, &head, archive)?;
         } else {
-            let secrets = self.capture(&willing, entry, size, head, archive, watch, &mut evidence)?;
-            self.keep_secrets(position, entry, secrets);
+            let searched = self.capture(&willing, entry, size, &head, archive, watch, &mut evidence)?;
+            self.keep_secrets(position, entry, searched);
         }
         self.package_count += evidence.package_count();
         if !evidence.readings.is_empty() || !evidence.problems.is_empty() {
@@ -120,18 +119,17 @@ impl LayerPass<'_> {
         archive: &mut Archive<Inflated>,
         watch: &Watch,
     ) -> Result<(), Halt> {
-        let mut head = [0; HEAD];
-        let head = fill(archive, &mut head)?;
+        let head = Head::of(archive, size)?;
         let all = self.kit.analyzers.iter();
         let readers = requests.iter().filter_map(|request| {
             let analyzer = all.clone().find(|analyzer| analyzer.name() == request.analyzer)?;
             Some(Reader { analyzer: *analyzer, path: request.path.clone() })
         });
         let mut together = Evidence::new(position, None);
-        let willing = self.willing(readers, entry, size, head, &mut together);
+        let willing = self.willing(readers, entry, size, head.bytes(), &mut together);
         if !willing.is_empty() {
             // The first pass over the layer has searched it.
-            self.capture(&willing, entry, size, head, archive, watch, &mut together)?;
+            self.capture(&willing, entry, size, &head, archive, watch, &mut together)?;
         }
         // `readings` are in the order of `willing`: one evidence for each path.
         for (reader, reading) in willing.iter().zip(std::mem::take(&mut together.readings)) {
@@ -193,13 +191,13 @@ impl LayerPass<'_> {
         readers: &[Reader],
         entry: &Entry,
         size: u64,
-        head: &[u8],
+        head: &Head,
         archive: &mut Archive<Inflated>,
         watch: &Watch,
         evidence: &mut Evidence,
-    ) -> Result<(Vec<FoundObservation>, Cut), Halt> {
+    ) -> Result<Searched, Halt> {
         let _permit = self.kit.pool.acquire(size, watch)?;
-        let content = read_whole(archive, head, size).map_err(Halt::of)?;
+        let content = read_whole(archive, head.taken(), size).map_err(Halt::of)?;
         for reader in readers {
             let file = CapturedFile { path: &reader.path, mode: entry.mode, content: &content };
             let analyzer = reader.analyzer;
@@ -212,7 +210,7 @@ impl LayerPass<'_> {
         }
         let mut search = self.kit.secrets.search(&entry.path, content.len() as u64);
         search.feed(&content);
-        Ok(search.finish_with_cut())
+        Ok(search.finish())
     }
 
     /// Searches a file that nobody wants whole while its bytes go by.
@@ -221,18 +219,20 @@ impl LayerPass<'_> {
         position: u32,
         entry: &Entry,
         size: u64,
-        head: &[u8],
+        head: &Head,
         archive: &mut Archive<Inflated>,
     ) -> Result<(), Halt> {
-        let mut search = self.kit.secrets.search(&entry.path, size);
-        search.feed(head);
+        let mut search = self.kit.secrets.search(&entry.path, size).within(std::mem::take(&mut self.memory));
+        search.feed(head.taken());
         search.read_from(archive).map_err(Halt::of)?;
-        let found = search.finish_with_cut();
-        self.keep_secrets(position, entry, found);
+        let mut searched = search.finish();
+        self.memory = std::mem::take(&mut searched.memory);
+        self.keep_secrets(position, entry, searched);
         Ok(())
     }
 
-    fn keep_secrets(&mut self, position: u32, entry: &Entry, (found, cut): (Vec<FoundObservation>, Cut)) {
+    fn keep_secrets(&mut self, position: u32, entry: &Entry, searched: Searched) {
+        let Searched { found, cut, .. } = searched;
         let left = MOST_SECRETS.saturating_sub(self.observations.len());
         if cut == Cut::Some {
             let detail = "the file has more secrets than are listed";
@@ -274,14 +274,49 @@ impl Evidence {
     }
 }
 
-/// Reads until the buffer is full or the content ends.
-fn fill<'b>(archive: &mut Archive<Inflated>, buffer: &'b mut [u8]) -> Result<&'b [u8], Halt> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match archive.read(&mut buffer[filled..]).map_err(Halt::of)? {
-            0 => break,
-            read => filled += read,
+/// The first bytes of a file.
+struct Head {
+    bytes: [u8; HEAD],
+    length: usize,
+    /// Whether they are still in the stream as well.
+    place: Place,
+}
+
+enum Place {
+    Stream,
+    Taken,
+}
+
+impl Head {
+    /// Looks at the first bytes of a file of `size` bytes, and takes them only where they do not lie in one piece. There
+    /// may be fewer: a table of contents was read before.
+    fn of(archive: &mut Archive<Inflated>, size: u64) -> Result<Self, Halt> {
+        let length = usize::try_from(size).map_or(HEAD, |size| size.min(HEAD));
+        let mut bytes = [0; HEAD];
+        let available = archive.fill_buf().map_err(Halt::of)?;
+        if let Some(head) = available.get(..length) {
+            bytes[..length].copy_from_slice(head);
+            return Ok(Self { bytes, length, place: Place::Stream });
+        }
+        let mut taken = 0;
+        while taken < length {
+            match archive.read(&mut bytes[taken..length]).map_err(Halt::of)? {
+                0 => break,
+                read => taken += read,
+            }
+        }
+        Ok(Self { bytes, length: taken, place: Place::Taken })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// What has to be put before the rest of the stream.
+    fn taken(&self) -> &[u8] {
+        match self.place {
+            Place::Stream => &[],
+            Place::Taken => self.bytes(),
         }
     }
-    Ok(&buffer[..filled])
 }

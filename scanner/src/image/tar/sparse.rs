@@ -8,6 +8,8 @@ use super::header::{BLOCK, number};
 use super::pax::decimal;
 use super::{TarError, read_block};
 
+/// How much is expanded at a time.
+const PIECE: usize = 64 << 10;
 /// The most segments of one file.
 pub(super) const MOST_SEGMENTS: usize = 65_536;
 
@@ -23,8 +25,12 @@ pub(super) struct Segment {
 pub(super) struct SparseContent {
     segments: std::vec::IntoIter<Segment>,
     current: Segment,
+    /// Where the expanded piece ends.
     position: u64,
     real_size: u64,
+    /// The piece that is read from now.
+    expanded: Vec<u8>,
+    consumed: usize,
 }
 
 impl SparseContent {
@@ -52,16 +58,34 @@ impl SparseContent {
             return Err(refused);
         }
         let nothing = Segment { offset: 0, length: 0 };
-        Ok(Self { segments: segments.into_iter(), current: nothing, position: 0, real_size })
+        Ok(Self {
+            segments: segments.into_iter(),
+            current: nothing,
+            position: 0,
+            real_size,
+            expanded: Vec::new(),
+            consumed: 0,
+        })
     }
 
-    /// The next bytes of the expanded file; stored ones come from `source`, `stored` counts them down.
-    pub(super) fn read(
-        &mut self,
-        source: &mut impl Read,
-        stored: &mut u64,
-        buffer: &mut [u8],
-    ) -> io::Result<usize> {
+    /// Bytes of the expanded file that are not consumed yet, empty at its end; stored ones come from `source`, `stored`
+    /// counts them down. `None` if the source ends too early.
+    pub(super) fn fill_buf(&mut self, source: &mut impl Read, stored: &mut u64) -> io::Result<Option<&[u8]>> {
+        if self.consumed == self.expanded.len() && self.position < self.real_size {
+            self.expand(source, stored)?;
+            if self.expanded.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(&self.expanded[self.consumed..]))
+    }
+
+    /// Marks so many of them as read.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.consumed = (self.consumed + count).min(self.expanded.len());
+    }
+
+    fn expand(&mut self, source: &mut impl Read, stored: &mut u64) -> io::Result<()> {
         while self.position >= self.current.offset + self.current.length {
             match self.segments.next() {
                 Some(next) => self.current = next,
@@ -76,23 +100,19 @@ impl SparseContent {
         } else {
             (self.real_size, true)
         };
-        let length =
-            usize::try_from(limit - self.position).map_or(buffer.len(), |room| room.min(buffer.len()));
-        let read = if is_hole {
-            buffer[..length].fill(0);
-            length
-        } else {
-            let read = source.read(&mut buffer[..length])?;
-            *stored -= read as u64;
-            read
-        };
-        self.position += read as u64;
-        Ok(read)
-    }
-
-    /// How many bytes of the expanded file are still to come.
-    pub(super) fn remaining(&self) -> u64 {
-        self.real_size - self.position
+        let room = usize::try_from(limit - self.position).map_or(PIECE, |room| room.min(PIECE));
+        self.consumed = 0;
+        self.expanded.clear();
+        self.expanded.resize(room, 0);
+        if !is_hole {
+            let read = source.read(&mut self.expanded);
+            let length = *read.as_ref().unwrap_or(&0);
+            self.expanded.truncate(length);
+            *stored -= length as u64;
+            read?;
+        }
+        self.position += self.expanded.len() as u64;
+        Ok(())
     }
 }
 

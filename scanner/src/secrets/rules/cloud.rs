@@ -3,6 +3,7 @@
 use shared::model::report::Severity::{Critical, High, Medium};
 
 use super::super::check::Check;
+use super::super::guard::Guard;
 use super::super::rule::Rule;
 use super::{text, token};
 
@@ -12,6 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         .checked(Check::Entropy(2.5)),
     text("TW-SEC-AWS-SECRET", "An AWS secret access key", Critical, &["ecret", "ECRET", "AKIA", "ASIA"],
         r#"(?is)(?:aws.{0,20}secret.{0,20}|secret_?access_?key.{0,5}|(?-i:(?:AKIA|ASIA)[A-Z2-7]{16}).{1,200}?secret.{0,20}?)["'\s:=>]{1,8}([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#).around(60, 500)
+        .guarded(Guard::RunWithin(40, 500))
         .checked(Check::Entropy(3.5)),
     token("TW-SEC-AWS-BEDROCK", "An Amazon Bedrock API key", Critical, &["ABSK"], r"(ABSK[A-Za-z0-9+/]{109,269}={0,2})")
         .checked(Check::Entropy(3.5)),
@@ -25,7 +27,7 @@ pub(super) const RULES: &[Rule] = &[
     token("TW-SEC-GCP-OAUTH", "A Google OAuth access token", High, &["ya29."], r"(ya29\.[A-Za-z0-9_-]{60,400})").checked(Check::Entropy(3.5)),
     token("TW-SEC-AZURE-STORAGE-KEY", "An Azure storage account key", Critical, &["AccountKey="], r"AccountKey=([A-Za-z0-9+/]{86}==)"),
     token("TW-SEC-AZURE-SHARED-ACCESS-KEY", "An Azure shared access key", Critical, &["SharedAccessKey="], r"SharedAccessKey=([A-Za-z0-9+/]{43}=)"),
-    text("TW-SEC-AZURE-CLIENT-SECRET", "A Microsoft Entra client secret", Critical, &["Q~"], r"(?:^|[^A-Za-z0-9_~.-])([A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})(?:[^A-Za-z0-9_~.-]|$)").around(8, 60)
+    text("TW-SEC-AZURE-CLIENT-SECRET", "A Microsoft Entra client secret", Critical, &["0Q~", "1Q~", "2Q~", "3Q~", "4Q~", "5Q~", "6Q~", "7Q~", "8Q~", "9Q~"], r"(?:^|[^A-Za-z0-9_~.-])([A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})(?:[^A-Za-z0-9_~.-]|$)").around(8, 60)
         .checked(Check::Entropy(3.3)),
     token("TW-SEC-AZURE-KEY", "An Azure service key", Critical, &["JQQJ99"], r"\b([A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26})\b").around(60, 60),
     token("TW-SEC-AZURE-DEVOPS", "An Azure DevOps personal access token", Critical, &["AZDO"], r"\b([A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4})\b").around(90, 20),

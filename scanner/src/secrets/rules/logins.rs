@@ -3,14 +3,16 @@
 use shared::model::report::Severity::{High, Low, Medium};
 
 use super::super::check::Check;
+use super::super::guard::Guard;
 use super::super::rule::Rule;
 use super::{text, token};
 
 pub(super) const RULES: &[Rule] = &[
     text("TW-SEC-URL-PASSWORD", "A password in an address", High, &["://"],
         r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|ldaps?|smtps?|mssql|ftp|https?)://[^\s:/@"'<>]{1,80}:([^\s:/@"'<>$\{]{6,200})@[A-Za-z0-9.-]{2,}"#)
+        .guarded(Guard::Word(b'@', 300))
         .checked(Check::Entropy(2.5)),
-    token("TW-SEC-JWT", "A JSON web token", Medium, &["eyJ"], r"(eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{20,2000})").up_to(9000).in_texts().checked(Check::Jwt),
+    token("TW-SEC-JWT", "A JSON web token", Medium, &["eyJ"], r"(eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{20,2000})").up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::Jwt),
     text("TW-SEC-NETRC", "A password in a .netrc", High, &["machine"], r"(?m)^\s*machine\s+\S+\s+login\s+\S+\s+password\s+(\S{4,200})"),
     text("TW-SEC-AUTHORIZATION", "A login in a request's header", High, &["uthorization: B"], r"(?i)authorization: b(?:asic|earer) ([A-Za-z0-9+/=_.-]{16,2000})").checked(Check::Entropy(3.0)),
     text("TW-SEC-SHADOW-EMPTY", "A user who needs no password", High, &[":99999:"], r"(?m)^([a-z_][a-z0-9_-]{0,31}::[0-9]{1,6}:[0-9]{0,6}:[0-9]{0,6}:[0-9]{0,6}:[^\n:]*:[^\n:]*:?[^\n:]*)$").around(100, 200),

@@ -3,6 +3,7 @@
 use shared::model::report::Severity::{Critical, High};
 
 use super::super::check::Check;
+use super::super::guard::Guard;
 use super::super::rule::Rule;
 use super::{text, token};
 
@@ -21,6 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         .up_to(1200),
     token("TW-SEC-RUBYGEMS", "A RubyGems API key", Critical, &["rubygems_"], r"(rubygems_[a-f0-9]{48})\b"),
     token("TW-SEC-NUGET", "A NuGet API key", Critical, &["oy2"], r"(oy2[a-z0-9]{43})\b")
+        .guarded(Guard::Run(46))
         .in_texts()
         .checked(Check::Entropy(3.5)),
     text(
@@ -30,6 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         &["cio"],
         r#"(?:^|["'\s=:])(cio[A-Za-z0-9]{32})(?:["'\s]|$)"#,
     )
+    .guarded(Guard::Run(35))
     .checked(Check::Entropy(3.8)),
     token(
         "TW-SEC-DOCKER-HUB",

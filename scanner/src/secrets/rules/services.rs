@@ -3,6 +3,7 @@
 use shared::model::report::Severity::{Critical, High, Medium};
 
 use super::super::check::Check;
+use super::super::guard::Guard;
 use super::super::rule::Rule;
 use super::{text, token};
 
@@ -67,6 +68,7 @@ pub(super) const RULES: &[Rule] = &[
         &["hf_", "api_org_"],
         r"((?:hf_|api_org_)[A-Za-z]{34})\b",
     )
+    .guarded(Guard::Run(37))
     .in_texts()
     .checked(Check::Entropy(3.8)),
     token(
@@ -85,6 +87,7 @@ pub(super) const RULES: &[Rule] = &[
         r"(?i:twilio)(?s:.{0,100}?)\b(SK[a-f0-9]{32})\b",
     ),
     token("TW-SEC-MAILGUN", "A Mailgun API key", High, &["key-"], r"(key-[a-f0-9]{32})\b")
+        .guarded(Guard::Run(36))
         .in_texts()
         .checked(Check::Entropy(3.0)),
     text(
@@ -165,6 +168,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     token("TW-SEC-SUPABASE", "A Supabase token", Critical, &["sbp_"], r"(sbp_[a-f0-9]{40})\b"),
     token("TW-SEC-AIRTABLE", "An Airtable token", High, &["pat"], r"(pat[A-Za-z0-9]{14}\.[a-f0-9]{64})\b")
+        .guarded(Guard::Run(17))
         .in_texts(),
     token("TW-SEC-NOTION", "A Notion token", High, &["ntn_"], r"(ntn_[0-9]{11}[A-Za-z0-9]{35})\b"),
     token("TW-SEC-FIGMA", "A Figma token", High, &["figd_"], r"(figd_[A-Za-z0-9_-]{40})(?:[^A-Za-z0-9_-]|$)"),
