@@ -7,8 +7,8 @@ use aho_corasick::packed::{Config, MatchKind, Searcher};
 
 use super::rule::{CompiledRule, Reach};
 
-/// More literals than this in one searcher, and false candidates make it slow.
-const MOST_IN_ONE: usize = 64;
+/// More literals than this in one searcher, and false candidates make it slower than a second one would be; measured.
+const MOST_IN_ONE: usize = 32;
 /// Literals of so many bytes are hardly ever met by chance.
 const SELECTIVE: usize = 4;
 
