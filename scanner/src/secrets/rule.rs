@@ -17,7 +17,8 @@ pub(super) struct Rule {
     /// One of them is in every hit, in this very case. At least four bytes
     /// where the rule reaches everywhere: they are looked for in every byte.
     pub(super) literals: &'static [&'static str],
-    /// Finds the secret around a literal; its first group is the secret itself. Bytes, no Unicode.
+    /// Finds the secret around a literal; its first group is the secret itself. Bytes, no Unicode. `span` bounds
+    /// it: an upper bound of a repetition would only make a large automaton.
     pub(super) pattern: &'static str,
     /// What is looked at before the pattern.
     pub(super) guard: Guard,
@@ -59,7 +60,7 @@ pub(super) struct CompiledRule {
 }
 
 /// Expressions are bounded in what they may compile to.
-const LARGEST_REGEX: usize = 4 << 20;
+const LARGEST_REGEX: usize = 256 << 10;
 /// And in the memory for what each has seen, in every thread: most see a few hundred bytes at a time.
 const LARGEST_CACHE: usize = 128 << 10;
 

@@ -12,19 +12,19 @@ pub(super) const RULES: &[Rule] = &[
     token("TW-SEC-AWS-KEY-ID", "An AWS access key id", Medium, &["AKIA", "ASIA", "ABIA", "ACCA"], r"((?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b")
         .checked(Check::Entropy(2.5)),
     text("TW-SEC-AWS-SECRET", "An AWS secret access key", Critical, &["ecret", "ECRET", "AKIA", "ASIA"],
-        r#"(?is)(?:aws.{0,20}secret.{0,20}|secret_?access_?key.{0,5}|(?-i:(?:AKIA|ASIA)[A-Z2-7]{16}).{1,200}?secret.{0,20}?)["'\s:=>]{1,8}([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#).around(60, 500)
+        r#"(?is)(?:aws.{0,20}secret.{0,20}|secret_?access_?key.{0,5}|(?-i:(?:AKIA|ASIA)[A-Z2-7]{16}).+?secret.{0,20}?)["'\s:=>]{1,8}([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#).around(60, 500)
         .guarded(Guard::RunWithin(40, 500))
         .checked(Check::Entropy(3.5)),
-    token("TW-SEC-AWS-BEDROCK", "An Amazon Bedrock API key", Critical, &["ABSK"], r"(ABSK[A-Za-z0-9+/]{109,269}={0,2})")
+    token("TW-SEC-AWS-BEDROCK", "An Amazon Bedrock API key", Critical, &["ABSK"], r"(ABSK[A-Za-z0-9+/]{109,}={0,2})")
         .checked(Check::Entropy(3.5)),
     text("TW-SEC-GCP-SERVICE-ACCOUNT", "A Google Cloud service account key", Critical, &["\"service_account\""],
-        r#"(?s)"type"\s*:\s*"service_account".{0,4000}?"private_key"\s*:\s*"(-----BEGIN.{100,4000}?-----END[^"]{1,40})""#).around(40, 9000),
+        r#"(?s)"type"\s*:\s*"service_account".*?"private_key"\s*:\s*"(-----BEGIN.{100,}?-----END[^"]{1,40})""#).around(40, 9000),
     token("TW-SEC-GCP-SERVICE-ACCOUNT-BASE64", "A Google Cloud service account key in base64", Critical, &["ewogICJ0eXBlIjogInNlcnZpY2VfYWNjb3VudCI"],
-        r"(ewogICJ0eXBlIjogInNlcnZpY2VfYWNjb3VudCI[A-Za-z0-9+/]{200,8000})").up_to(8200),
+        r"(ewogICJ0eXBlIjogInNlcnZpY2VfYWNjb3VudCI[A-Za-z0-9+/]{200,})").up_to(8200),
     token("TW-SEC-GCP-API-KEY", "A Google API key", Medium, &["AIza"], r"(AIza[A-Za-z0-9_-]{35})(?:[^A-Za-z0-9_-]|$)")
         .checked(Check::Entropy(3.0)),
     token("TW-SEC-GCP-CLIENT-SECRET", "A Google OAuth client secret", High, &["GOCSPX-"], r"(GOCSPX-[A-Za-z0-9_-]{28})(?:[^A-Za-z0-9_-]|$)"),
-    token("TW-SEC-GCP-OAUTH", "A Google OAuth access token", High, &["ya29."], r"(ya29\.[A-Za-z0-9_-]{60,400})").checked(Check::Entropy(3.5)),
+    token("TW-SEC-GCP-OAUTH", "A Google OAuth access token", High, &["ya29."], r"(ya29\.[A-Za-z0-9_-]{60,})").checked(Check::Entropy(3.5)),
     token("TW-SEC-AZURE-STORAGE-KEY", "An Azure storage account key", Critical, &["AccountKey="], r"AccountKey=([A-Za-z0-9+/]{86}==)"),
     token("TW-SEC-AZURE-SHARED-ACCESS-KEY", "An Azure shared access key", Critical, &["SharedAccessKey="], r"SharedAccessKey=([A-Za-z0-9+/]{43}=)"),
     text("TW-SEC-AZURE-CLIENT-SECRET", "A Microsoft Entra client secret", Critical, &["0Q~", "1Q~", "2Q~", "3Q~", "4Q~", "5Q~", "6Q~", "7Q~", "8Q~", "9Q~"], r"(?:^|[^A-Za-z0-9_~.-])([A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})(?:[^A-Za-z0-9_~.-]|$)").around(8, 60)
@@ -35,6 +35,6 @@ pub(super) const RULES: &[Rule] = &[
     token("TW-SEC-DIGITALOCEAN", "A DigitalOcean token", Critical, &["dop_v1_", "doo_v1_", "dor_v1_"], r"(do[opr]_v1_[a-f0-9]{64})\b"),
     token("TW-SEC-HEROKU", "A Heroku API key", High, &["HRKU-"], r"(HRKU-[A-Za-z0-9_-]{36,64})(?:[^A-Za-z0-9_-]|$)"),
     token("TW-SEC-CLOUDFLARE-ORIGIN", "A Cloudflare origin CA key", High, &["v1.0-"], r"(v1\.0-[a-f0-9]{24}-[a-f0-9]{146})\b"),
-    token("TW-SEC-FLY", "A Fly.io token", High, &["fm1a_", "fm2_", "fo1_"], r"((?:fm1a|fm2|fo1)_[A-Za-z0-9+/=_-]{40,500})").checked(Check::Entropy(3.5)),
+    token("TW-SEC-FLY", "A Fly.io token", High, &["fm1a_", "fm2_", "fo1_"], r"((?:fm1a|fm2|fo1)_[A-Za-z0-9+/=_-]{40,})").checked(Check::Entropy(3.5)),
     token("TW-SEC-TENCENT-KEY-ID", "A Tencent Cloud key id", Medium, &["AKID"], r"(AKID[A-Za-z0-9]{32})\b").checked(Check::Entropy(3.3)),
 ];

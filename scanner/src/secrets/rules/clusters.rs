@@ -8,18 +8,18 @@ use super::{text, token};
 
 pub(super) const RULES: &[Rule] = &[
     text("TW-SEC-DOCKER-CONFIG", "A login of an image registry", Critical, &["\"auths\""],
-        r#"(?s)"auths"\s*:\s*\{.{0,2000}?"auth"\s*:\s*"([A-Za-z0-9+/]{8,2000}={0,2})""#).around(4, 4500)
+        r#"(?s)"auths"\s*:\s*\{.*?"auth"\s*:\s*"([A-Za-z0-9+/]{8,}={0,2})""#).around(4, 4500)
         .checked(Check::BasicAuth),
     text("TW-SEC-DOCKER-IDENTITY-TOKEN", "An identity token of an image registry", Critical, &["\"identitytoken\"", "\"registrytoken\""],
-        r#""(?:identitytoken|registrytoken)"\s*:\s*"([^"]{16,4000})""#).around(4, 4500),
-    text("TW-SEC-KUBECONFIG-KEY", "A client key of a Kubernetes cluster", Critical, &["client-key-data"], r"client-key-data:\s*([A-Za-z0-9+/]{200,8000}={0,2})").around(4, 9000),
-    text("TW-SEC-KUBECONFIG-TOKEN", "A user's token of a Kubernetes cluster", Critical, &["users:"], r"(?s)users:.{0,2000}?\btoken:\s*([A-Za-z0-9_.-]{20,4000})").around(4, 6500),
-    text("TW-SEC-KUBEADM", "A kubeadm bootstrap token", High, &["kubeadm", "bootstrap"], r"(?s)(?:kubeadm|bootstrap).{0,200}?\b([a-z0-9]{6}\.[a-z0-9]{16})\b")
+        r#""(?:identitytoken|registrytoken)"\s*:\s*"([^"]{16,})""#).around(4, 4500),
+    text("TW-SEC-KUBECONFIG-KEY", "A client key of a Kubernetes cluster", Critical, &["client-key-data"], r"client-key-data:\s*([A-Za-z0-9+/]{200,}={0,2})").around(4, 9000),
+    text("TW-SEC-KUBECONFIG-TOKEN", "A user's token of a Kubernetes cluster", Critical, &["users:"], r"(?s)users:.*?\btoken:\s*([A-Za-z0-9_.-]{20,})").around(4, 6500),
+    text("TW-SEC-KUBEADM", "A kubeadm bootstrap token", High, &["kubeadm", "bootstrap"], r"(?s)(?:kubeadm|bootstrap).*?\b([a-z0-9]{6}\.[a-z0-9]{16})\b").around(10, 240)
         .checked(Check::Entropy(3.0)),
     token("TW-SEC-TERRAFORM-CLOUD", "A Terraform Cloud token", Critical, &[".atlasv1."], r"\b([A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70})").around(20, 100),
-    token("TW-SEC-VAULT", "A Vault token", Critical, &["hvs.", "hvb.", "hvr."], r"(hv[sbr]\.[A-Za-z0-9_-]{90,300})").checked(Check::Entropy(3.5)),
+    token("TW-SEC-VAULT", "A Vault token", Critical, &["hvs.", "hvb.", "hvr."], r"(hv[sbr]\.[A-Za-z0-9_-]{90,})").checked(Check::Entropy(3.5)),
     token("TW-SEC-AGE", "An age secret key", Critical, &["AGE-SECRET-KEY-1"], r"(AGE-SECRET-KEY-1[0-9A-Z]{58})"),
     text("TW-SEC-TERRAFORM-STATE", "A password in Terraform's state", High, &["\"terraform_version\""],
-        r#"(?s)"terraform_version".{0,12000}?"(?:[a-z_]*password|secret_key|secret_access_key|private_key)"\s*:\s*"([^"]{8,4000})""#).around(4, 16_000),
+        r#"(?s)"terraform_version".*?"(?:[a-z_]*password|secret_key|secret_access_key|private_key)"\s*:\s*"([^"]{8,})""#).around(4, 16_000),
     text("TW-SEC-CONSUL", "A Consul token", Medium, &["CONSUL_HTTP_TOKEN"], r"CONSUL_HTTP_TOKEN\W{1,4}([a-f0-9]{8}(?:-[a-f0-9]{4}){3}-[a-f0-9]{12})"),
 ];

@@ -16,10 +16,10 @@ pub(super) const RULES: &[Rule] = &[
         .checked(Check::Entropy(3.5)),
     token("TW-SEC-GITLAB-TOKEN", "A GitLab token", Critical,
         &["glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "gloas-", "glsoat-", "glffct-"],
-        r"(gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|oas|soat|ffct)-[A-Za-z0-9_-]{20,300}(?:\.[A-Za-z0-9]{2,9}){0,3})(?:[^A-Za-z0-9_-]|$)")
+        r"(gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|oas|soat|ffct)-[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9]{2,9}){0,3})(?:[^A-Za-z0-9_-]|$)")
         .checked(Check::Entropy(3.2)),
     token("TW-SEC-GITLAB-RUNNER", "A GitLab runner registration token", High, &["GR1348941"], r"(GR1348941[A-Za-z0-9_-]{20})(?:[^A-Za-z0-9_-]|$)"),
     token("TW-SEC-BITBUCKET", "A Bitbucket app password", Critical, &["ATBB"], r"(ATBB[A-Za-z0-9]{32})\b").checked(Check::Entropy(3.3)),
-    token("TW-SEC-ATLASSIAN", "An Atlassian API token", Critical, &["ATATT3"], r"(ATATT3[A-Za-z0-9_=-]{170,220}=[A-F0-9]{8})\b"),
+    token("TW-SEC-ATLASSIAN", "An Atlassian API token", Critical, &["ATATT3"], r"(ATATT3[A-Za-z0-9_=-]{170,}=[A-F0-9]{8})\b"),
     token("TW-SEC-SOURCEGRAPH", "A Sourcegraph token", High, &["sgp_"], r"(sgp_(?:[a-f0-9]{16}_|local_)?[a-f0-9]{40})\b"),
 ];

@@ -9,19 +9,19 @@ use super::{text, token};
 
 pub(super) const RULES: &[Rule] = &[
     text("TW-SEC-URL-PASSWORD", "A password in an address", High, &["://"],
-        r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|ldaps?|smtps?|mssql|ftp|https?)://[^\s:/@"'<>]{1,80}:([^\s:/@"'<>$\{]{6,200})@[A-Za-z0-9.-]{2,}"#)
+        r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|ldaps?|smtps?|mssql|ftp|https?)://[^\s:/@"'<>]{1,80}:([^\s:/@"'<>$\{]{6,})@[A-Za-z0-9.-]{2,}"#)
         .guarded(Guard::Word(b'@', 300))
         .checked(Check::Entropy(2.5)),
-    token("TW-SEC-JWT", "A JSON web token", Medium, &["eyJ"], r"(eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{20,2000})").up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::Jwt),
-    text("TW-SEC-NETRC", "A password in a .netrc", High, &["machine"], r"(?m)^\s*machine\s+\S+\s+login\s+\S+\s+password\s+(\S{4,200})"),
-    text("TW-SEC-AUTHORIZATION", "A login in a request's header", High, &["uthorization: B"], r"(?i)authorization: b(?:asic|earer) ([A-Za-z0-9+/=_.-]{16,2000})").checked(Check::Entropy(3.0)),
+    token("TW-SEC-JWT", "A JSON web token", Medium, &["eyJ"], r"(eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,})").up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::Jwt),
+    text("TW-SEC-NETRC", "A password in a .netrc", High, &["machine"], r"(?m)^\s*machine\s+\S+\s+login\s+\S+\s+password\s+(\S{4,})"),
+    text("TW-SEC-AUTHORIZATION", "A login in a request's header", High, &["uthorization: B"], r"(?i)authorization: b(?:asic|earer) ([A-Za-z0-9+/=_.-]{16,})").checked(Check::Entropy(3.0)),
     text("TW-SEC-SHADOW-EMPTY", "A user who needs no password", High, &[":99999:"], r"(?m)^([a-z_][a-z0-9_-]{0,31}::[0-9]{1,6}:[0-9]{0,6}:[0-9]{0,6}:[0-9]{0,6}:[^\n:]*:[^\n:]*:?[^\n:]*)$").around(100, 200),
     text("TW-SEC-SHADOW-WEAK", "A password hash that is broken in minutes", High, &[":$1$"], r"(?m)^[a-z_][a-z0-9_-]{0,31}:(\$1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}):[0-9]*:"),
     text("TW-SEC-SHADOW", "A password hash", Medium, &[":$5$", ":$6$", ":$y$", ":$2a$", ":$2b$", ":$2y$", ":$7$", ":$gy$"],
-        r"(?m)^[a-z_][a-z0-9_-]{0,31}:(\$(?:5|6|y|2[aby]|7|gy)\$[A-Za-z0-9./=$]{20,200}):[0-9]*:"),
-    text("TW-SEC-RAILS", "A Rails secret key base", High, &["secret_key_base"], r#"secret_key_base["']?\s*[:=]\s*["']?([a-f0-9]{64,128})"#),
-    text("TW-SEC-DJANGO", "A Django secret key", Medium, &["SECRET_KEY"], r#"\bSECRET_KEY\s*=\s*["']([^"'\n]{30,100})["']"#).checked(Check::Entropy(3.5)),
+        r"(?m)^[a-z_][a-z0-9_-]{0,31}:(\$(?:5|6|y|2[aby]|7|gy)\$[A-Za-z0-9./=$]{20,}):[0-9]*:"),
+    text("TW-SEC-RAILS", "A Rails secret key base", High, &["secret_key_base"], r#"secret_key_base["']?\s*[:=]\s*["']?([a-f0-9]{64,})"#),
+    text("TW-SEC-DJANGO", "A Django secret key", Medium, &["SECRET_KEY"], r#"\bSECRET_KEY\s*=\s*["']([^"'\n]{30,})["']"#).checked(Check::Entropy(3.5)),
     text("TW-SEC-LARAVEL", "A Laravel application key", High, &["APP_KEY=base64:"], r"APP_KEY=base64:([A-Za-z0-9+/]{43}=)"),
-    text("TW-SEC-WORDPRESS", "A password in wp-config.php", High, &["DB_PASSWORD"], r#"define\(\s*['"]DB_PASSWORD['"]\s*,\s*['"]([^'"]{4,200})['"]"#),
+    text("TW-SEC-WORDPRESS", "A password in wp-config.php", High, &["DB_PASSWORD"], r#"define\(\s*['"]DB_PASSWORD['"]\s*,\s*['"]([^'"]{4,})['"]"#),
     token("TW-SEC-SYMFONY", "Symfony's secret, left as it came", Low, &["ThisTokenIsNotSoSecretChangeIt"], r"(ThisTokenIsNotSoSecretChangeIt)"),
 ];

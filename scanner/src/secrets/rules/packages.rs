@@ -15,10 +15,10 @@ pub(super) const RULES: &[Rule] = &[
         "A password or token in an .npmrc",
         Critical,
         &["_authToken", "_auth", "_password"],
-        r#"(?m):?_(?:authToken|auth|password)\s*=\s*["']?([A-Za-z0-9+/=_.-]{16,400})["']?\s*$"#,
+        r#"(?m):?_(?:authToken|auth|password)\s*=\s*["']?([A-Za-z0-9+/=_.-]{16,})["']?\s*$"#,
     )
     .checked(Check::Entropy(3.0)),
-    token("TW-SEC-PYPI-TOKEN", "A PyPI token", Critical, &["pypi-AgE"], r"(pypi-AgE[A-Za-z0-9_-]{50,1000})")
+    token("TW-SEC-PYPI-TOKEN", "A PyPI token", Critical, &["pypi-AgE"], r"(pypi-AgE[A-Za-z0-9_-]{50,})")
         .up_to(1200),
     token("TW-SEC-RUBYGEMS", "A RubyGems API key", Critical, &["rubygems_"], r"(rubygems_[a-f0-9]{48})\b"),
     token("TW-SEC-NUGET", "A NuGet API key", Critical, &["oy2"], r"(oy2[a-z0-9]{43})\b")
@@ -55,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
         "A Packagist token",
         High,
         &["packagist_"],
-        r"(packagist_(?:ack|uut|ort|out)_?[a-f0-9]{40,100})\b",
+        r"(packagist_(?:ack|uut|ort|out)_?[a-f0-9]{40,})\b",
     ),
     token("TW-SEC-CLOJARS", "A Clojars token", High, &["CLOJARS_"], r"(CLOJARS_[a-f0-9]{60})\b"),
     text(
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
         "A password in a .pypirc",
         High,
         &["[pypi]", "[distutils]"],
-        r"(?ms)^\[(?:pypi|distutils)\].{0,400}?^password\s*[:=]\s*(\S{8,300})",
+        r"(?ms)^\[(?:pypi|distutils)\].*?^password\s*[:=]\s*(\S{8,})",
     )
     .around(4, 800),
     text(
@@ -71,7 +71,7 @@ pub(super) const RULES: &[Rule] = &[
         "A password in Maven's settings",
         High,
         &["<server>"],
-        r"(?s)<server>.{0,600}?<password>([^<{$\s]{6,200})</password>",
+        r"(?s)<server>.*?<password>([^<{$\s]{6,})</password>",
     )
     .around(4, 1000),
     text(
@@ -79,6 +79,6 @@ pub(super) const RULES: &[Rule] = &[
         "A password in a NuGet.config",
         High,
         &["ClearTextPassword"],
-        r#"ClearTextPassword"\s+value="([^"%]{6,300})""#,
+        r#"ClearTextPassword"\s+value="([^"%]{6,})""#,
     ),
 ];
