@@ -30,7 +30,7 @@ mod rules;
 mod search;
 mod settings;
 
-pub use search::{Cut, Search, Searched};
+pub use search::{Cut, Memory, Search, Searched};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).

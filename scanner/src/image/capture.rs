@@ -90,7 +90,7 @@ impl Drop for Permit<'_> {
 /// A file in memory.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// From the allocator, which has such pieces at hand.
+    /// In memory that was used before.
     Small(Vec<u8>),
     /// From the kernel, which gives pages as they are written to and has them back at once. The allocator would
     /// keep them for a while, and move what it has while a file grows.
@@ -100,6 +100,16 @@ pub(super) enum Content {
         /// How many have arrived.
         filled: usize,
     },
+}
+
+impl Content {
+    /// Memory for the next file.
+    pub(super) fn into_memory(self) -> Vec<u8> {
+        match self {
+            Self::Small(memory) => memory,
+            Self::Large { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Deref for Content {
@@ -115,14 +125,19 @@ impl Deref for Content {
 
 /// Reads `source` to its end, at most `size` bytes, after the `head` that was read already.
 ///
-/// Memory is what arrives, never what a file says about its size.
-pub(super) fn read_whole(source: &mut impl Read, head: &[u8], size: u64) -> io::Result<Content> {
+/// Small files go into `memory`. What is used is what arrives, never what a file says about its size.
+pub(super) fn read_whole(
+    source: &mut impl Read,
+    head: &[u8],
+    size: u64,
+    mut memory: Vec<u8>,
+) -> io::Result<Content> {
     let size = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     if size <= LARGE {
-        let mut content = Vec::with_capacity(size);
-        content.extend_from_slice(&head[..head.len().min(size)]);
-        source.take((size - content.len()) as u64).read_to_end(&mut content)?;
-        return Ok(Content::Small(content));
+        memory.clear();
+        memory.extend_from_slice(&head[..head.len().min(size)]);
+        source.take((size - memory.len()) as u64).read_to_end(&mut memory)?;
+        return Ok(Content::Small(memory));
     }
     let mut pages = MmapMut::map_anon(size)?;
     let mut filled = head.len();
@@ -190,9 +205,9 @@ mod tests {
     #[test]
     fn i7_a_stated_size_reserves_nothing() {
         // A GiB, were it all to be written to.
-        let content = read_whole(&mut &b"tail"[..], b"head-", 1 << 30).unwrap();
+        let content = read_whole(&mut &b"tail"[..], b"head-", 1 << 30, Vec::new()).unwrap();
         assert_eq!(&*content, b"head-tail");
         assert!(matches!(content, Content::Large { .. }));
-        assert_eq!(&*read_whole(&mut &b"tail"[..], b"", 2).unwrap(), b"ta");
+        assert_eq!(&*read_whole(&mut &b"tail"[..], b"", 2, Vec::new()).unwrap(), b"ta");
     }
 }

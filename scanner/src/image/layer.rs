@@ -22,6 +22,7 @@ use super::matcher::split;
 use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
 use super::toc::Views;
+use crate::secrets;
 pub(super) use offer::{Focus, Request};
 
 /// The longest GNU long name: more than any path may have, less than could hurt.
@@ -69,6 +70,13 @@ pub enum LayerError {
     },
 }
 
+/// Memory that serves one file after the other: there are many, and most are small.
+#[derive(Default)]
+struct Memory {
+    file: Vec<u8>,
+    search: secrets::Memory,
+}
+
 /// One pass on the way.
 pub(super) struct LayerPass<'a> {
     kit: &'a Kit,
@@ -82,8 +90,8 @@ pub(super) struct LayerPass<'a> {
     nested_databases: Vec<u32>,
     package_count: usize,
     observations: Vec<LayerObservation>,
-    /// Memory of one search after the other.
-    memory: Vec<u8>,
+    /// What one file after the other is held in.
+    memory: Memory,
     compression: Compression,
     views: Views,
     problems: Problems,
@@ -104,7 +112,7 @@ impl<'a> LayerPass<'a> {
             nested_databases: Vec::new(),
             package_count: 0,
             observations: Vec::new(),
-            memory: Vec::new(),
+            memory: Memory::default(),
             compression: Compression::Plain,
             views: Views::default(),
             problems: Problems::default(),

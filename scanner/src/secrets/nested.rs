@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use flate2::{Decompress, FlushDecompress, Status};
 
+use super::search::{Memory, Searched};
 use super::{Search, Secrets};
 use crate::analyzers::FoundObservation;
 
@@ -26,7 +27,7 @@ enum Form<'s> {
     /// `.git/objects/pack/*.pack`.
     Pack(Pack<'s>),
     /// Broken, or more than is unpacked; what was found stays.
-    Ended(Vec<FoundObservation>),
+    Ended(Searched),
 }
 
 /// A search as something that is written to, until enough was written.
@@ -48,6 +49,19 @@ impl<'s> Nested<'s> {
         Some(Self { form })
     }
 
+    /// The same in the memory of an earlier one.
+    pub(super) fn within(mut self, memory: Memory) -> Self {
+        let inside = match &mut self.form {
+            Form::Object(decoder) => decoder.get_mut(),
+            Form::Gzip(decoder) => decoder.get_mut(),
+            Form::Pack(pack) => &mut pack.inside,
+            Form::Ended(_) => return self,
+        };
+        let search = std::mem::replace(&mut inside.search, Inside::spent().search);
+        inside.search = search.within(memory);
+        self
+    }
+
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let fed = match &mut self.form {
             Form::Object(decoder) => decoder.write_all(bytes),
@@ -57,18 +71,18 @@ impl<'s> Nested<'s> {
         };
         // What cannot be unpacked is no such file, whatever its name is: nothing is lost that could be read.
         if fed.is_err() {
-            let form = std::mem::replace(&mut self.form, Form::Ended(Vec::new()));
+            let form = std::mem::replace(&mut self.form, Form::Ended(Searched::default()));
             self.form = Form::Ended(form.finish());
         }
     }
 
-    pub(super) fn finish(self) -> Vec<FoundObservation> {
+    pub(super) fn finish(self) -> Searched {
         self.form.finish()
     }
 }
 
 impl Form<'_> {
-    fn finish(self) -> Vec<FoundObservation> {
+    fn finish(self) -> Searched {
         match self {
             Self::Object(mut decoder) => {
                 let _ = decoder.try_finish();
@@ -79,7 +93,7 @@ impl Form<'_> {
                 std::mem::replace(decoder.get_mut(), Inside::spent()).finish()
             }
             Self::Pack(pack) => pack.inside.finish(),
-            Self::Ended(found) => found,
+            Self::Ended(searched) => searched,
         }
     }
 }
@@ -95,10 +109,11 @@ impl<'s> Inside<'s> {
         Self { search: NOTHING.search_plain(0), left: 0, name: "" }
     }
 
-    fn finish(self) -> Vec<FoundObservation> {
+    fn finish(self) -> Searched {
         let name = self.name;
         let named = |found| FoundObservation { inner_path: Some(name.to_owned()), line: None, ..found };
-        self.search.finish().found.into_iter().map(named).collect()
+        let searched = self.search.finish();
+        Searched { found: searched.found.into_iter().map(named).collect(), ..searched }
     }
 }
 

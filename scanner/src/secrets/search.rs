@@ -68,7 +68,16 @@ pub struct Searched {
     /// Whether there were more.
     pub cut: Cut,
     /// The search's memory, for the next one.
-    pub memory: Vec<u8>,
+    pub memory: Memory,
+}
+
+/// What a search needs while it goes on; one after the other can use the same.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// For the file.
+    own: Vec<u8>,
+    /// For what is packed inside of it.
+    nested: Vec<u8>,
 }
 
 /// The hits of a file: each secret once, and not more than anybody reads.
@@ -124,9 +133,12 @@ impl Secrets {
 impl Search<'_> {
     /// The same search in the memory of an earlier one.
     #[must_use]
-    pub fn within(mut self, memory: Vec<u8>) -> Self {
-        self.buffer = memory;
+    pub fn within(mut self, memory: Memory) -> Self {
+        self.buffer = memory.own;
         self.buffer.clear();
+        self.nested = self
+            .nested
+            .map(|nested| Box::new(nested.within(Memory { own: memory.nested, nested: Vec::new() })));
         self
     }
 
@@ -164,13 +176,16 @@ impl Search<'_> {
     /// What was found.
     pub fn finish(mut self) -> Searched {
         self.sniff();
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut memory = Memory::default();
+        let buffer = std::mem::take(&mut self.buffer);
         self.scan(&buffer, buffer.len());
         if let Some(nested) = self.nested.take() {
-            nested.finish().into_iter().for_each(|found| self.hits.push(found));
+            let inside = nested.finish();
+            inside.found.into_iter().for_each(|found| self.hits.push(found));
+            memory.nested = inside.memory.own;
         }
-        buffer.clear();
-        Searched { found: self.hits.kept, cut: self.hits.cut, memory: buffer }
+        memory.own = buffer;
+        Searched { found: self.hits.kept, cut: self.hits.cut, memory }
     }
 
     fn take(&mut self, piece: &[u8]) {

@@ -187,7 +187,7 @@ impl LayerPass<'_> {
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one file at one moment of the pass")]
     fn capture(
-        &self,
+        &mut self,
         readers: &[Reader],
         entry: &Entry,
         size: u64,
@@ -196,8 +196,10 @@ impl LayerPass<'_> {
         watch: &Watch,
         evidence: &mut Evidence,
     ) -> Result<Searched, Halt> {
-        let _permit = self.kit.pool.acquire(size, watch)?;
-        let content = read_whole(archive, head.taken(), size).map_err(Halt::of)?;
+        let kit = self.kit;
+        let _permit = kit.pool.acquire(size, watch)?;
+        let memory = std::mem::take(&mut self.memory.file);
+        let content = read_whole(archive, head.taken(), size, memory).map_err(Halt::of)?;
         for reader in readers {
             let file = CapturedFile { path: &reader.path, mode: entry.mode, content: &content };
             let analyzer = reader.analyzer;
@@ -208,9 +210,13 @@ impl LayerPass<'_> {
         if evidence.has_language_packages() {
             evidence.checksums = Some(Checksums::of(&content));
         }
-        let mut search = self.kit.secrets.search(&entry.path, content.len() as u64);
+        let search = kit.secrets.search(&entry.path, content.len() as u64);
+        let mut search = search.within(std::mem::take(&mut self.memory.search));
         search.feed(&content);
-        Ok(search.finish())
+        self.memory.file = content.into_memory();
+        let mut searched = search.finish();
+        self.memory.search = std::mem::take(&mut searched.memory);
+        Ok(searched)
     }
 
     /// Searches a file that nobody wants whole while its bytes go by.
@@ -222,11 +228,12 @@ impl LayerPass<'_> {
         head: &Head,
         archive: &mut Archive<Inflated>,
     ) -> Result<(), Halt> {
-        let mut search = self.kit.secrets.search(&entry.path, size).within(std::mem::take(&mut self.memory));
+        let mut search =
+            self.kit.secrets.search(&entry.path, size).within(std::mem::take(&mut self.memory.search));
         search.feed(head.taken());
         search.read_from(archive).map_err(Halt::of)?;
         let mut searched = search.finish();
-        self.memory = std::mem::take(&mut searched.memory);
+        self.memory.search = std::mem::take(&mut searched.memory);
         self.keep_secrets(position, entry, searched);
         Ok(())
     }
