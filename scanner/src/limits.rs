@@ -65,7 +65,7 @@ impl Default for Limits {
             archive_depth: 5,
             archive_bytes: 4 * GIB,
             archive_entries: 200_000,
-            capture_bytes: 48 * MIB,
+            capture_bytes: 40 * MIB,
             packages: 500_000,
             index_depth: 4,
             layer_time: Duration::from_secs(600),

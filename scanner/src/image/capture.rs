@@ -18,7 +18,7 @@ use super::stored::Watch;
 /// How often somebody who waits looks whether it is still worth waiting.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 /// From this size in bytes on, memory comes from the kernel. No head is longer.
-const LARGE: usize = 256 << 10;
+const LARGE: usize = 1 << 20;
 
 /// A blocking semaphore of bytes.
 pub(super) struct Pool {

@@ -22,7 +22,7 @@ pub struct WorkerConfig {
     pub grace: Duration,
     /// Where a worker that runs alone answers health probes and Prometheus; default nowhere.
     pub probes: Option<SocketAddr>,
-    /// Memory for captured files in bytes; default 64 MiB.
+    /// Memory for captured files in bytes; default 40 MiB.
     pub capture_bytes: u64,
     /// The largest inflated layer in bytes; default 40 GiB.
     pub layer_bytes: u64,
@@ -78,7 +78,7 @@ impl RawWorker {
             lease,
             grace: seconds(self.grace, 25),
             probes: self.probes,
-            capture_bytes: self.capture_bytes.map_or(64 << 20, |bytes| bytes.0),
+            capture_bytes: self.capture_bytes.map_or(40 << 20, |bytes| bytes.0),
             layer_bytes: self.layer_bytes.map_or(40 << 30, |bytes| bytes.0),
             image_time: seconds(self.image_time, 1800),
             confinement: self.confinement.unwrap_or_default(),

@@ -207,7 +207,7 @@ impl LayerPass<'_> {
             let found = analyzed.unwrap_or_else(|_| Found::problem(self.failed(analyzer, entry)));
             evidence.readings.push(Reading { analyzer: analyzer.name().to_owned(), found });
         }
-        if evidence.has_language_packages() {
+        if evidence.has_language_packages() && !is_local(&entry.path) {
             evidence.checksums = Some(Checksums::of(&content));
         }
         let search = kit.secrets.search(&entry.path, content.len() as u64);
@@ -279,6 +279,14 @@ impl Evidence {
         let found = self.readings.iter().flat_map(|reading| &reading.found.packages);
         found.map(|found| found.package.kind.level()).any(|level| level == Level::Language)
     }
+}
+
+/// Whether no OS package may put a file there, so that nothing will be compared with its checksums.
+/// Filesystem Hierarchy Standard 3.0.
+fn is_local(path: &[u8]) -> bool {
+    const LOCAL: [&[u8]; 8] =
+        [b"usr/local/", b"home/", b"root/", b"srv/", b"tmp/", b"var/tmp/", b"mnt/", b"media/"];
+    LOCAL.iter().any(|place| path.starts_with(place))
 }
 
 /// The first bytes of a file.
