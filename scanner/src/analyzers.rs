@@ -31,11 +31,13 @@ mod lock;
 pub mod node;
 pub mod npm_lock;
 pub mod nuget_lock;
+mod numbers;
 pub mod os_release;
 pub mod pnpm;
 pub mod python;
 pub mod python_lock;
 pub mod rpm;
+pub mod sqlite;
 pub mod yarn;
 pub mod zipped;
 
@@ -160,6 +162,8 @@ pub struct Found {
     pub owned: Vec<OwnedFiles>,
     /// Which distribution this is.
     pub distribution: Option<Distribution>,
+    /// The file is a write-ahead log: the name of the SQLite database beside it that lacks what it holds.
+    pub log_of: Option<String>,
     /// What is wrong with the file, as long as it is visible.
     pub observations: Vec<FoundObservation>,
     /// What could not be read.

@@ -22,7 +22,7 @@ use super::matcher::split;
 use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
 use super::toc::Views;
-pub(super) use offer::{Focus, Request};
+pub(super) use offer::{Contents, Focus, Request};
 
 /// The longest GNU long name: more than any path may have, less than could hurt.
 const LONG_NAME_BYTES: u64 = 64 << 10;
@@ -82,6 +82,7 @@ pub(super) struct LayerPass<'a> {
     nested_databases: Vec<u32>,
     package_count: usize,
     observations: Vec<LayerObservation>,
+    contents: Contents,
     compression: Compression,
     views: Views,
     problems: Problems,
@@ -102,18 +103,19 @@ impl<'a> LayerPass<'a> {
             nested_databases: Vec::new(),
             package_count: 0,
             observations: Vec::new(),
+            contents: Contents::new(),
             compression: Compression::Plain,
             views: Views::default(),
             problems: Problems::default(),
         }
     }
 
-    /// Reads `source` to its end.
+    /// Reads `source` to its end. The contents are those that a [`Focus::Contents`] asked for.
     pub(super) fn run(
         mut self,
         source: Box<dyn Read + Send>,
         watch: &Watch,
-    ) -> Result<LayerAnalysis, LayerError> {
+    ) -> Result<(LayerAnalysis, Contents), LayerError> {
         let stored = Stored::new(source, self.descriptor, watch.clone());
         let digests = match Inflated::open(stored, &self.kit.limits) {
             Ok(inflated) => self.read(inflated, watch),
@@ -130,7 +132,8 @@ impl<'a> LayerPass<'a> {
             });
         }
         self.compare_views(&digests);
-        self.finish(digests)
+        let contents = std::mem::take(&mut self.contents);
+        Ok((self.finish(digests)?, contents))
     }
 
     fn read(&mut self, inflated: Inflated, watch: &Watch) -> Result<Digests, Halt> {

@@ -19,7 +19,7 @@ use shared::model::package::{Level, Purl};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Distribution, InstalledPackage};
 
-use super::analysis::{Evidence, LayerAnalysis, Problems};
+use super::analysis::{Evidence, LayerAnalysis, Problems, Reading};
 use super::engine::Kit;
 use super::halt::Halt;
 use super::layer::Request;
@@ -54,6 +54,8 @@ pub(super) struct Squashed {
     pub(super) problems: Vec<Problem>,
     /// Files that only a link makes interesting, and that nobody has read yet.
     pub(super) unread: Vec<Unread>,
+    /// Databases that nobody has read together with their logs yet.
+    pub(super) unjoined: Vec<Logged>,
 }
 
 /// A file that must be read under another path than its own.
@@ -63,6 +65,18 @@ pub(super) struct Unread {
     pub(super) request: Request,
 }
 
+/// An SQLite database and the write-ahead log beside it: only both together are what its owner would see.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Logged {
+    pub(super) database: Place,
+    pub(super) log: Place,
+    /// Who reads the database, and where it lies.
+    pub(super) request: Request,
+}
+
+/// What analyzers made of databases together with their logs.
+pub(super) type Joined = HashMap<Logged, Reading>;
+
 /// Everything that analyzers made of the files of an image, by the entry that holds the bytes.
 type EvidenceAt<'a> = HashMap<Place, Vec<&'a Evidence>>;
 
@@ -71,6 +85,7 @@ type EvidenceAt<'a> = HashMap<Place, Vec<&'a Evidence>>;
 /// `check` is asked now and then whether to go on.
 pub(super) fn squash(
     layers: &[Option<Applied<'_>>],
+    joined: &Joined,
     kit: &Kit,
     check: &dyn Fn() -> Result<(), Halt>,
 ) -> Result<Squashed, Halt> {
@@ -78,7 +93,7 @@ pub(super) fn squash(
     let evidence = evidence_of(layers);
     let mut tree = Tree::new(watched(layers, &evidence));
     let versions = fold(layers, &mut tree, &mut problems, check)?;
-    let sightings = Sightings::find(&tree, layers, &evidence, kit);
+    let sightings = Sightings::find(&tree, layers, &evidence, joined, kit);
     let distribution = distribution::find(&tree, &sightings);
     report_databases(&tree, layers, &sightings, distribution.as_ref(), &mut problems);
     for sighting in &sightings.visible {
@@ -98,6 +113,7 @@ pub(super) fn squash(
         observations,
         problems: problems.finish(),
         unread: sightings.unread,
+        unjoined: sightings.unjoined,
     })
 }
 
@@ -203,6 +219,11 @@ fn report_databases(
     for path in &sightings.broken_links {
         let detail = "a hard link leads to no file";
         problems.push(Problem::new(ProblemKind::LayerMalformed, detail).at(String::from_utf8_lossy(path)));
+    }
+    for path in &sightings.lone_logs {
+        let detail = "a write-ahead log has no database beside it";
+        problems
+            .push(Problem::new(ProblemKind::DatabaseUnreadable, detail).at(String::from_utf8_lossy(path)));
     }
     if distribution.is_none()
         && let Some(path) = sightings.package_database()

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use shared::model::package::Level;
 use shared::model::problem::Problem;
 
-use super::{Applied, EvidenceAt, Unread, numbered};
+use super::{Applied, EvidenceAt, Joined, Logged, Unread, numbered};
 use crate::analyzers::FileClass;
 use crate::image::analysis::{Checksums, Evidence, Reading};
 use crate::image::engine::Kit;
 use crate::image::layer::Request;
+use crate::image::matcher::split;
 use crate::image::tree::{FileNode, NodeId, Place, Tree};
 
 /// A visible file that analyzers have read, at one of its paths.
@@ -20,6 +21,8 @@ pub(super) struct Sighting<'a> {
     /// The entry that holds the bytes.
     pub(super) content: Place,
     pub(super) readings: Vec<&'a Reading>,
+    /// The highest layer that has a part in it: the file's own, or that of its log.
+    pub(super) newest_layer: u16,
     pub(super) checksums: Option<&'a Checksums>,
     /// It belongs to a root below the image's own.
     pub(super) is_nested: bool,
@@ -32,6 +35,9 @@ pub(super) struct Sightings<'a> {
     /// Sorted by path.
     pub(super) visible: Vec<Sighting<'a>>,
     pub(super) unread: Vec<Unread>,
+    pub(super) unjoined: Vec<Logged>,
+    /// Logs without a database.
+    pub(super) lone_logs: Vec<Vec<u8>>,
     /// Visible hard links to nothing whose names analyzers want.
     pub(super) broken_links: Vec<Vec<u8>>,
     /// Well-known database paths that lead to a file.
@@ -47,6 +53,7 @@ impl<'a> Sightings<'a> {
         tree: &Tree,
         layers: &[Option<Applied<'a>>],
         evidence: &EvidenceAt<'a>,
+        joined: &'a Joined,
         kit: &Kit,
     ) -> Self {
         let mut links = LinksAt::new();
@@ -85,6 +92,7 @@ impl<'a> Sightings<'a> {
         for sighting in &mut sightings.visible {
             sighting.is_nested = sighting.lies_in_another_root(kit);
         }
+        sightings.join_logs(tree, joined);
         sightings
     }
 
@@ -200,6 +208,41 @@ impl<'a> Sightings<'a> {
         }
     }
 
+    /// A database with a log counts as both together.
+    fn join_logs(&mut self, tree: &Tree, joined: &'a Joined) {
+        let logs: Vec<(Vec<u8>, Place, &Reading, &str)> = self
+            .visible
+            .iter()
+            .flat_map(|sighting| sighting.readings.iter().map(move |reading| (sighting, *reading)))
+            .filter_map(|(sighting, reading)| {
+                Some((sighting.path.clone(), sighting.content, reading, reading.found.log_of.as_deref()?))
+            })
+            .collect();
+        for (path, log, reading, name) in logs {
+            let database = beside(&path, name);
+            let file = tree.file(&database);
+            let Some((file, content)) = file.and_then(|file| Some((file, file.content?))) else {
+                self.lone_logs.push(path);
+                continue;
+            };
+            let path = String::from_utf8_lossy(&database).into_owned();
+            let request = Request { analyzer: reading.analyzer.clone(), path };
+            let logged = Logged { database: content, log, request };
+            let Some(reading) = joined.get(&logged) else {
+                self.unjoined.push(logged);
+                continue;
+            };
+            if !self.visible.iter().any(|sighting| sighting.node() == file.node) {
+                self.push(&database, file, content, Vec::new(), Vec::new());
+            }
+            for sighting in self.visible.iter_mut().filter(|sighting| sighting.node() == file.node) {
+                sighting.newest_layer = sighting.newest_layer.max(log.layer);
+                sighting.readings.retain(|one| one.analyzer != reading.analyzer);
+                sighting.readings.push(reading);
+            }
+        }
+    }
+
     fn request(&mut self, place: Place, analyzer: &str, path: String) {
         let request = Request { analyzer: analyzer.to_owned(), path };
         self.unread.push(Unread { place, request });
@@ -219,6 +262,7 @@ impl<'a> Sightings<'a> {
             file,
             content,
             readings,
+            newest_layer: file.made_by.layer,
             checksums,
             is_nested: false,
             evidence,
@@ -274,6 +318,13 @@ impl Evidence {
         self.read_as.as_ref().is_some_and(|read_as| read_as.as_bytes() == path)
             && self.readings.iter().any(|reading| reading.analyzer == analyzer)
     }
+}
+
+/// The path of another file in the same directory.
+fn beside(path: &[u8], name: &str) -> Vec<u8> {
+    let parent = split(path).0;
+    let separator: &[u8] = if parent.is_empty() { b"" } else { b"/" };
+    [parent, separator, name.as_bytes()].concat()
 }
 
 /// What was read of a file under its own name.
