@@ -10,12 +10,13 @@ mod distribution;
 mod observations;
 mod ownership;
 mod sightings;
+mod superseded;
 
 use std::collections::{HashMap, HashSet};
 
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
-use shared::model::package::{Level, Purl};
+use shared::model::package::{Level, PackageKind, Purl, PurlDistribution};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Distribution, InstalledPackage};
 
@@ -24,8 +25,9 @@ use super::engine::Kit;
 use super::halt::Halt;
 use super::layer::Request;
 use super::tree::{Place, Tree};
+use crate::advisories::ecosystems;
 use attribution::Versions;
-use sightings::{Sighting, Sightings};
+use sightings::{Sighting, Sightings, Standing};
 
 /// How many entries are applied between two looks at the clock.
 const ENTRIES_A_LOOK: u32 = 4096;
@@ -115,6 +117,12 @@ pub(super) fn squash(
         unread: sightings.unread,
         unjoined: sightings.unjoined,
     })
+}
+
+/// Whether a package is a part of the distribution and only means something together with it. Nix and FreeBSD's
+/// pkg are the same on every system.
+fn belongs_to_distribution(kind: PackageKind) -> bool {
+    kind.level() == Level::Os && !matches!(kind, PackageKind::Nix | PackageKind::FreeBsd)
 }
 
 /// A package, and the sighting that it came from.
@@ -243,10 +251,14 @@ fn locate<'s, 'a>(
     kit: &Kit,
     problems: &mut Problems,
 ) -> Vec<Located<'s, 'a>> {
-    let identity = distribution.map(|distribution| (&*distribution.id, &*distribution.version));
+    let identity = distribution.map(|distribution| PurlDistribution {
+        namespace: ecosystems::purl_namespace(distribution),
+        id: &distribution.id,
+        version: &distribution.version,
+    });
     let mut history = attribution::History::new(versions, evidence);
     let mut located = Vec::new();
-    for sighting in sightings.visible.iter().filter(|sighting| !sighting.is_nested) {
+    for sighting in sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted) {
         for reading in &sighting.readings {
             let introduced = history.introduced(sighting, reading);
             for (found, layer) in reading.found.packages.iter().zip(introduced) {
@@ -256,10 +268,8 @@ fn locate<'s, 'a>(
                     return located;
                 }
                 let package = found.package.clone();
-                let purl = match package.kind.level() {
-                    Level::Os => Purl::new(&package, identity),
-                    Level::Language => Purl::new(&package, None),
-                };
+                let identity = identity.filter(|_| belongs_to_distribution(package.kind));
+                let purl = Purl::new(&package, identity);
                 let mut path = String::from_utf8_lossy(&sighting.path).into_owned();
                 if let Some(inner) = &found.inner_path {
                     path.push_str("!/");

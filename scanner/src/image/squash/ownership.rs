@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use shared::model::package::{Level, Purl};
 
 use super::Located;
-use super::sightings::Sightings;
+use super::sightings::{Sightings, Standing};
 use crate::analyzers::{Checksum, OwnedFiles};
 use crate::image::matcher::split;
 use crate::image::tree::{FileNode, NodeId, Tree};
@@ -60,7 +60,7 @@ fn claims<'a>(
     let readings = sightings
         .visible
         .iter()
-        .filter(|sighting| !sighting.is_nested)
+        .filter(|sighting| sighting.standing == Standing::Counted)
         .flat_map(|sighting| sighting.readings.iter().copied());
     for owned in readings.flat_map(|reading| &reading.found.owned) {
         let Some(owner) = owners.find(owned) else { continue };

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use shared::model::package::Level;
 use shared::model::problem::Problem;
 
-use super::{Applied, EvidenceAt, Joined, Logged, Unread, numbered};
+use super::{Applied, EvidenceAt, Joined, Logged, Unread, belongs_to_distribution, numbered, superseded};
 use crate::analyzers::FileClass;
 use crate::image::analysis::{Checksums, Evidence, Reading};
 use crate::image::engine::Kit;
@@ -24,9 +24,18 @@ pub(super) struct Sighting<'a> {
     /// The highest layer that has a part in it: the file's own, or that of its log.
     pub(super) newest_layer: u16,
     pub(super) checksums: Option<&'a Checksums>,
-    /// It belongs to a root below the image's own.
-    pub(super) is_nested: bool,
+    pub(super) standing: Standing,
     evidence: Vec<&'a Evidence>,
+}
+
+/// Whether what a file proves counts for the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Counted,
+    /// It belongs to a root below the image's own.
+    OtherRoot,
+    /// A newer database of the same package manager lies beside it.
+    Superseded,
 }
 
 /// All of them.
@@ -90,9 +99,12 @@ impl<'a> Sightings<'a> {
         sightings.unread.dedup();
         sightings.visible.sort_by(|one, other| one.path.cmp(&other.path));
         for sighting in &mut sightings.visible {
-            sighting.is_nested = sighting.lies_in_another_root(kit);
+            if sighting.lies_in_another_root(kit) {
+                sighting.standing = Standing::OtherRoot;
+            }
         }
         sightings.join_logs(tree, joined);
+        superseded::mark(&mut sightings.visible);
         sightings
     }
 
@@ -105,7 +117,7 @@ impl<'a> Sightings<'a> {
         }
         let databases = tree.watched_files().into_iter();
         let databases = databases.filter(|(_, file)| nested.contains(&file.made_by));
-        let others = self.visible.iter().filter(|sighting| sighting.is_nested);
+        let others = self.visible.iter().filter(|sighting| sighting.standing == Standing::OtherRoot);
         let mut paths: Vec<Vec<u8>> =
             databases.map(|(path, _)| path).chain(others.map(|sighting| sighting.path.clone())).collect();
         paths.sort_unstable();
@@ -117,8 +129,8 @@ impl<'a> Sightings<'a> {
     pub(super) fn package_database(&self) -> Option<&[u8]> {
         let has_os_packages = |sighting: &&Sighting<'_>| {
             let found = sighting.readings.iter().flat_map(|reading| &reading.found.packages);
-            !sighting.is_nested
-                && found.map(|found| found.package.kind.level()).any(|level| level == Level::Os)
+            sighting.standing == Standing::Counted
+                && found.map(|found| found.package.kind).any(belongs_to_distribution)
         };
         let by_packages = self.visible.iter().find(has_os_packages);
         let by_path = self.databases.first().map(|path| path.as_bytes());
@@ -264,7 +276,7 @@ impl<'a> Sightings<'a> {
             readings,
             newest_layer: file.made_by.layer,
             checksums,
-            is_nested: false,
+            standing: Standing::Counted,
             evidence,
         });
     }
