@@ -72,7 +72,11 @@ impl<'s> Tally<'s> {
         Coverage { subject, ecosystem, packages: counted.judged, state }
     }
 
+    /// A kind that the distribution's advisories do not speak about has a row of its own.
     fn distribution_row(&self, kind: PackageKind) -> (String, Option<String>, CoverageState) {
+        if self.scope.os.as_ref().is_some_and(|os| os.ecosystems.kind != kind) {
+            return (kind.purl_type().to_owned(), None, CoverageState::None);
+        }
         let subject = match &self.scope.inventory.distribution {
             Some(distribution) if distribution.version.is_empty() => distribution.id.clone(),
             Some(distribution) => format!("{} {}", distribution.id, distribution.version),

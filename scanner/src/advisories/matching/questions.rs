@@ -156,10 +156,10 @@ impl<'a> OsScope<'a> {
     }
 
     pub(super) fn questions<'p>(&'p self, package: &'p Package) -> Asked<'p> {
-        if self.names.is_empty() {
+        if self.names.is_empty() || package.kind != self.ecosystems.kind {
             return Asked::NoAdvisories;
         }
-        if self.is_foreign(package) {
+        if self.ecosystems.is_foreign(package) {
             return Asked::Foreign;
         }
         let fit = match self.ecosystems.fit {
@@ -199,26 +199,6 @@ impl<'a> OsScope<'a> {
     /// The subscribers' advisories decide where the package itself came from there.
     fn entitled(&self, package: &Package) -> Option<&'a str> {
         self.pro.filter(|_| package.version.contains("esm"))
-    }
-
-    /// Whether somebody built the package whom the advisories do not speak about.
-    fn is_foreign(&self, package: &Package) -> bool {
-        // EPEL comes from the Fedora Project; no Enterprise Linux advisory covers it.
-        let is_epel = package.kind == PackageKind::Rpm
-            && package.vendor.as_deref() == Some("Fedora Project")
-            && self.distribution.id != "fedora";
-        let markers: &[&str] = match (self.ecosystems.fit, self.distribution.id.as_str()) {
-            (Fit::Exact | Fit::RepositoryAssumed, _) => &[],
-            (Fit::Approximate, "raspbian") => &["+rpi", "+rpt"],
-            (Fit::Approximate, "kali") => &["kali"],
-            (Fit::Approximate, "linuxmint") => &["mint"],
-            (Fit::Approximate, "devuan") => &["devuan"],
-            (Fit::Approximate, "pop") => &["pop"],
-            (Fit::Approximate, _) => &[],
-        };
-        // Ubuntu's FIPS builds fork the version; the ordinary advisories' fixes do not compare with them.
-        let is_fips = self.distribution.id == "ubuntu" && package.version.contains("Fips");
-        is_epel || is_fips || markers.iter().any(|marker| package.version.contains(marker))
     }
 }
 
