@@ -13,18 +13,22 @@ use crate::limits::Limits;
 use crate::secrets::Secrets;
 
 pub mod apk;
+pub mod bottlerocket;
 pub mod bun;
 pub mod cargo_auditable;
 pub mod cargo_lock;
+pub mod chisel;
 pub mod composer;
 pub mod conda;
 pub mod deno;
 pub mod dotnet;
 pub mod dpkg;
 mod executable;
+pub mod freebsd;
 pub mod gem;
 pub mod gemfile_lock;
 pub mod go_binary;
+pub mod homebrew;
 pub mod java;
 mod ledger;
 mod lock;
@@ -32,11 +36,15 @@ pub mod node;
 pub mod npm_lock;
 pub mod nuget_lock;
 mod numbers;
+pub mod opkg;
 pub mod os_release;
+pub mod pacman;
 pub mod pnpm;
+pub mod portage;
 pub mod python;
 pub mod python_lock;
 pub mod rpm;
+pub mod snap;
 pub mod sqlite;
 pub mod yarn;
 pub mod zipped;
@@ -66,6 +74,14 @@ pub const ALL: &[&dyn Analyzer] = &[
     &deno::Deno,
     &bun::Bun,
     &zipped::Zipped,
+    &pacman::Pacman,
+    &portage::Portage,
+    &opkg::Opkg,
+    &freebsd::FreeBsd,
+    &chisel::Chisel,
+    &bottlerocket::Bottlerocket,
+    &homebrew::Homebrew,
+    &snap::Snap,
 ];
 
 /// Reads one package format.

@@ -10,6 +10,7 @@ mod distribution;
 mod observations;
 mod ownership;
 mod sightings;
+mod stores;
 mod superseded;
 
 use std::collections::{HashMap, HashSet};
@@ -107,8 +108,11 @@ pub(super) fn squash(
     ownership::mark(&tree, &sightings, &owners, &mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
+    packages.extend(stores::packages(&tree, kit.limits.packages.saturating_sub(packages.len())));
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
-    packages.dedup_by(|one, other| one.purl == other.purl && one.path == other.path);
+    packages.dedup_by(|one, other| {
+        one.purl == other.purl && (one.path == other.path || superseded::is_stated_twice(one.package.kind))
+    });
     Ok(Squashed {
         distribution,
         packages,

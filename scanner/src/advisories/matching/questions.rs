@@ -134,6 +134,11 @@ impl<'a> Scope<'a> {
         }]))
     }
 
+    /// Whether the distribution's advisories are about source packages.
+    pub(super) fn is_named_by_source(&self) -> bool {
+        self.os.as_ref().is_some_and(|os| os.ecosystems.named_by == NamedBy::Source)
+    }
+
     /// The OS package that owns a language package's evidence.
     pub(super) fn owner(&self, installed: &InstalledPackage) -> Option<&'a InstalledPackage> {
         let owner = installed.owned_by.as_ref()?;

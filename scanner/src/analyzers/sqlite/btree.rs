@@ -41,6 +41,8 @@ pub(in crate::analyzers) enum SqliteDamage {
     NoTable,
     #[error("it has a table twice")]
     TableTwice,
+    #[error("its table of packages lacks a column")]
+    NoColumn,
 }
 
 /// The pages of a file, and which have been read.

@@ -1,7 +1,8 @@
-//! Which of several rpm databases of one root counts: rpm keeps one, and a change of format leaves the old file.
+//! Files that say of one root what others say as well.
 //!
-//! The newest format that could be read and has packages wins; two files of one format both count. What could not
-//! be read of the others stays a problem.
+//! Of several rpm databases one counts, because rpm keeps one and a change of format leaves the old file: the newest
+//! format that could be read and has packages. Two files of one format both count, and what could not be read of the
+//! others stays a problem.
 
 use shared::model::package::PackageKind;
 
@@ -21,6 +22,11 @@ pub(super) fn mark(visible: &mut [Sighting<'_>]) {
             sighting.standing = Standing::Superseded;
         }
     }
+}
+
+/// Whether a package manager keeps its packages both in a list and in a file each: opkg.
+pub(super) fn is_stated_twice(kind: PackageKind) -> bool {
+    kind == PackageKind::Opkg
 }
 
 fn format(sighting: &Sighting<'_>) -> Option<usize> {
@@ -65,6 +71,21 @@ mod tests {
         paths.dedup();
         assert_eq!(paths, expected);
         examination
+    }
+
+    #[test]
+    fn what_opkg_states_twice_is_one_package() {
+        let control = "Package: libc\nVersion: 1.2.4-4\nArchitecture: x86_64\n";
+        let status = format!("{control}Status: install user installed\n\n");
+        let lone = control.replace("libc", "zlib");
+        let examination = examined(&[
+            file("usr/lib/opkg/status", status),
+            file("usr/lib/opkg/info/libc.control", control),
+            file("usr/lib/opkg/info/zlib.control", lone),
+        ]);
+        let names: Vec<_> =
+            inventory(&examination).packages.iter().map(|found| &*found.package.name).collect();
+        assert_eq!(names, ["libc", "zlib"]);
     }
 
     #[test]
