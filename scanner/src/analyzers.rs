@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::secrets::Secrets;
 
 pub mod apk;
+pub mod archived;
 pub mod bottlerocket;
 pub mod bun;
 pub mod cargo_auditable;
@@ -82,6 +83,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &bottlerocket::Bottlerocket,
     &homebrew::Homebrew,
     &snap::Snap,
+    &archived::Archived,
 ];
 
 /// Reads one package format.

@@ -19,7 +19,7 @@ mod layer_type;
 mod matcher;
 mod squash;
 mod stored;
-mod tar;
+pub(crate) mod tar;
 mod toc;
 mod tree;
 

@@ -4,10 +4,12 @@
 //! `var/lib/dpkg/status.d/`. Owned files: `info/<package>[:<architecture>].list` and `.md5sums`, and
 //! `status.d/<package>.md5sums`. What an interrupted run left in `updates/` counts beside `status`. Formats: deb-control(5), deb822(5), dpkg-query(1), deb-md5sums(5).
 
+mod archive;
 mod stanza;
 
 use shared::model::package::{Evidence, Package, PackageKind, SourcePackage};
 
+pub(super) use self::archive::read_archive;
 use self::stanza::{Stanza, StanzaDamage};
 use super::ledger::{Ledger, lines, text};
 use super::{Analyzer, Candidate, CapturedFile, Checksum, FileClass, Found, OwnedFile, OwnedFiles, Trigger};

@@ -8,6 +8,7 @@
 //! A write-ahead log belongs to the database beside it, and an analyzer sees one file: a log with committed
 //! pages says so ([`Found::log_of`]), and both are joined where both are visible.
 
+mod archive;
 mod bdb;
 mod header;
 mod manifest;
@@ -15,6 +16,7 @@ mod ndb;
 mod package;
 mod sqlite;
 
+pub(super) use self::archive::read_archive;
 use super::ledger::Ledger;
 use super::sqlite::wal;
 use super::{Analyzer, CapturedFile, FileClass, Found, Trigger};

@@ -17,7 +17,9 @@ use std::collections::{HashMap, HashSet};
 
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
-use shared::model::package::{Level, PackageKind, Purl, PurlDistribution};
+use shared::model::package::{
+    Evidence as PackageEvidence, Level, Package, PackageKind, Purl, PurlDistribution,
+};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Distribution, InstalledPackage};
 
@@ -123,8 +125,13 @@ pub(super) fn squash(
     })
 }
 
-/// Whether a package is a part of the distribution and only means something together with it. Nix and FreeBSD's
-/// pkg are the same on every system.
+/// Whether a package shows that there is a distribution.
+fn is_of_distribution(package: &Package) -> bool {
+    belongs_to_distribution(package.kind) && package.evidence == PackageEvidence::Installed
+}
+
+/// Whether a package only means something together with a distribution. Nix and FreeBSD's pkg are the same on every
+/// system.
 fn belongs_to_distribution(kind: PackageKind) -> bool {
     kind.level() == Level::Os && !matches!(kind, PackageKind::Nix | PackageKind::FreeBsd)
 }

@@ -88,6 +88,8 @@ pub enum Evidence {
     Claimed,
     /// A version string inside a program that no package manager knows.
     Recognised,
+    /// In a package archive that lies in the image and was not installed from it, as far as anybody knows.
+    ArchiveNotInstalled,
 }
 
 macro_rules! package_kinds {

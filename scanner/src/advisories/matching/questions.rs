@@ -107,6 +107,7 @@ impl<'a> Scope<'a> {
             Evidence::Declared => Confidence::Declared,
             Evidence::Claimed => Confidence::DeclaredBySbom,
             Evidence::Recognised => Confidence::UpstreamBinary,
+            Evidence::ArchiveNotInstalled => Confidence::ArchiveNotInstalled,
             Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
         };
         let name = match language_name(package) {
@@ -171,6 +172,15 @@ impl<'a> OsScope<'a> {
             Fit::Exact => Confidence::Exact,
             Fit::RepositoryAssumed => Confidence::RepositoryAssumed,
             Fit::Approximate => Confidence::Approximate,
+        };
+        let fit = match package.evidence {
+            Evidence::ArchiveNotInstalled => fit.max(Confidence::ArchiveNotInstalled),
+            Evidence::Installed
+            | Evidence::Embedded
+            | Evidence::Unmatched
+            | Evidence::Declared
+            | Evidence::Claimed
+            | Evidence::Recognised => fit,
         };
         let mut questions = Vec::with_capacity(self.names.len());
         let entitled = self.entitled(package).map(|ecosystem| (ecosystem, Weight::Decides));

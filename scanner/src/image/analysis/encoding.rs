@@ -32,6 +32,7 @@ static WORDS: LazyLock<[u8; 8]> = LazyLock::new(|| {
         Evidence::Declared,
         Evidence::Claimed,
         Evidence::Recognised,
+        Evidence::ArchiveNotInstalled,
     ];
     let severities = [Severity::Unknown, Severity::Negligible, Severity::Low, Severity::Medium];
     let severities = (severities, Severity::High, Severity::Critical);

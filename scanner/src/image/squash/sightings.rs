@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use shared::model::package::Level;
 use shared::model::problem::Problem;
 
-use super::{Applied, EvidenceAt, Joined, Logged, Unread, belongs_to_distribution, numbered, superseded};
+use super::{Applied, EvidenceAt, Joined, Logged, Unread, is_of_distribution, numbered, superseded};
 use crate::analyzers::FileClass;
 use crate::image::analysis::{Checksums, Evidence, Reading};
 use crate::image::engine::Kit;
@@ -130,7 +130,7 @@ impl<'a> Sightings<'a> {
         let has_os_packages = |sighting: &&Sighting<'_>| {
             let found = sighting.readings.iter().flat_map(|reading| &reading.found.packages);
             sighting.standing == Standing::Counted
-                && found.map(|found| found.package.kind).any(belongs_to_distribution)
+                && found.map(|found| &found.package).any(is_of_distribution)
         };
         let by_packages = self.visible.iter().find(has_os_packages);
         let by_path = self.databases.first().map(|path| path.as_bytes());

@@ -1,7 +1,7 @@
 //! Packages of distributions: sources and binaries, announcements of many CVEs, what each says in its own way.
 
 use serde_json::{Value, json};
-use shared::model::package::PackageKind;
+use shared::model::package::{Evidence, PackageKind};
 use shared::model::problem::ProblemKind;
 use shared::model::report::{Confidence, FindingStatus, Fix, Severity, Suppression};
 
@@ -115,6 +115,15 @@ fn i4_what_a_third_party_built_is_not_judged_by_the_distribution_and_not_called_
         assert_eq!(judgement.findings.len(), 0, "{kind} {version}");
         assert_eq!(judgement.problems[0].kind, ProblemKind::NoAdvisoryCoverage, "{kind} {version}");
     }
+}
+
+#[test]
+fn what_lies_in_an_archive_is_matched_with_little_confidence() {
+    let record = advisory("DEBIAN-CVE-2024-7", "Debian:12", "a", "0..2");
+    let mut archived = debian("a", "1");
+    archived.evidence = Evidence::ArchiveNotInstalled;
+    let finding = only(judged(&[record], distribution("debian", "12"), vec![archived]));
+    assert_eq!(finding.confidence, Confidence::ArchiveNotInstalled);
 }
 
 #[test]
