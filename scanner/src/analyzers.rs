@@ -121,6 +121,8 @@ pub enum Trigger {
     Extension(&'static str),
     /// Any file directly in a directory whose path ends so: `var/lib/dpkg/status.d`, `.dist-info`.
     Parent(&'static str),
+    /// Any file of the second name anywhere below a directory whose path is or ends in the first.
+    Below(&'static str, &'static str),
     /// Any regular file whose content begins so.
     Magic(&'static [u8]),
 }

@@ -25,7 +25,7 @@ impl Analyzer for Pacman {
     }
 
     fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("desc"), Trigger::Name("files")]
+        &[Trigger::Below("var/lib/pacman/local", "desc"), Trigger::Below("var/lib/pacman/local", "files")]
     }
 
     fn wants(&self, file: &Candidate<'_>) -> bool {

@@ -25,7 +25,7 @@ impl Analyzer for Portage {
     }
 
     fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("PF"), Trigger::Name("CONTENTS")]
+        &[Trigger::Below("var/db/pkg", "PF"), Trigger::Below("var/db/pkg", "CONTENTS")]
     }
 
     fn wants(&self, file: &Candidate<'_>) -> bool {

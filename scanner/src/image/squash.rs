@@ -100,7 +100,7 @@ pub(super) fn squash(
     let versions = fold(layers, &mut tree, &mut problems, check)?;
     let sightings = Sightings::find(&tree, layers, &evidence, joined, kit);
     let distribution = distribution::find(&tree, &sightings);
-    report_databases(&tree, layers, &sightings, distribution.as_ref(), &mut problems);
+    report_databases(&tree, layers, &sightings, distribution.as_ref(), kit, &mut problems);
     for sighting in &sightings.visible {
         problems.extend(sighting.problems(layers));
     }
@@ -229,10 +229,11 @@ fn report_databases(
     layers: &[Option<Applied<'_>>],
     sightings: &Sightings<'_>,
     distribution: Option<&Distribution>,
+    kit: &Kit,
     problems: &mut Problems,
 ) {
-    for path in sightings.nested_roots(layers, tree) {
-        let detail = "a package database of another root file system was not inventoried";
+    for path in sightings.nested_roots(layers, tree, kit) {
+        let detail = "the packages of another root file system were not inventoried";
         problems.push(Problem::new(ProblemKind::NestedRoot, detail).at(String::from_utf8_lossy(&path)));
     }
     for path in &sightings.broken_links {

@@ -108,8 +108,13 @@ impl<'a> Sightings<'a> {
         sightings
     }
 
-    /// Databases of other roots that are visible, and visible files that belong to one.
-    pub(super) fn nested_roots(&self, layers: &[Option<Applied<'_>>], tree: &Tree) -> Vec<Vec<u8>> {
+    /// The paths of other roots that have visible package databases, and of visible files that belong to one.
+    pub(super) fn nested_roots(
+        &self,
+        layers: &[Option<Applied<'_>>],
+        tree: &Tree,
+        kit: &Kit,
+    ) -> Vec<Vec<u8>> {
         let mut nested = HashSet::new();
         for (layer, applied) in numbered(layers) {
             let entries = applied.analysis.nested_databases.iter();
@@ -120,6 +125,10 @@ impl<'a> Sightings<'a> {
         let others = self.visible.iter().filter(|sighting| sighting.standing == Standing::OtherRoot);
         let mut paths: Vec<Vec<u8>> =
             databases.map(|(path, _)| path).chain(others.map(|sighting| sighting.path.clone())).collect();
+        for path in &mut paths {
+            let root = kit.matcher.other_root(path).unwrap_or(path.len());
+            path.truncate(root);
+        }
         paths.sort_unstable();
         paths.dedup();
         paths
