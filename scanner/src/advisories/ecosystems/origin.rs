@@ -77,8 +77,9 @@ const DEB_RELEASES: [&str; 11] = [
     "~resolute",
 ];
 
-/// Publishers of repositories for Debian and Ubuntu, as they sign as maintainers; in lower case.
-const DEB_PUBLISHERS: [&str; 12] = [
+/// Publishers of repositories for Debian and Ubuntu, as they sign as maintainers; in lower case. The last two are
+/// those of the archives that distroless images unpack and write stanzas for.
+const DEB_PUBLISHERS: [&str; 14] = [
     "@docker.com",
     "nodesource",
     "@nvidia.com",
@@ -91,6 +92,8 @@ const DEB_PUBLISHERS: [&str; 12] = [
     "@influxdata.com",
     "@nginx.com",
     "@f5.com",
+    "openjsf.org",
+    "adoptium.net",
 ];
 
 /// What derivatives write into the versions of packages that they changed.
@@ -187,6 +190,7 @@ mod tests {
             ),
             ("debian", "5:26.1.0-1~debian.12~bookworm", "", true),
             ("debian", "1.7.1-1", "Containerd team <help@containerd.io> <support@docker.com>", true),
+            ("debian", "20.11.1", "OpenJS Foundation <https://openjsf.org/>", true),
             ("debian", "20.11.1-1nodesource1", "", true),
             ("debian", "1.25.4-1~bookworm", "", true),
             ("debian", "8.3.3-1+0~20240216.17+debian12~1.gbp87e37b+deb.sury.org", "", true),
