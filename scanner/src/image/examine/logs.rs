@@ -172,6 +172,15 @@ mod tests {
         }
     }
 
+    /// rpm installed its first package while somebody else read the database: only the log has it.
+    #[test]
+    fn what_rpm_itself_left_in_its_log_is_installed() {
+        let database = inflated(include_bytes!("../../../fixtures/rpm/left.sqlite.gz"));
+        let log = inflated(include_bytes!("../../../fixtures/rpm/left.sqlite-wal.gz"));
+        let examination = check(&[&[fedora(), file(DATABASE, database)], &[file(LOG, log)]], &[("hello", 1)]);
+        assert_eq!(examination.problems, []);
+    }
+
     #[test]
     fn a_log_that_is_not_visible_does_not_count() {
         let without = [("alpha", 0), ("delta", 0), ("gamma-libs", 0)];
