@@ -12,7 +12,7 @@ use scanner::advisories::compile::{BuildOptions, build};
 use scanner::advisories::matching::{Judge, judge};
 use shared::model::image::Platform;
 use shared::model::layer::LayerIndex;
-use shared::model::package::{Evidence, Package, PackageKind, Purl};
+use shared::model::package::{Evidence, Package, PackageKind, Purl, PurlDistribution};
 use shared::model::report::{Distribution, InstalledPackage, Inventory};
 
 /// Source packages of an ordinary Ubuntu image with a few tools.
@@ -63,8 +63,9 @@ fn package(kind: PackageKind, name: &str, version: &str) -> InstalledPackage {
         licenses: Vec::new(),
         evidence: Evidence::Installed,
     };
+    let ubuntu = PurlDistribution { namespace: "ubuntu", id: "ubuntu", version: "18.04" };
     InstalledPackage {
-        purl: Purl::new(&package, Some(("ubuntu", "18.04"))),
+        purl: Purl::new(&package, Some(ubuntu)),
         path: "evidence".to_owned(),
         introduced_in: LayerIndex(0),
         owned_by: None,

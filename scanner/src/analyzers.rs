@@ -13,29 +13,40 @@ use crate::limits::Limits;
 use crate::secrets::Secrets;
 
 pub mod apk;
+pub mod archived;
+pub mod bottlerocket;
 pub mod bun;
 pub mod cargo_auditable;
 pub mod cargo_lock;
+pub mod chisel;
 pub mod composer;
 pub mod conda;
 pub mod deno;
 pub mod dotnet;
 pub mod dpkg;
 mod executable;
+pub mod freebsd;
 pub mod gem;
 pub mod gemfile_lock;
 pub mod go_binary;
+pub mod homebrew;
 pub mod java;
 mod ledger;
 mod lock;
 pub mod node;
 pub mod npm_lock;
 pub mod nuget_lock;
+mod numbers;
+pub mod opkg;
 pub mod os_release;
+pub mod pacman;
 pub mod pnpm;
+pub mod portage;
 pub mod python;
 pub mod python_lock;
 pub mod rpm;
+pub mod snap;
+pub mod sqlite;
 pub mod yarn;
 pub mod zipped;
 
@@ -64,6 +75,15 @@ pub const ALL: &[&dyn Analyzer] = &[
     &deno::Deno,
     &bun::Bun,
     &zipped::Zipped,
+    &pacman::Pacman,
+    &portage::Portage,
+    &opkg::Opkg,
+    &freebsd::FreeBsd,
+    &chisel::Chisel,
+    &bottlerocket::Bottlerocket,
+    &homebrew::Homebrew,
+    &snap::Snap,
+    &archived::Archived,
 ];
 
 /// Reads one package format.
@@ -101,6 +121,8 @@ pub enum Trigger {
     Extension(&'static str),
     /// Any file directly in a directory whose path ends so: `var/lib/dpkg/status.d`, `.dist-info`.
     Parent(&'static str),
+    /// Any file of the second name anywhere below a directory whose path is or ends in the first.
+    Below(&'static str, &'static str),
     /// Any regular file whose content begins so.
     Magic(&'static [u8]),
 }
@@ -160,6 +182,8 @@ pub struct Found {
     pub owned: Vec<OwnedFiles>,
     /// Which distribution this is.
     pub distribution: Option<Distribution>,
+    /// The file is a write-ahead log: the name of the SQLite database beside it that lacks what it holds.
+    pub log_of: Option<String>,
     /// What is wrong with the file, as long as it is visible.
     pub observations: Vec<FoundObservation>,
     /// What could not be read.

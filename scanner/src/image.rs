@@ -19,7 +19,7 @@ mod layer_type;
 mod matcher;
 mod squash;
 mod stored;
-mod tar;
+pub(crate) mod tar;
 mod toc;
 mod tree;
 
@@ -38,7 +38,7 @@ pub use examine::{Examination, ExamineError};
 pub use layer::LayerError;
 
 /// Raised whenever reading, squashing or attribution could give another result for the same bytes.
-pub const ENGINE_VERSION: u32 = 3;
+pub const ENGINE_VERSION: u32 = 4;
 
 /// Analyses one layer outside of any image: verify → inflate → tar → analyzers, on the calling thread.
 ///
@@ -55,5 +55,7 @@ pub fn analyze_layer(
         CancellationToken::new(),
         Arc::new(Silent),
     );
-    layer::LayerPass::new(&engine.kit, descriptor, layer::Focus::Everything).run(reader, &watch)
+    layer::LayerPass::new(&engine.kit, descriptor, layer::Focus::Everything)
+        .run(reader, &watch)
+        .map(|(analysis, _)| analysis)
 }

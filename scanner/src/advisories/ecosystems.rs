@@ -5,11 +5,12 @@
 //! under these names is for the database to say: a name without records is no coverage, never a clean result.
 
 use jiff::Timestamp;
-use shared::model::package::PackageKind;
+use shared::model::package::{Package, PackageKind};
 use shared::model::report::{CoverageState, Distribution};
 
 use release::{Family, Release};
 
+mod origin;
 mod release;
 mod support;
 #[cfg(test)]
@@ -31,6 +32,11 @@ pub struct OsEcosystems {
     pub coverage: CoverageState,
     /// Which packages the advisories name.
     pub named_by: NamedBy,
+    /// What kind of packages they speak about; others in the same image come from elsewhere.
+    pub kind: PackageKind,
+    family: Family,
+    /// The distribution's own `ID`, which is another than the family's for derivatives.
+    id: String,
 }
 
 /// The names of a family of ecosystems of which only the database knows which exist: SUSE's modules, Red Hat's
@@ -76,6 +82,12 @@ impl OsEcosystems {
         let names = |name: &String| name == ecosystem || name.split(':').next() == Some(ecosystem);
         self.names.iter().any(names) || self.patterns.iter().any(fits)
     }
+
+    /// Whether somebody built the package whom the advisories do not speak about: a third party's repository, EPEL,
+    /// a derivative's own change.
+    pub fn is_foreign(&self, package: &Package) -> bool {
+        origin::is_foreign(self.family, &self.id, package)
+    }
 }
 
 /// The ecosystems of a distribution; `None` if nobody publishes advisories for it in OSV's format (Amazon, Oracle,
@@ -91,6 +103,9 @@ pub fn of_distribution(distribution: &Distribution) -> Option<OsEcosystems> {
         fit: release.fit,
         coverage,
         named_by,
+        kind: kind(release.family),
+        family: release.family,
+        id: distribution.id.clone(),
     })
 }
 
@@ -157,6 +172,37 @@ pub fn purl_namespace(distribution: &Distribution) -> &str {
         "sles" | "sles_sap" | "sle_hpc" | "sled" | "sle-micro" | "sl-micro" | "suse-microos" => "suse",
         "opensuse-leap" | "opensuse-tumbleweed" | "opensuse-microos" => "opensuse",
         own => own,
+    }
+}
+
+/// The packaging system of a family.
+fn kind(family: Family) -> PackageKind {
+    match family {
+        Family::Debian | Family::Ubuntu | Family::Echo => PackageKind::Deb,
+        Family::Alpine
+        | Family::Wolfi
+        | Family::Chainguard
+        | Family::MinimOs
+        | Family::Alpaquita
+        | Family::BellSoftHardened
+        | Family::CleanStart => PackageKind::Apk,
+        Family::RedHat
+        | Family::CentOs
+        | Family::CentOsStream
+        | Family::AlmaLinux
+        | Family::Rocky
+        | Family::SuseServer
+        | Family::SuseMicro
+        | Family::SuseLinuxMicro
+        | Family::Leap
+        | Family::Tumbleweed
+        | Family::AzureLinux
+        | Family::Mageia
+        | Family::OpenEuler
+        | Family::Amazon
+        | Family::Oracle
+        | Family::Fedora
+        | Family::Photon => PackageKind::Rpm,
     }
 }
 

@@ -4,13 +4,15 @@
 //! `var/lib/dpkg/status.d/`. Owned files: `info/<package>[:<architecture>].list` and `.md5sums`, and
 //! `status.d/<package>.md5sums`. What an interrupted run left in `updates/` counts beside `status`. Formats: deb-control(5), deb822(5), dpkg-query(1), deb-md5sums(5).
 
+mod archive;
 mod stanza;
 
 use shared::model::package::{Evidence, Package, PackageKind, SourcePackage};
 
+pub(super) use self::archive::read_archive;
 use self::stanza::{Stanza, StanzaDamage};
 use super::ledger::{Ledger, lines, text};
-use super::{Analyzer, Candidate, CapturedFile, Checksum, FileClass, Found, OwnedFiles, Trigger};
+use super::{Analyzer, Candidate, CapturedFile, Checksum, FileClass, Found, OwnedFile, OwnedFiles, Trigger};
 use crate::limits::Limits;
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -52,8 +54,13 @@ impl Analyzer for Dpkg {
     fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
         let mut ledger = Ledger::new(file, limits);
         match Part::of(file.path) {
-            Some(Part::Status(layout)) => read_packages(file.content, layout, &mut ledger),
-            Some(Part::List(owner)) => read_list(file.content, owner, &mut ledger),
+            Some(Part::Status(layout)) => {
+                read_packages(file.content, layout, PackageKind::Deb, &mut ledger);
+            }
+            Some(Part::List(owner)) => {
+                let files = listed(file.content, &mut ledger);
+                ledger.owner(owner.of_files(files));
+            }
             Some(Part::Checksums(owner)) => read_checksums(file.content, owner, &mut ledger),
             None => {}
         }
@@ -71,7 +78,7 @@ enum Part<'a> {
 
 /// How stanzas are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
+pub(super) enum Layout {
     /// All in one file; each has a `Status`, without which dpkg takes the package as not installed.
     OneFile,
     /// One file a package; being there is being installed.
@@ -111,7 +118,7 @@ impl<'a> Owner<'a> {
         }
     }
 
-    fn of_files(self, files: Vec<super::OwnedFile>) -> OwnedFiles {
+    fn of_files(self, files: Vec<OwnedFile>) -> OwnedFiles {
         OwnedFiles {
             package: self.package.to_owned(),
             architecture: self.architecture.map(str::to_owned),
@@ -121,7 +128,7 @@ impl<'a> Owner<'a> {
 }
 
 /// Enters every stanza that says it is installed.
-fn read_packages(content: &[u8], layout: Layout, ledger: &mut Ledger<'_>) {
+pub(super) fn read_packages(content: &[u8], layout: Layout, kind: PackageKind, ledger: &mut Ledger<'_>) {
     for stanza in stanza::stanzas(content) {
         if ledger.is_full() {
             return;
@@ -129,7 +136,7 @@ fn read_packages(content: &[u8], layout: Layout, ledger: &mut Ledger<'_>) {
         if let Some(damage) = stanza.damage {
             ledger.damage(damage);
         }
-        match installed(&stanza, layout) {
+        match installed(&stanza, layout, kind) {
             Ok(Some(package)) => ledger.package(package),
             Ok(None) => {}
             Err(damage) => ledger.damage(damage),
@@ -142,7 +149,11 @@ fn read_packages(content: &[u8], layout: Layout, ledger: &mut Ledger<'_>) {
 }
 
 /// The package of a stanza; `None` if it is not installed; else why that cannot be told.
-fn installed(stanza: &Stanza<'_>, layout: Layout) -> Result<Option<Package>, StanzaDamage> {
+fn installed(
+    stanza: &Stanza<'_>,
+    layout: Layout,
+    kind: PackageKind,
+) -> Result<Option<Package>, StanzaDamage> {
     let name = stanza.package.filter(|name| !name.is_empty());
     let name = name.ok_or(StanzaDamage::NoName(stanza.line))?;
     let is_present = match (stanza.status, layout) {
@@ -158,10 +169,11 @@ fn installed(stanza: &Stanza<'_>, layout: Layout) -> Result<Option<Package>, Sta
     let version = version.ok_or(StanzaDamage::NoVersion(stanza.line))?;
     let (name, version) = (text(name), text(version));
     Ok(Some(Package {
-        kind: PackageKind::Deb,
+        kind,
         namespace: None,
         architecture: stanza.architecture.map(text),
-        source: Some(source(stanza.source, &name, &version)),
+        // What opkg calls a source is a directory of its build.
+        source: (kind == PackageKind::Deb).then(|| source(stanza.source, &name, &version)),
         vendor: stanza.maintainer.map(text).filter(|maintainer| !maintainer.is_empty()),
         module: None,
         licenses: Vec::new(),
@@ -194,8 +206,14 @@ fn source(field: Option<&[u8]>, package: &str, version: &str) -> SourcePackage {
     SourcePackage { name: or(name.trim(), package), version: Some(or(stated, version)) }
 }
 
+/// Enters the files of a package out of its list.
+pub(super) fn read_list(content: &[u8], package: &str, ledger: &mut Ledger<'_>) {
+    let files = listed(content, ledger);
+    ledger.owner(OwnedFiles { package: package.to_owned(), architecture: None, files });
+}
+
 /// A `.list` file: one absolute path a line, directories too.
-fn read_list(content: &[u8], owner: Owner<'_>, ledger: &mut Ledger<'_>) {
+fn listed(content: &[u8], ledger: &mut Ledger<'_>) -> Vec<OwnedFile> {
     let mut files = Vec::new();
     for (_, path) in lines(content) {
         if ledger.is_full() {
@@ -205,7 +223,7 @@ fn read_list(content: &[u8], owner: Owner<'_>, ledger: &mut Ledger<'_>) {
             files.extend(ledger.file(b"", path, None));
         }
     }
-    ledger.owner(owner.of_files(files));
+    files
 }
 
 /// An `.md5sums` file: digest, two spaces, path without leading slash.

@@ -101,6 +101,11 @@ impl<'a> Ledger<'a> {
         Some(OwnedFile { path, checksum })
     }
 
+    /// Notes that the file is the write-ahead log of the database of this name beside it.
+    pub(super) fn log_of(&mut self, database: &str) {
+        self.found.log_of = Some(database.to_owned());
+    }
+
     /// Notes that something could not be read. Only the first is put into words: there may be millions.
     pub(super) fn damage(&mut self, what: impl Display) {
         self.damages = self.damages.saturating_add(1);

@@ -3,23 +3,27 @@
 //! `rpmdb.sqlite`, `Packages.db` (NDB) or `Packages` (Berkeley DB) in one of three directories hold one header
 //! blob a package; images without rpm have the text file `container-manifest-2`. Where several exist, which one
 //! counts is decided where all of them are visible. Reading order: `header` (the blob), `package` (blob →
-//! package), then the containers: `sqlite`, `wal`, `ndb`, `bdb`, `manifest`.
+//! package), then the containers: `sqlite`, `ndb`, `bdb`, `manifest`.
 //!
 //! A write-ahead log belongs to the database beside it, and an analyzer sees one file: a log with committed
-//! pages is a problem here, until both are joined ([`wal::joined`]).
+//! pages says so ([`Found::log_of`]), and both are joined where both are visible.
 
+mod archive;
 mod bdb;
 mod header;
 mod manifest;
 mod ndb;
-mod numbers;
 mod package;
 mod sqlite;
-pub mod wal;
 
+pub(super) use self::archive::read_archive;
 use super::ledger::Ledger;
+use super::sqlite::wal;
 use super::{Analyzer, CapturedFile, FileClass, Found, Trigger};
 use crate::limits::Limits;
+
+/// The name of a database in SQLite's format.
+const DATABASE: &str = "rpmdb.sqlite";
 
 /// Reads rpm's database.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl Analyzer for Rpm {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -60,8 +64,8 @@ impl Analyzer for Rpm {
         let mut ledger = Ledger::new(file, limits);
         match file.path.rsplit('/').next().unwrap_or(file.path) {
             "container-manifest-2" => manifest::read(file.content, &mut ledger),
-            "rpmdb.sqlite-wal" => wal::report(file.content, &mut ledger),
-            "rpmdb.sqlite" => sqlite::read(file.content, &mut Headers::new(file, &mut ledger)),
+            "rpmdb.sqlite-wal" => wal::note(file.content, DATABASE, &mut ledger),
+            DATABASE => sqlite::read(file.content, &mut Headers::new(file, &mut ledger)),
             "Packages.db" => ndb::read(file.content, &mut Headers::new(file, &mut ledger)),
             _ => bdb::read(file.content, &mut Headers::new(file, &mut ledger)),
         }

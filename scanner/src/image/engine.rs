@@ -26,6 +26,8 @@ pub struct Engine {
     pub(super) kit: Arc<Kit>,
     /// Layers that are read at the same time.
     pub(super) places: Arc<Semaphore>,
+    /// Whose turn it is to hold a whole database and its log in memory.
+    pub(super) joins: Arc<Semaphore>,
     pub(super) cache: Option<Arc<dyn LayerCache>>,
 }
 
@@ -108,7 +110,12 @@ impl Engine {
             limits,
         };
         let places = layers_in_parallel.get().min(Semaphore::MAX_PERMITS);
-        Self { kit: Arc::new(kit), places: Arc::new(Semaphore::new(places)), cache: None }
+        Self {
+            kit: Arc::new(kit),
+            places: Arc::new(Semaphore::new(places)),
+            joins: Arc::new(Semaphore::new(1)),
+            cache: None,
+        }
     }
 
     /// The same engine, remembering layers.

@@ -5,6 +5,7 @@
 
 mod config;
 mod layers;
+mod logs;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -26,7 +27,7 @@ use super::engine::{Engine, Progress};
 use super::halt::Halt;
 use super::index::examine_index;
 use super::layer::Request;
-use super::squash::{Applied, Squashed, squash};
+use super::squash::{Applied, Joined, Squashed, Unread, squash};
 use crate::source::{ImageSource, SourceError};
 use layers::Outcome;
 
@@ -239,40 +240,41 @@ impl Case<'_> {
         Ok(Found { subject: Subject::Image(Box::new(inventory)), observations, problems })
     }
 
-    /// Squashes; where links lead to files that nobody has read, reads those and squashes again.
+    /// Squashes; where links lead to files that nobody has read, or databases have logs, reads those and
+    /// squashes again.
     async fn squash(
         &self,
         manifest: &Manifest,
         analyses: &[Option<Arc<LayerAnalysis>>],
     ) -> Result<Squashed, ExamineError> {
-        let first = self.squash_once(analyses, HashMap::new()).await?;
-        if first.unread.is_empty() {
-            return Ok(first);
-        }
-        let mut wanted: BTreeMap<Digest, HashMap<u32, Vec<Request>>> = BTreeMap::new();
-        for unread in first.unread {
-            let layer = &manifest.layers[usize::from(unread.place.layer)].digest;
-            let requests = wanted.entry(layer.clone()).or_default();
-            let requests = requests.entry(unread.place.entry).or_default();
-            if !requests.contains(&unread.request) {
-                requests.push(unread.request);
+        let mut besides = Besides::default();
+        let mut problems = Vec::new();
+        let mut squashed = self.squash_once(analyses, besides.clone()).await?;
+        if !squashed.unread.is_empty() {
+            let wanted = by_layer(manifest, std::mem::take(&mut squashed.unread));
+            let (linked, unreadable) = self.linked(manifest, wanted).await?;
+            besides.linked = Arc::new(linked);
+            problems.extend(unreadable);
+            squashed = self.squash_once(analyses, besides.clone()).await?;
+            for unread in std::mem::take(&mut squashed.unread) {
+                let detail =
+                    format!("{} could not read a file that a link leads to", unread.request.analyzer);
+                let problem = Problem::new(ProblemKind::DatabaseUnreadable, detail);
+                problems.push(problem.at(&unread.request.path));
             }
         }
-        let (linked, problems) = self.linked(manifest, wanted).await?;
-        let mut second = self.squash_once(analyses, linked).await?;
-        second.problems.extend(problems);
-        for unread in std::mem::take(&mut second.unread) {
-            let detail = format!("{} could not read a file that a link leads to", unread.request.analyzer);
-            let problem = Problem::new(ProblemKind::DatabaseUnreadable, detail);
-            second.problems.push(problem.at(&unread.request.path));
+        if !squashed.unjoined.is_empty() {
+            besides.joined = Arc::new(self.joined(manifest, std::mem::take(&mut squashed.unjoined)).await?);
+            squashed = self.squash_once(analyses, besides).await?;
         }
-        Ok(second)
+        squashed.problems.extend(problems);
+        Ok(squashed)
     }
 
     async fn squash_once(
         &self,
         analyses: &[Option<Arc<LayerAnalysis>>],
-        linked: HashMap<Digest, Vec<Evidence>>,
+        besides: Besides,
     ) -> Result<Squashed, ExamineError> {
         let kit = Arc::clone(&self.engine.kit);
         let analyses = analyses.to_vec();
@@ -289,10 +291,10 @@ impl Case<'_> {
                 .iter()
                 .map(|analysis| {
                     let analysis = analysis.as_deref()?;
-                    Some(Applied { analysis, linked: linked.get(&analysis.layer).unwrap_or(&none) })
+                    Some(Applied { analysis, linked: besides.linked.get(&analysis.layer).unwrap_or(&none) })
                 })
                 .collect();
-            squash(&applied, &kit, &check)
+            squash(&applied, &besides.joined, &kit, &check)
         };
         let squashed = task::spawn_blocking(work).await;
         let squashed =
@@ -302,6 +304,28 @@ impl Case<'_> {
             ..Squashed::default()
         }))
     }
+}
+
+/// What was read of an image's layers besides their analyses, because only the image shows that it counts.
+#[derive(Clone, Default)]
+struct Besides {
+    /// Of each layer, the files that links lead to.
+    linked: Arc<HashMap<Digest, Vec<Evidence>>>,
+    /// Databases together with their logs.
+    joined: Arc<Joined>,
+}
+
+/// What is to be read in which layer, by the positions of entries.
+fn by_layer(manifest: &Manifest, unread: Vec<Unread>) -> BTreeMap<Digest, HashMap<u32, Vec<Request>>> {
+    let mut wanted: BTreeMap<Digest, HashMap<u32, Vec<Request>>> = BTreeMap::new();
+    for unread in unread {
+        let layer = &manifest.layers[usize::from(unread.place.layer)].digest;
+        let requests = wanted.entry(layer.clone()).or_default().entry(unread.place.entry).or_default();
+        if !requests.contains(&unread.request) {
+            requests.push(unread.request);
+        }
+    }
+    wanted
 }
 
 /// An error with the first of its causes, for people.

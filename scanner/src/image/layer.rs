@@ -22,8 +22,12 @@ use super::matcher::split;
 use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
 use super::toc::Views;
+<<<<<<< HEAD
 use crate::secrets;
 pub(super) use offer::{Focus, Request};
+=======
+pub(super) use offer::{Contents, Focus, Request};
+>>>>>>> os
 
 /// The longest GNU long name: more than any path may have, less than could hurt.
 const LONG_NAME_BYTES: u64 = 64 << 10;
@@ -90,8 +94,12 @@ pub(super) struct LayerPass<'a> {
     nested_databases: Vec<u32>,
     package_count: usize,
     observations: Vec<LayerObservation>,
+<<<<<<< HEAD
     /// What one file after the other is held in.
     memory: Memory,
+=======
+    contents: Contents,
+>>>>>>> os
     compression: Compression,
     views: Views,
     problems: Problems,
@@ -112,19 +120,23 @@ impl<'a> LayerPass<'a> {
             nested_databases: Vec::new(),
             package_count: 0,
             observations: Vec::new(),
+<<<<<<< HEAD
             memory: Memory::default(),
+=======
+            contents: Contents::new(),
+>>>>>>> os
             compression: Compression::Plain,
             views: Views::default(),
             problems: Problems::default(),
         }
     }
 
-    /// Reads `source` to its end.
+    /// Reads `source` to its end. The contents are those that a [`Focus::Contents`] asked for.
     pub(super) fn run(
         mut self,
         source: Box<dyn Read + Send>,
         watch: &Watch,
-    ) -> Result<LayerAnalysis, LayerError> {
+    ) -> Result<(LayerAnalysis, Contents), LayerError> {
         let stored = Stored::new(source, self.descriptor, watch.clone());
         let digests = match Inflated::open(stored, &self.kit.limits) {
             Ok(inflated) => self.read(inflated, watch),
@@ -141,7 +153,8 @@ impl<'a> LayerPass<'a> {
             });
         }
         self.compare_views(&digests);
-        self.finish(digests)
+        let contents = std::mem::take(&mut self.contents);
+        Ok((self.finish(digests)?, contents))
     }
 
     fn read(&mut self, inflated: Inflated, watch: &Watch) -> Result<Digests, Halt> {

@@ -60,6 +60,9 @@ pub(super) struct Matcher {
     analyzers: Analyzers,
     names: HashMap<&'static [u8], Wanted>,
     paths: HashMap<&'static [u8], Vec<PathRule>>,
+    below: HashMap<&'static [u8], Vec<BelowRule>>,
+    /// Directories whose files are package databases, in every spelling.
+    database_directories: Vec<String>,
     extensions: Tails,
     parents: Tails,
     magics: Vec<(&'static [u8], Wanted)>,
@@ -69,6 +72,13 @@ pub(super) struct Matcher {
 struct PathRule {
     path: Vec<u8>,
     known_as: &'static str,
+    wanted: Wanted,
+    class: FileClass,
+}
+
+struct BelowRule {
+    /// With a slash before and after it.
+    directory: Vec<u8>,
     wanted: Wanted,
     class: FileClass,
 }
@@ -88,6 +98,8 @@ impl Matcher {
             analyzers,
             names: HashMap::new(),
             paths: HashMap::new(),
+            below: HashMap::new(),
+            database_directories: Vec::new(),
             extensions: Tails::default(),
             parents: Tails::default(),
             magics: Vec::new(),
@@ -115,11 +127,33 @@ impl Matcher {
             if rule.path == path {
                 matched.wanted = matched.wanted.union(rule.wanted);
                 matched.known_as = Some(rule.known_as);
-            } else if rule.class == FileClass::Database && is_below(path, &rule.path) {
-                matched.is_nested_database = true;
             }
         }
+        for rule in self.below.get(name).into_iter().flatten() {
+            if path.starts_with(&rule.directory[1..]) {
+                matched.wanted = matched.wanted.union(rule.wanted);
+            }
+        }
+        matched.is_nested_database = self.other_root(path).is_some();
         matched
+    }
+
+    /// Where the path of another root's package database ends to be the path of that root: its length.
+    pub(super) fn other_root(&self, path: &[u8]) -> Option<usize> {
+        let (parent, name) = split(path);
+        let is_at_home = self.paths.get(name).into_iter().flatten().any(|rule| rule.path == path)
+            || self.database_directories.iter().any(|directory| directory.as_bytes() == parent);
+        if is_at_home {
+            return None;
+        }
+        let is_database = |class: &FileClass| *class == FileClass::Database;
+        let of_paths = self.paths.get(name).into_iter().flatten().filter(|rule| is_database(&rule.class));
+        let of_paths = of_paths.filter_map(|rule| root_above(path, &rule.path));
+        let of_directories = self.database_directories.iter();
+        let of_directories = of_directories.filter_map(|end| root_above(parent, end.as_bytes()));
+        let of_below = self.below.get(name).into_iter().flatten().filter(|rule| is_database(&rule.class));
+        let of_below = of_below.filter_map(|rule| memchr::memmem::find(path, &rule.directory));
+        of_paths.chain(of_directories).chain(of_below).min()
     }
 
     /// Who wants a file for how its content begins.
@@ -139,6 +173,10 @@ impl Matcher {
             Trigger::Parent(end) if is_name_end(end) => parent.ends_with(end.as_bytes()),
             Trigger::Parent(end) => is_at(end, parent),
             Trigger::Name(exact) => exact.as_bytes() == name,
+            Trigger::Below(directory, exact) => {
+                let rest = path.strip_prefix(directory.as_bytes());
+                exact.as_bytes() == name && rest.is_some_and(|rest| rest.starts_with(b"/"))
+            }
             Trigger::Extension(end) => name.ends_with(end.as_bytes()),
             Trigger::Magic(_) => true,
         })
@@ -164,10 +202,18 @@ impl Matcher {
                 let known = self.names.entry(name.as_bytes()).or_default();
                 *known = known.union(wanted);
             }
+            Trigger::Below(directory, name) => {
+                let directory = format!("/{directory}/").into_bytes();
+                let rules = self.below.entry(name.as_bytes()).or_default();
+                rules.push(BelowRule { directory, wanted, class });
+            }
             Trigger::Extension(end) => self.extensions.add(end.as_bytes().to_vec(), wanted, Edge::Anywhere),
             Trigger::Parent(end) => {
                 let edge = if is_name_end(end) { Edge::Anywhere } else { Edge::Component };
                 self.parents.add(end.as_bytes().to_vec(), wanted, edge);
+                if class == FileClass::Database && edge == Edge::Component {
+                    self.database_directories.extend(std::iter::once(end.to_owned()).chain(alias(end)));
+                }
                 if let Some(alias) = alias(end).filter(|_| end.starts_with("usr/")) {
                     self.parents.add(alias.into_bytes(), wanted, edge);
                 }
@@ -238,9 +284,10 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Whether `path` is `suffix` below some directory other than `usr`, which is the alias.
-fn is_below(path: &[u8], suffix: &[u8]) -> bool {
-    path.strip_suffix(suffix).is_some_and(|root| root.ends_with(b"/") && root != b"usr/")
+/// The length of the root if `path` is `suffix` below some directory other than `usr`, which is the alias.
+fn root_above(path: &[u8], suffix: &[u8]) -> Option<usize> {
+    let root = path.strip_suffix(suffix)?.strip_suffix(b"/")?;
+    (root != b"usr").then_some(root.len())
 }
 
 #[cfg(test)]
@@ -272,7 +319,11 @@ mod tests {
     #[test]
     fn every_kind_of_trigger_catches_what_it_names_and_nothing_else() {
         const DATABASE: Asking = Asking(
-            &[Trigger::Path("lib/apk/db/installed"), Trigger::Parent("var/lib/dpkg/status.d")],
+            &[
+                Trigger::Path("lib/apk/db/installed"),
+                Trigger::Parent("var/lib/dpkg/status.d"),
+                Trigger::Below("var/db/pkg", "PF"),
+            ],
             FileClass::Database,
         );
         const LANGUAGE: Asking = Asking(
@@ -287,7 +338,12 @@ mod tests {
             ("rootfs/lib/apk/db/installed", &[], true),
             ("xlib/apk/db/installed", &[], false),
             ("var/lib/dpkg/status.d/base", &[0], false),
-            ("root/var/lib/dpkg/status.d/base", &[0], false),
+            ("root/var/lib/dpkg/status.d/base", &[0], true),
+            ("var/db/pkg/a/b-1/PF", &[0], false),
+            ("var/db/pkg/PF", &[0], false),
+            ("a/var/db/pkg/a/b-1/PF", &[], true),
+            ("xvar/db/pkg/a/b-1/PF", &[], false),
+            ("var/db/pkg/a/b-1/SIZE", &[], false),
             ("xvar/lib/dpkg/status.d/base", &[], false),
             ("var/lib/dpkg/status.d", &[], false),
             ("package.json", &[1], false),

@@ -10,22 +10,27 @@ mod distribution;
 mod observations;
 mod ownership;
 mod sightings;
+mod stores;
+mod superseded;
 
 use std::collections::{HashMap, HashSet};
 
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
-use shared::model::package::{Level, Purl};
+use shared::model::package::{
+    Evidence as PackageEvidence, Level, Package, PackageKind, Purl, PurlDistribution,
+};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Distribution, InstalledPackage};
 
-use super::analysis::{Evidence, LayerAnalysis, Problems};
+use super::analysis::{Evidence, LayerAnalysis, Problems, Reading};
 use super::engine::Kit;
 use super::halt::Halt;
 use super::layer::Request;
 use super::tree::{Place, Tree};
+use crate::advisories::ecosystems;
 use attribution::Versions;
-use sightings::{Sighting, Sightings};
+use sightings::{Sighting, Sightings, Standing};
 
 /// How many entries are applied between two looks at the clock.
 const ENTRIES_A_LOOK: u32 = 4096;
@@ -54,6 +59,8 @@ pub(super) struct Squashed {
     pub(super) problems: Vec<Problem>,
     /// Files that only a link makes interesting, and that nobody has read yet.
     pub(super) unread: Vec<Unread>,
+    /// Databases that nobody has read together with their logs yet.
+    pub(super) unjoined: Vec<Logged>,
 }
 
 /// A file that must be read under another path than its own.
@@ -63,6 +70,18 @@ pub(super) struct Unread {
     pub(super) request: Request,
 }
 
+/// An SQLite database and the write-ahead log beside it: only both together are what its owner would see.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Logged {
+    pub(super) database: Place,
+    pub(super) log: Place,
+    /// Who reads the database, and where it lies.
+    pub(super) request: Request,
+}
+
+/// What analyzers made of databases together with their logs.
+pub(super) type Joined = HashMap<Logged, Reading>;
+
 /// Everything that analyzers made of the files of an image, by the entry that holds the bytes.
 type EvidenceAt<'a> = HashMap<Place, Vec<&'a Evidence>>;
 
@@ -71,6 +90,7 @@ type EvidenceAt<'a> = HashMap<Place, Vec<&'a Evidence>>;
 /// `check` is asked now and then whether to go on.
 pub(super) fn squash(
     layers: &[Option<Applied<'_>>],
+    joined: &Joined,
     kit: &Kit,
     check: &dyn Fn() -> Result<(), Halt>,
 ) -> Result<Squashed, Halt> {
@@ -78,9 +98,9 @@ pub(super) fn squash(
     let evidence = evidence_of(layers);
     let mut tree = Tree::new(watched(layers, &evidence));
     let versions = fold(layers, &mut tree, &mut problems, check)?;
-    let sightings = Sightings::find(&tree, layers, &evidence, kit);
+    let sightings = Sightings::find(&tree, layers, &evidence, joined, kit);
     let distribution = distribution::find(&tree, &sightings);
-    report_databases(&tree, layers, &sightings, distribution.as_ref(), &mut problems);
+    report_databases(&tree, layers, &sightings, distribution.as_ref(), kit, &mut problems);
     for sighting in &sightings.visible {
         problems.extend(sighting.problems(layers));
     }
@@ -90,15 +110,30 @@ pub(super) fn squash(
     ownership::mark(&tree, &sightings, &owners, &mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
+    packages.extend(stores::packages(&tree, kit.limits.packages.saturating_sub(packages.len())));
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
-    packages.dedup_by(|one, other| one.purl == other.purl && one.path == other.path);
+    packages.dedup_by(|one, other| {
+        one.purl == other.purl && (one.path == other.path || superseded::is_stated_twice(one.package.kind))
+    });
     Ok(Squashed {
         distribution,
         packages,
         observations,
         problems: problems.finish(),
         unread: sightings.unread,
+        unjoined: sightings.unjoined,
     })
+}
+
+/// Whether a package shows that there is a distribution.
+fn is_of_distribution(package: &Package) -> bool {
+    belongs_to_distribution(package.kind) && package.evidence == PackageEvidence::Installed
+}
+
+/// Whether a package only means something together with a distribution. Nix and FreeBSD's pkg are the same on every
+/// system.
+fn belongs_to_distribution(kind: PackageKind) -> bool {
+    kind.level() == Level::Os && !matches!(kind, PackageKind::Nix | PackageKind::FreeBsd)
 }
 
 /// A package, and the sighting that it came from.
@@ -194,15 +229,21 @@ fn report_databases(
     layers: &[Option<Applied<'_>>],
     sightings: &Sightings<'_>,
     distribution: Option<&Distribution>,
+    kit: &Kit,
     problems: &mut Problems,
 ) {
-    for path in sightings.nested_roots(layers, tree) {
-        let detail = "a package database of another root file system was not inventoried";
+    for path in sightings.nested_roots(layers, tree, kit) {
+        let detail = "the packages of another root file system were not inventoried";
         problems.push(Problem::new(ProblemKind::NestedRoot, detail).at(String::from_utf8_lossy(&path)));
     }
     for path in &sightings.broken_links {
         let detail = "a hard link leads to no file";
         problems.push(Problem::new(ProblemKind::LayerMalformed, detail).at(String::from_utf8_lossy(path)));
+    }
+    for path in &sightings.lone_logs {
+        let detail = "a write-ahead log has no database beside it";
+        problems
+            .push(Problem::new(ProblemKind::DatabaseUnreadable, detail).at(String::from_utf8_lossy(path)));
     }
     if distribution.is_none()
         && let Some(path) = sightings.package_database()
@@ -222,10 +263,14 @@ fn locate<'s, 'a>(
     kit: &Kit,
     problems: &mut Problems,
 ) -> Vec<Located<'s, 'a>> {
-    let identity = distribution.map(|distribution| (&*distribution.id, &*distribution.version));
+    let identity = distribution.map(|distribution| PurlDistribution {
+        namespace: ecosystems::purl_namespace(distribution),
+        id: &distribution.id,
+        version: &distribution.version,
+    });
     let mut history = attribution::History::new(versions, evidence);
     let mut located = Vec::new();
-    for sighting in sightings.visible.iter().filter(|sighting| !sighting.is_nested) {
+    for sighting in sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted) {
         for reading in &sighting.readings {
             let introduced = history.introduced(sighting, reading);
             for (found, layer) in reading.found.packages.iter().zip(introduced) {
@@ -235,10 +280,8 @@ fn locate<'s, 'a>(
                     return located;
                 }
                 let package = found.package.clone();
-                let purl = match package.kind.level() {
-                    Level::Os => Purl::new(&package, identity),
-                    Level::Language => Purl::new(&package, None),
-                };
+                let identity = identity.filter(|_| belongs_to_distribution(package.kind));
+                let purl = Purl::new(&package, identity);
                 let mut path = String::from_utf8_lossy(&sighting.path).into_owned();
                 if let Some(inner) = &found.inner_path {
                     path.push_str("!/");

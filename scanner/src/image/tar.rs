@@ -20,18 +20,18 @@ use sparse::SparseContent;
 
 /// What a tar reader accepts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TarLimits {
+pub(crate) struct TarLimits {
     /// Bytes of one PAX extended header.
-    pub(super) header_bytes: u64,
+    pub(crate) header_bytes: u64,
     /// Bytes of one GNU long name.
-    pub(super) name_bytes: u64,
+    pub(crate) name_bytes: u64,
 }
 
 /// One member's header, everything resolved: PAX before GNU before ustar.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// The name as written; see [`canonical`].
-    pub(super) name: Vec<u8>,
+    pub(crate) name: Vec<u8>,
     pub(super) kind: MemberKind,
     /// Bytes of content, holes included; 0 for everything but files.
     pub(super) size: u64,
@@ -44,7 +44,7 @@ pub(super) struct Member {
 
 /// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum MemberKind {
+pub(crate) enum MemberKind {
     File,
     Hardlink {
         target: Vec<u8>,
@@ -63,7 +63,7 @@ pub(super) enum MemberKind {
 
 /// Why a stream cannot be read on as a tar.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TarError {
+pub(crate) enum TarError {
     /// The bytes beneath cannot be read.
     #[error("cannot read the bytes of the tar")]
     Read(#[source] io::Error),
@@ -109,7 +109,7 @@ pub(super) enum Tail {
 }
 
 /// Reads members in order; [`Read`] gives the content of the member that came last.
-pub(super) struct Archive<R> {
+pub(crate) struct Archive<R> {
     source: R,
     limits: TarLimits,
     global: Records,
@@ -143,7 +143,7 @@ struct Pending {
 }
 
 impl<R: BufRead> Archive<R> {
-    pub(super) fn new(source: R, limits: TarLimits) -> Self {
+    pub(crate) fn new(source: R, limits: TarLimits) -> Self {
         let content = Content { stored: 0, padding: 0, sparse: None };
         Self {
             source,
@@ -159,7 +159,7 @@ impl<R: BufRead> Archive<R> {
     }
 
     /// The next member, after skipping what was left of the last. `None` at the end of the archive.
-    pub(super) fn next_member(&mut self) -> Result<Option<Member>, TarError> {
+    pub(crate) fn next_member(&mut self) -> Result<Option<Member>, TarError> {
         self.skip_content()?;
         let mut pending = Pending::default();
         loop {

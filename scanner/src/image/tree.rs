@@ -160,6 +160,32 @@ impl Tree {
         self.file_node(node)
     }
 
+    /// What a directory holds, sorted by name, and the layer of each: for a directory that only other paths imply,
+    /// the layer of the first that does.
+    pub(super) fn children(&self, path: &[u8]) -> Vec<(Vec<u8>, u16)> {
+        let directory = self.find(path, Last::Follow).map(|node| &self.node(node).kind);
+        let Some(NodeKind::Directory(children)) = directory else {
+            return Vec::new();
+        };
+        let mut children: Vec<_> =
+            children.iter().map(|(name, node)| (name.to_vec(), self.layer(*node))).collect();
+        children.sort_unstable();
+        children
+    }
+
+    fn layer(&self, mut node: NodeId) -> u16 {
+        loop {
+            match (self.node(node).made_by, &self.node(node).kind) {
+                (Some(place), _) => return place.layer,
+                (None, NodeKind::Directory(children)) => match children.iter().min() {
+                    Some((_, child)) => node = *child,
+                    None => return 0,
+                },
+                (None, NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special) => return 0,
+            }
+        }
+    }
+
     /// The node as a file, if it is one and still there.
     pub(super) fn file_node(&self, node: NodeId) -> Option<FileNode> {
         let Node { made_by: Some(made_by), kind: NodeKind::File(content), is_there: true, .. } =

@@ -88,6 +88,8 @@ pub enum Evidence {
     Claimed,
     /// A version string inside a program that no package manager knows.
     Recognised,
+    /// In a package archive that lies in the image and was not installed from it, as far as anybody knows.
+    ArchiveNotInstalled,
 }
 
 macro_rules! package_kinds {
@@ -233,6 +235,17 @@ impl FromStr for PackageKind {
 )]
 pub struct UnknownPackageKind(String);
 
+/// What a purl says about the distribution of an OS package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PurlDistribution<'a> {
+    /// The namespace, which is the vendor's name in purl-spec: `redhat` for RHEL.
+    pub namespace: &'a str,
+    /// `ID` of os-release(5).
+    pub id: &'a str,
+    /// `VERSION_ID`, or empty.
+    pub version: &'a str,
+}
+
 /// A package URL in canonical form, for example `pkg:deb/debian/openssl@3.0.11-1?arch=amd64`.
 ///
 /// Specification: package-url/purl-spec. Made by [`Purl::new`], which percent-encodes.
@@ -242,11 +255,11 @@ pub struct UnknownPackageKind(String);
 pub struct Purl(String);
 
 impl Purl {
-    /// The purl of a package; `distribution` is (`ID`, `VERSION_ID`) of an OS package's root.
-    pub fn new(package: &Package, distribution: Option<(&str, &str)>) -> Self {
+    /// The purl of a package; `distribution` is that of an OS package's root.
+    pub fn new(package: &Package, distribution: Option<PurlDistribution<'_>>) -> Self {
         let mut text = format!("pkg:{}", package.kind.purl_type());
         let namespace = match package.kind.level() {
-            Level::Os => distribution.map(|(id, _)| id),
+            Level::Os => distribution.map(|distribution| distribution.namespace),
             Level::Language => package.namespace.as_deref(),
         };
         for segment in namespace.into_iter().flat_map(|namespace| namespace.split('/')) {
@@ -263,7 +276,9 @@ impl Purl {
             encode_into(&mut text, &package.version, false);
         }
         let distro = match (package.kind.level(), distribution) {
-            (Level::Os, Some((id, version))) if !version.is_empty() => Some(format!("{id}-{version}")),
+            (Level::Os, Some(PurlDistribution { id, version, .. })) if !version.is_empty() => {
+                Some(format!("{id}-{version}"))
+            }
             _ => None,
         };
         // A gem is built for a platform, of which the machine is only a part.
@@ -334,9 +349,14 @@ mod tests {
     fn purls_follow_the_specification() {
         let mut libc = package(PackageKind::Deb, None, "libc6", "2.36-9+deb12u1");
         libc.architecture = Some("amd64".to_owned());
-        let purl = Purl::new(&libc, Some(("debian", "12")));
+        let debian = PurlDistribution { namespace: "debian", id: "debian", version: "12" };
+        let purl = Purl::new(&libc, Some(debian));
         assert_eq!(purl.as_str(), "pkg:deb/debian/libc6@2.36-9%2Bdeb12u1?arch=amd64&distro=debian-12");
         assert_eq!(purl.without_version(), "pkg:deb/debian/libc6");
+        let bash = package(PackageKind::Rpm, None, "bash", "5.1.8-9.el9");
+        let rhel = PurlDistribution { namespace: "redhat", id: "rhel", version: "9.4" };
+        let purl = Purl::new(&bash, Some(rhel));
+        assert_eq!(purl.as_str(), "pkg:rpm/redhat/bash@5.1.8-9.el9?distro=rhel-9.4");
 
         for (kind, namespace, name, version, expected) in [
             (PackageKind::Npm, Some("@babel"), "core", "7.0.0", "pkg:npm/%40babel/core@7.0.0"),

@@ -434,6 +434,8 @@ pub enum Confidence {
     DeclaredBySbom,
     /// The version was read out of a program that no package manager knows; matched with its project's advisories.
     UpstreamBinary,
+    /// The package is only there as an archive that was not installed.
+    ArchiveNotInstalled,
     /// A version could not be parsed, so the range could not be decided: reported, not passed over.
     UnparsableVersion,
 }

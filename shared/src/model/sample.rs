@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::digest::Digest;
 use super::image::Platform;
 use super::layer::{Layer, LayerIndex};
-use super::package::{Evidence, Package, PackageKind, Purl, SourcePackage};
+use super::package::{Evidence, Package, PackageKind, Purl, PurlDistribution, SourcePackage};
 use super::problem::{Problem, ProblemKind};
 use super::report::{
     Confidence, Coverage, CoverageState, Distribution, Finding, FindingKind, FindingStatus, Fix,
@@ -56,8 +56,9 @@ pub(crate) fn report(digest: &Digest) -> Report {
         licenses: Vec::new(),
         ..libc.clone()
     };
+    let debian = PurlDistribution { namespace: "debian", id: "debian", version: "12" };
     let installed = |package: Package, path: &str, layer: u16| InstalledPackage {
-        purl: Purl::new(&package, Some(("debian", "12"))),
+        purl: Purl::new(&package, Some(debian)),
         package,
         path: path.to_owned(),
         introduced_in: LayerIndex(layer),

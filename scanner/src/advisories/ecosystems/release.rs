@@ -170,10 +170,10 @@ fn release(family: Family, distribution: &Distribution) -> Option<Release> {
         | Family::Rocky
         | Family::AzureLinux
         | Family::Mageia
-        | Family::Amazon
         | Family::Oracle
         | Family::Fedora
         | Family::Photon => first_number(text).map(exact),
+        Family::Amazon => first_number(text).map(|number| exact(amazon(number))),
         Family::RedHat => {
             first_number(text).map(|version| Release { family, version, fit: Fit::RepositoryAssumed })
         }
@@ -183,6 +183,14 @@ fn release(family: Family, distribution: &Distribution) -> Option<Release> {
         Family::SuseServer => service_pack(text).map(exact),
         Family::SuseMicro | Family::SuseLinuxMicro | Family::Leap => two_numbers(text).map(exact),
         Family::OpenEuler => two_numbers(text).map(|version| exact(open_euler(&version, &distribution.name))),
+    }
+}
+
+/// The first Amazon Linux was numbered by years and months, up to 2018.03; the third is called 2023.
+fn amazon(number: String) -> String {
+    match number.parse::<u16>() {
+        Ok(2010..=2018) => "1".to_owned(),
+        Ok(_) | Err(_) => number,
     }
 }
 

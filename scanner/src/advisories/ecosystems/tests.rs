@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod dates;
+
 /// A distribution as `os-release` states it: id, version, code name, what it is like, pretty name.
 fn distribution(id: &str, version: &str, codename: &str, like: &[&str], name: &str) -> Distribution {
     Distribution {
@@ -224,49 +226,6 @@ fn every_ecosystem_of_a_language_has_an_order_and_no_os_package_has_one() {
         "generic",
     ];
     assert_eq!(without, expected);
-}
-
-#[test]
-fn i4_support_ends_with_the_last_day_of_free_advisories() {
-    for (id, version, name, expected) in [
-        ("debian", "12", "Debian", Some("2028-06-30T23:59:59Z")),
-        ("debian", "10.13", "Debian", Some("2024-06-30T23:59:59Z")),
-        ("ubuntu", "20.04", "Ubuntu", Some("2025-05-31T23:59:59Z")),
-        ("alpine", "3.18.4", "Alpine", Some("2025-05-09T23:59:59Z")),
-        ("rhel", "7.9", "RHEL", Some("2024-06-30T23:59:59Z")),
-        ("centos", "8", "CentOS Linux 8", Some("2021-12-31T23:59:59Z")),
-        ("centos", "8", "CentOS Stream 8", Some("2024-05-31T23:59:59Z")),
-        ("almalinux", "9.4", "Alma", Some("2032-05-31T23:59:59Z")),
-        ("sles", "15.5", "SLES", Some("2024-12-31T23:59:59Z")),
-        ("opensuse-leap", "15.6", "Leap", Some("2026-04-30T23:59:59Z")),
-        ("amzn", "2", "Amazon", Some("2026-06-30T23:59:59Z")),
-        ("fedora", "42", "Fedora", Some("2026-05-27T23:59:59Z")),
-        ("photon", "4.0", "Photon", Some("2026-03-31T23:59:59Z")),
-        // A date in Wolfi's VERSION_ID is the version of a package, not of a release.
-        ("wolfi", "20230201", "Wolfi", None),
-        ("debian", "99", "Debian", None),
-        ("arch", "", "Arch", None),
-    ] {
-        let expected = expected.map(|text| text.parse::<Timestamp>().expect("is a time stamp"));
-        assert_eq!(support_ends(&distribution(id, version, "", &[], name)), expected, "{id} {version}");
-    }
-}
-
-#[test]
-fn every_day_in_the_tables_is_a_day() {
-    let families = [
-        ("debian", &["8", "9", "10", "11", "12", "13"][..]),
-        ("ubuntu", &["14.04", "16.04", "18.04", "22.04", "24.04", "24.10", "25.04", "25.10", "26.04"]),
-        ("rhel", &["6", "8", "9", "10"]),
-        ("sles", &["12.5", "15.3", "15.4", "15.6", "15.7", "16.0"]),
-        ("ol", &["6", "7", "8", "9"]),
-    ];
-    for (id, versions) in families {
-        for version in versions {
-            let ends = support_ends(&distribution(id, version, "", &[], id));
-            assert!(ends.is_some(), "{id} {version}");
-        }
-    }
 }
 
 #[test]

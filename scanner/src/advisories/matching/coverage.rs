@@ -23,6 +23,8 @@ struct Counted {
     unversioned: u32,
     foreign: u32,
     ungrouped: u32,
+    /// Of those judged: their database does not say what source they were built from, and advisories name sources.
+    sourceless: u32,
 }
 
 impl<'s> Tally<'s> {
@@ -41,6 +43,10 @@ impl<'s> Tally<'s> {
             Asked::UnknownGroup => &mut counted.ungrouped,
         };
         *counter = counter.saturating_add(1);
+        let asks_by_source = matches!(asked, Asked::Questions(_)) && package.kind.level() == Level::Os;
+        if asks_by_source && package.source.is_none() && self.scope.is_named_by_source() {
+            counted.sourceless = counted.sourceless.saturating_add(1);
+        }
     }
 
     /// The rows, in the order of kinds, and what stands between them and the whole truth.
@@ -72,7 +78,11 @@ impl<'s> Tally<'s> {
         Coverage { subject, ecosystem, packages: counted.judged, state }
     }
 
+    /// A kind that the distribution's advisories do not speak about has a row of its own.
     fn distribution_row(&self, kind: PackageKind) -> (String, Option<String>, CoverageState) {
+        if self.scope.os.as_ref().is_some_and(|os| os.ecosystems.kind != kind) {
+            return (kind.purl_type().to_owned(), None, CoverageState::None);
+        }
         let subject = match &self.scope.inventory.distribution {
             Some(distribution) if distribution.version.is_empty() => distribution.id.clone(),
             Some(distribution) => format!("{} {}", distribution.id, distribution.version),
@@ -144,6 +154,13 @@ impl Counted {
         if self.unversioned > 0 {
             let detail =
                 format!("{} packages of {subject} state no version and are not judged", self.unversioned);
+            add(ProblemKind::PartialCoverage, detail);
+        }
+        if self.sourceless > 0 {
+            let detail = format!(
+                "{} packages of {subject} do not state their source; advisories for sources of other names were not found",
+                self.sourceless
+            );
             add(ProblemKind::PartialCoverage, detail);
         }
         if self.ungrouped > 0 {

@@ -107,6 +107,7 @@ impl<'a> Scope<'a> {
             Evidence::Declared => Confidence::Declared,
             Evidence::Claimed => Confidence::DeclaredBySbom,
             Evidence::Recognised => Confidence::UpstreamBinary,
+            Evidence::ArchiveNotInstalled => Confidence::ArchiveNotInstalled,
             Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
         };
         let name = match language_name(package) {
@@ -134,6 +135,11 @@ impl<'a> Scope<'a> {
         }]))
     }
 
+    /// Whether the distribution's advisories are about source packages.
+    pub(super) fn is_named_by_source(&self) -> bool {
+        self.os.as_ref().is_some_and(|os| os.ecosystems.named_by == NamedBy::Source)
+    }
+
     /// The OS package that owns a language package's evidence.
     pub(super) fn owner(&self, installed: &InstalledPackage) -> Option<&'a InstalledPackage> {
         let owner = installed.owned_by.as_ref()?;
@@ -156,16 +162,25 @@ impl<'a> OsScope<'a> {
     }
 
     pub(super) fn questions<'p>(&'p self, package: &'p Package) -> Asked<'p> {
-        if self.names.is_empty() {
+        if self.names.is_empty() || package.kind != self.ecosystems.kind {
             return Asked::NoAdvisories;
         }
-        if self.is_foreign(package) {
+        if self.ecosystems.is_foreign(package) {
             return Asked::Foreign;
         }
         let fit = match self.ecosystems.fit {
             Fit::Exact => Confidence::Exact,
             Fit::RepositoryAssumed => Confidence::RepositoryAssumed,
             Fit::Approximate => Confidence::Approximate,
+        };
+        let fit = match package.evidence {
+            Evidence::ArchiveNotInstalled => fit.max(Confidence::ArchiveNotInstalled),
+            Evidence::Installed
+            | Evidence::Embedded
+            | Evidence::Unmatched
+            | Evidence::Declared
+            | Evidence::Claimed
+            | Evidence::Recognised => fit,
         };
         let mut questions = Vec::with_capacity(self.names.len());
         let entitled = self.entitled(package).map(|ecosystem| (ecosystem, Weight::Decides));
@@ -199,26 +214,6 @@ impl<'a> OsScope<'a> {
     /// The subscribers' advisories decide where the package itself came from there.
     fn entitled(&self, package: &Package) -> Option<&'a str> {
         self.pro.filter(|_| package.version.contains("esm"))
-    }
-
-    /// Whether somebody built the package whom the advisories do not speak about.
-    fn is_foreign(&self, package: &Package) -> bool {
-        // EPEL comes from the Fedora Project; no Enterprise Linux advisory covers it.
-        let is_epel = package.kind == PackageKind::Rpm
-            && package.vendor.as_deref() == Some("Fedora Project")
-            && self.distribution.id != "fedora";
-        let markers: &[&str] = match (self.ecosystems.fit, self.distribution.id.as_str()) {
-            (Fit::Exact | Fit::RepositoryAssumed, _) => &[],
-            (Fit::Approximate, "raspbian") => &["+rpi", "+rpt"],
-            (Fit::Approximate, "kali") => &["kali"],
-            (Fit::Approximate, "linuxmint") => &["mint"],
-            (Fit::Approximate, "devuan") => &["devuan"],
-            (Fit::Approximate, "pop") => &["pop"],
-            (Fit::Approximate, _) => &[],
-        };
-        // Ubuntu's FIPS builds fork the version; the ordinary advisories' fixes do not compare with them.
-        let is_fips = self.distribution.id == "ubuntu" && package.version.contains("Fips");
-        is_epel || is_fips || markers.iter().any(|marker| package.version.contains(marker))
     }
 }
 

@@ -5,7 +5,7 @@
 //! `dbinc/db_page.h`.
 
 use super::Headers;
-use super::numbers::Order;
+use crate::analyzers::numbers::Order;
 
 const HASH_MAGIC: u32 = 0x0006_1561;
 const HASH_META: u8 = 8;

@@ -4,7 +4,7 @@
 //! Format: rpm's documentation, "RPM v4 package format", header structure; in a database without the magic
 //! and without a lead. Entries after the first region replace the region's of the same tag.
 
-use super::numbers::Order;
+use crate::analyzers::numbers::Order;
 
 /// rpm's own bounds.
 const MOST_ENTRIES: usize = 65_535;

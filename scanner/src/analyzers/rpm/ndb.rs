@@ -6,7 +6,7 @@
 //! `lib/backend/ndb/rpmpkg.c`.
 
 use super::Headers;
-use super::numbers::Order::Little;
+use crate::analyzers::numbers::Order::Little;
 
 const FILE_HEADER: usize = 32;
 const SLOT: usize = 16;

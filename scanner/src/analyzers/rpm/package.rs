@@ -36,7 +36,7 @@ fn read(blob: &[u8], ledger: &mut Ledger<'_>) -> Result<(), HeaderDamage> {
     Ok(())
 }
 
-fn package(header: &Header<'_>) -> Result<Package, HeaderDamage> {
+pub(super) fn package(header: &Header<'_>) -> Result<Package, HeaderDamage> {
     let stated = |tag| header.string(tag).map(|value| value.map(text).and_then(present));
     let name = text(header.required(Tag::Name)?);
     let epoch = header.numbers(Tag::Epoch)?.next().unwrap_or(0);

@@ -17,7 +17,7 @@ use tracing::Span;
 use super::{Case, ExamineError};
 use crate::image::analysis::{Compression, Evidence, LayerAnalysis};
 use crate::image::engine::Turn;
-use crate::image::layer::{Focus, LayerError, LayerPass, Request};
+use crate::image::layer::{Contents, Focus, LayerError, LayerPass, Request};
 use crate::image::layer_type::{self, LayerType};
 use crate::image::stored::Watch;
 use crate::source::SourceError;
@@ -31,8 +31,8 @@ pub(super) enum Outcome {
 }
 
 /// How one attempt to read a layer ended.
-enum Attempt {
-    Read(LayerAnalysis),
+pub(super) enum Attempt {
+    Read(Box<LayerAnalysis>, Contents),
     Mismatch(Problem),
     Failed(Problem),
 }
@@ -93,12 +93,12 @@ impl Case<'_> {
     ) -> Result<(HashMap<Digest, Vec<Evidence>>, Vec<Problem>), ExamineError> {
         let work = wanted.into_iter().filter_map(|(digest, requests)| {
             let layer = manifest.layers.iter().find(|layer| layer.digest == digest)?;
-            Some(async move { Ok((digest, self.read(layer, Some(&requests)).await?)) })
+            Some(async move { Ok((digest, self.read(layer, &Focus::Linked(requests)).await?)) })
         });
         let (mut linked, mut problems) = (HashMap::new(), Vec::new());
         for (digest, attempt) in try_join_all(work).await? {
             match attempt {
-                Attempt::Read(analysis) => {
+                Attempt::Read(analysis, _) => {
                     linked.insert(digest, analysis.evidence);
                 }
                 Attempt::Mismatch(problem) | Attempt::Failed(problem) => problems.push(problem),
@@ -145,8 +145,8 @@ impl Case<'_> {
                 Ok(Turn::Known(_)) | Err(_) => {}
             }
         }
-        let analysis = match self.read(layer, None).await? {
-            Attempt::Read(analysis) => Arc::new(analysis),
+        let analysis = match self.read(layer, &Focus::Everything).await? {
+            Attempt::Read(analysis, _) => Arc::from(analysis),
             Attempt::Mismatch(problem) | Attempt::Failed(problem) => return Ok(Err(problem)),
         };
         if let Some(cache) = &self.engine.cache {
@@ -164,15 +164,11 @@ impl Case<'_> {
     }
 
     /// Reads a layer, once more if its bytes are not what its digest says, until the image's time is up.
-    async fn read(
-        &self,
-        layer: &Descriptor,
-        requests: Option<&HashMap<u32, Vec<Request>>>,
-    ) -> Result<Attempt, ExamineError> {
+    pub(super) async fn read(&self, layer: &Descriptor, focus: &Focus) -> Result<Attempt, ExamineError> {
         let attempts = async {
-            match self.attempt(layer, requests).await? {
-                Attempt::Mismatch(_) => self.attempt(layer, requests).await,
-                attempt @ (Attempt::Read(_) | Attempt::Failed(_)) => Ok(attempt),
+            match self.attempt(layer, focus).await? {
+                Attempt::Mismatch(_) => self.attempt(layer, focus).await,
+                attempt @ (Attempt::Read(..) | Attempt::Failed(_)) => Ok(attempt),
             }
         };
         match timeout_at(self.deadline, attempts).await {
@@ -186,11 +182,7 @@ impl Case<'_> {
         }
     }
 
-    async fn attempt(
-        &self,
-        layer: &Descriptor,
-        requests: Option<&HashMap<u32, Vec<Request>>>,
-    ) -> Result<Attempt, ExamineError> {
+    async fn attempt(&self, layer: &Descriptor, focus: &Focus) -> Result<Attempt, ExamineError> {
         let places = Arc::clone(&self.engine.places);
         let place = places.acquire_owned().await.expect("the places are never closed");
         self.progress.layer_started(layer);
@@ -203,15 +195,14 @@ impl Case<'_> {
         let limit = self.engine.limits().layer_time;
         let watch = Watch::start(&layer.digest, limit, cancelled, Arc::clone(&self.progress));
         let kit = Arc::clone(&self.engine.kit);
-        let focus = requests.map_or(Focus::Everything, |requests| Focus::Linked(requests.clone()));
-        let (descriptor, span) = (layer.clone(), Span::current());
+        let (focus, descriptor, span) = (focus.clone(), layer.clone(), Span::current());
         let pass = task::spawn_blocking(move || {
             let _held = (place, span.entered());
             LayerPass::new(&kit, &descriptor, focus).run(reader, &watch)
         });
         let failed = |kind, detail: String| Problem::new(kind, detail).in_layer(&layer.digest);
         match pass.await {
-            Ok(Ok(analysis)) => Ok(Attempt::Read(analysis)),
+            Ok(Ok((analysis, contents))) => Ok(Attempt::Read(Box::new(analysis), contents)),
             Ok(Err(LayerError::Read { source, .. })) => match source.downcast::<SourceError>() {
                 // The source knows what its failure means: wrong bytes stay wrong however often they are asked for.
                 Ok(error) => unavailable(layer, error),

@@ -1,6 +1,6 @@
 //! Offering a file to the analyzers that want it: head, size, permit, content, findings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,16 +21,22 @@ use crate::secrets::{Cut, Searched};
 /// Secrets of one layer that are kept.
 const MOST_SECRETS: usize = 2000;
 
+/// Whole files of a layer, by position.
+pub(in crate::image) type Contents = HashMap<u32, Vec<u8>>;
+
 /// Which files a pass is for.
+#[derive(Clone)]
 pub(in crate::image) enum Focus {
     /// Every file that a trigger chooses.
     Everything,
     /// Only the files that links in an image lead to, by position.
     Linked(HashMap<u32, Vec<Request>>),
+    /// Only the bytes of these files, by position, as far as they may be read at all.
+    Contents(HashSet<u32>),
 }
 
 /// One analyzer's wish to read a file as if it lay at another path.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::image) struct Request {
     pub(in crate::image) analyzer: String,
     pub(in crate::image) path: String,
@@ -52,13 +58,23 @@ impl LayerPass<'_> {
         archive: &mut Archive<Inflated>,
         watch: &Watch,
     ) -> Result<(), Halt> {
-        if let Focus::Linked(requests) = &self.focus {
-            let Some(requests) = requests.get(&position) else {
+        match &self.focus {
+            Focus::Everything => {}
+            Focus::Linked(requests) => {
+                let Some(requests) = requests.get(&position) else {
+                    return Ok(());
+                };
+                // Each path is an evidence of its own; the content is read once.
+                let requests = requests.clone();
+                return self.read_linked(position, entry, size, &requests, archive, watch);
+            }
+            Focus::Contents(wanted) => {
+                if wanted.contains(&position) && size <= self.kit.limits.database_bytes {
+                    let content = read_whole(archive, &[], size).map_err(Halt::of)?;
+                    self.contents.insert(position, content);
+                }
                 return Ok(());
-            };
-            // Each path is an evidence of its own; the content is read once.
-            let requests = requests.clone();
-            return self.read_linked(position, entry, size, &requests, archive, watch);
+            }
         }
         let matched = self.kit.matcher.by_path(&entry.path);
         if matched.is_nested_database {

@@ -81,7 +81,7 @@ impl<'v, 'a> History<'v, 'a> {
     /// The layer of each package of a reading, in the reading's order.
     pub(super) fn introduced(&mut self, sighting: &Sighting<'a>, reading: &'a Reading) -> Vec<u16> {
         let packages: Vec<Key<'a>> = reading.found.packages.iter().map(Key::of).collect();
-        let mut layers = vec![sighting.file.made_by.layer; packages.len()];
+        let mut layers = vec![sighting.newest_layer; packages.len()];
         let versions = self.versions.0.get(&sighting.path).map_or(&[][..], Vec::as_slice);
         let mut running: Vec<usize> = (0..packages.len()).collect();
         for version in versions.iter().rev() {

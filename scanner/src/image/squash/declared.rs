@@ -28,7 +28,8 @@ pub(super) fn settle(located: &mut Vec<Located<'_, '_>>) {
             | Evidence::Embedded
             | Evidence::Unmatched
             | Evidence::Claimed
-            | Evidence::Recognised => true,
+            | Evidence::Recognised
+            | Evidence::ArchiveNotInstalled => true,
         }
     });
 }

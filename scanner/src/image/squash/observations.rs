@@ -10,7 +10,7 @@ use shared::model::observation::{Observation, ObservationKind, ObservationPlace,
 use shared::model::report::Severity;
 
 use super::attribution::Versions;
-use super::sightings::{Sighting, Sightings};
+use super::sightings::{Sighting, Sightings, Standing};
 use super::{Applied, numbered, ownership};
 use crate::analyzers::FoundObservation;
 use crate::image::tree::{FileNode, Place, Tree};
@@ -52,7 +52,7 @@ pub(super) fn collect(
 }
 
 fn of_visible_files(sightings: &Sightings<'_>) -> Vec<Observation> {
-    let visible = sightings.visible.iter().filter(|sighting| !sighting.is_nested);
+    let visible = sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted);
     let found = |sighting: &Sighting<'_>| {
         let path = String::from_utf8_lossy(&sighting.path).into_owned();
         let layer = sighting.file.made_by.layer;

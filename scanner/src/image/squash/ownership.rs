@@ -7,10 +7,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::model::package::{Level, Purl};
+use shared::model::package::{Evidence, Level, Purl};
 
 use super::Located;
-use super::sightings::Sightings;
+use super::sightings::{Sightings, Standing};
 use crate::analyzers::{Checksum, OwnedFiles};
 use crate::image::matcher::split;
 use crate::image::tree::{FileNode, NodeId, Tree};
@@ -60,7 +60,7 @@ fn claims<'a>(
     let readings = sightings
         .visible
         .iter()
-        .filter(|sighting| !sighting.is_nested)
+        .filter(|sighting| sighting.standing == Standing::Counted)
         .flat_map(|sighting| sighting.readings.iter().copied());
     for owned in readings.flat_map(|reading| &reading.found.owned) {
         let Some(owner) = owners.find(owned) else { continue };
@@ -134,7 +134,9 @@ impl Owners {
     pub(super) fn of(located: &[Located<'_, '_>]) -> Self {
         let mut owners: HashMap<String, Vec<Owner>> = HashMap::new();
         let installed = located.iter().map(|located| &located.package);
-        for package in installed.filter(|package| package.package.kind.level() == Level::Os) {
+        for package in installed.filter(|package| {
+            package.package.kind.level() == Level::Os && package.package.evidence == Evidence::Installed
+        }) {
             owners.entry(package.package.name.clone()).or_default().push(Owner {
                 purl: package.purl.clone(),
                 architecture: package.package.architecture.clone(),

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use shared::model::package::Level;
 use shared::model::problem::Problem;
 
-use super::{Applied, EvidenceAt, Unread, numbered};
+use super::{Applied, EvidenceAt, Joined, Logged, Unread, is_of_distribution, numbered, superseded};
 use crate::analyzers::FileClass;
 use crate::image::analysis::{Checksums, Evidence, Reading};
 use crate::image::engine::Kit;
 use crate::image::layer::Request;
+use crate::image::matcher::split;
 use crate::image::tree::{FileNode, NodeId, Place, Tree};
 
 /// A visible file that analyzers have read, at one of its paths.
@@ -20,10 +21,21 @@ pub(super) struct Sighting<'a> {
     /// The entry that holds the bytes.
     pub(super) content: Place,
     pub(super) readings: Vec<&'a Reading>,
+    /// The highest layer that has a part in it: the file's own, or that of its log.
+    pub(super) newest_layer: u16,
     pub(super) checksums: Option<&'a Checksums>,
-    /// It belongs to a root below the image's own.
-    pub(super) is_nested: bool,
+    pub(super) standing: Standing,
     evidence: Vec<&'a Evidence>,
+}
+
+/// Whether what a file proves counts for the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Counted,
+    /// It belongs to a root below the image's own.
+    OtherRoot,
+    /// A newer database of the same package manager lies beside it.
+    Superseded,
 }
 
 /// All of them.
@@ -32,6 +44,9 @@ pub(super) struct Sightings<'a> {
     /// Sorted by path.
     pub(super) visible: Vec<Sighting<'a>>,
     pub(super) unread: Vec<Unread>,
+    pub(super) unjoined: Vec<Logged>,
+    /// Logs without a database.
+    pub(super) lone_logs: Vec<Vec<u8>>,
     /// Visible hard links to nothing whose names analyzers want.
     pub(super) broken_links: Vec<Vec<u8>>,
     /// Well-known database paths that lead to a file.
@@ -47,6 +62,7 @@ impl<'a> Sightings<'a> {
         tree: &Tree,
         layers: &[Option<Applied<'a>>],
         evidence: &EvidenceAt<'a>,
+        joined: &'a Joined,
         kit: &Kit,
     ) -> Self {
         let mut links = LinksAt::new();
@@ -83,13 +99,22 @@ impl<'a> Sightings<'a> {
         sightings.unread.dedup();
         sightings.visible.sort_by(|one, other| one.path.cmp(&other.path));
         for sighting in &mut sightings.visible {
-            sighting.is_nested = sighting.lies_in_another_root(kit);
+            if sighting.lies_in_another_root(kit) {
+                sighting.standing = Standing::OtherRoot;
+            }
         }
+        sightings.join_logs(tree, joined);
+        superseded::mark(&mut sightings.visible);
         sightings
     }
 
-    /// Databases of other roots that are visible, and visible files that belong to one.
-    pub(super) fn nested_roots(&self, layers: &[Option<Applied<'_>>], tree: &Tree) -> Vec<Vec<u8>> {
+    /// The paths of other roots that have visible package databases, and of visible files that belong to one.
+    pub(super) fn nested_roots(
+        &self,
+        layers: &[Option<Applied<'_>>],
+        tree: &Tree,
+        kit: &Kit,
+    ) -> Vec<Vec<u8>> {
         let mut nested = HashSet::new();
         for (layer, applied) in numbered(layers) {
             let entries = applied.analysis.nested_databases.iter();
@@ -97,9 +122,13 @@ impl<'a> Sightings<'a> {
         }
         let databases = tree.watched_files().into_iter();
         let databases = databases.filter(|(_, file)| nested.contains(&file.made_by));
-        let others = self.visible.iter().filter(|sighting| sighting.is_nested);
+        let others = self.visible.iter().filter(|sighting| sighting.standing == Standing::OtherRoot);
         let mut paths: Vec<Vec<u8>> =
             databases.map(|(path, _)| path).chain(others.map(|sighting| sighting.path.clone())).collect();
+        for path in &mut paths {
+            let root = kit.matcher.other_root(path).unwrap_or(path.len());
+            path.truncate(root);
+        }
         paths.sort_unstable();
         paths.dedup();
         paths
@@ -109,8 +138,8 @@ impl<'a> Sightings<'a> {
     pub(super) fn package_database(&self) -> Option<&[u8]> {
         let has_os_packages = |sighting: &&Sighting<'_>| {
             let found = sighting.readings.iter().flat_map(|reading| &reading.found.packages);
-            !sighting.is_nested
-                && found.map(|found| found.package.kind.level()).any(|level| level == Level::Os)
+            sighting.standing == Standing::Counted
+                && found.map(|found| &found.package).any(is_of_distribution)
         };
         let by_packages = self.visible.iter().find(has_os_packages);
         let by_path = self.databases.first().map(|path| path.as_bytes());
@@ -200,6 +229,41 @@ impl<'a> Sightings<'a> {
         }
     }
 
+    /// A database with a log counts as both together.
+    fn join_logs(&mut self, tree: &Tree, joined: &'a Joined) {
+        let logs: Vec<(Vec<u8>, Place, &Reading, &str)> = self
+            .visible
+            .iter()
+            .flat_map(|sighting| sighting.readings.iter().map(move |reading| (sighting, *reading)))
+            .filter_map(|(sighting, reading)| {
+                Some((sighting.path.clone(), sighting.content, reading, reading.found.log_of.as_deref()?))
+            })
+            .collect();
+        for (path, log, reading, name) in logs {
+            let database = beside(&path, name);
+            let file = tree.file(&database);
+            let Some((file, content)) = file.and_then(|file| Some((file, file.content?))) else {
+                self.lone_logs.push(path);
+                continue;
+            };
+            let path = String::from_utf8_lossy(&database).into_owned();
+            let request = Request { analyzer: reading.analyzer.clone(), path };
+            let logged = Logged { database: content, log, request };
+            let Some(reading) = joined.get(&logged) else {
+                self.unjoined.push(logged);
+                continue;
+            };
+            if !self.visible.iter().any(|sighting| sighting.node() == file.node) {
+                self.push(&database, file, content, Vec::new(), Vec::new());
+            }
+            for sighting in self.visible.iter_mut().filter(|sighting| sighting.node() == file.node) {
+                sighting.newest_layer = sighting.newest_layer.max(log.layer);
+                sighting.readings.retain(|one| one.analyzer != reading.analyzer);
+                sighting.readings.push(reading);
+            }
+        }
+    }
+
     fn request(&mut self, place: Place, analyzer: &str, path: String) {
         let request = Request { analyzer: analyzer.to_owned(), path };
         self.unread.push(Unread { place, request });
@@ -219,8 +283,9 @@ impl<'a> Sightings<'a> {
             file,
             content,
             readings,
+            newest_layer: file.made_by.layer,
             checksums,
-            is_nested: false,
+            standing: Standing::Counted,
             evidence,
         });
     }
@@ -274,6 +339,13 @@ impl Evidence {
         self.read_as.as_ref().is_some_and(|read_as| read_as.as_bytes() == path)
             && self.readings.iter().any(|reading| reading.analyzer == analyzer)
     }
+}
+
+/// The path of another file in the same directory.
+fn beside(path: &[u8], name: &str) -> Vec<u8> {
+    let parent = split(path).0;
+    let separator: &[u8] = if parent.is_empty() { b"" } else { b"/" };
+    [parent, separator, name.as_bytes()].concat()
 }
 
 /// What was read of a file under its own name.

@@ -6,6 +6,7 @@ use crate::image::built::*;
 
 mod declared;
 mod model;
+mod roots;
 
 fn check(layers: &[&[Put]], expected: &[&str]) {
     assert_eq!(packages(&Image::of(layers).examine()), expected);
@@ -245,6 +246,7 @@ fn another_root_inside_the_image_is_never_mixed_with_the_images_own() {
         let examination = Image::of(&[&[debian(), file(DPKG, "bash 5"), evil, nested]]).examine();
         assert_eq!(packages(&examination).len(), 1);
         assert_eq!(kinds(&examination), [ProblemKind::NestedRoot]);
+        assert_eq!(examination.problems[0].path.as_deref(), Some("rootfs"));
     }
     let gone = Image::of(&[&[file("r/var/lib/dpkg/status", "x 1")], &[file(".wh.r", "")]]).examine();
     assert_eq!(kinds(&gone), []);

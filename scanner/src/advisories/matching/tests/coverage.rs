@@ -4,7 +4,7 @@ use shared::model::package::PackageKind;
 use shared::model::problem::ProblemKind;
 use shared::model::report::CoverageState;
 
-use super::{Distribution, advisory, distribution, judged, package};
+use super::{Distribution, advisory, built_from, distribution, judged, package};
 
 fn check(
     name: &str,
@@ -18,7 +18,8 @@ fn check(
         advisory("ALPINE-CVE-2024-7", "Alpine:v3.20", "b", "0..1"),
         advisory("GHSA-1", "npm", "b", "0..1"),
     ];
-    let judgement = judged(&records, distribution, vec![package(kind, "a", "1.0.0")]);
+    let package = built_from(package(kind, "a", "1.0.0"), "a", None);
+    let judgement = judged(&records, distribution, vec![package]);
     let found: Vec<_> = judgement
         .coverage
         .iter()
@@ -75,6 +76,16 @@ fn i4_epel_on_enterprise_linux_is_not_called_clean() {
     let judgement = judged(&records, distribution("almalinux", "9.4"), vec![epel]);
     assert_eq!(judgement.findings.len(), 0);
     assert_eq!(judgement.problems[0].kind, ProblemKind::NoAdvisoryCoverage);
+}
+
+/// Chisel's manifest names binaries only.
+#[test]
+fn i4_a_package_without_source_is_matched_by_its_name_and_not_called_clean() {
+    let records = [advisory("UBUNTU-CVE-2024-7", "Ubuntu:22.04:LTS", "a", "0..2")];
+    let judgement =
+        judged(&records, distribution("ubuntu", "22.04"), vec![package(PackageKind::Deb, "a", "1")]);
+    assert_eq!(judgement.findings.len(), 1);
+    assert_eq!(judgement.problems[0].kind, ProblemKind::PartialCoverage);
 }
 
 #[test]

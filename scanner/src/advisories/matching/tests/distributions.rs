@@ -1,7 +1,8 @@
 //! Packages of distributions: sources and binaries, announcements of many CVEs, what each says in its own way.
 
 use serde_json::{Value, json};
-use shared::model::package::PackageKind;
+use shared::model::package::{Evidence, PackageKind};
+use shared::model::problem::ProblemKind;
 use shared::model::report::{Confidence, FindingStatus, Fix, Severity, Suppression};
 
 use super::{
@@ -91,6 +92,38 @@ fn debian_s_urgencies_mean_what_they_mean() {
         let finding = only(judged(&[record(urgency)], distribution("debian", "12"), vec![debian("a", "1")]));
         assert_eq!((finding.severity, finding.fix, finding.status), (severity, fix, status), "{urgency}");
     }
+}
+
+#[test]
+fn i4_what_a_third_party_built_is_not_judged_by_the_distribution_and_not_called_clean() {
+    let record = advisory("DEBIAN-CVE-2024-7", "Debian:12", "nginx", "0..1.26");
+    let judge = |kind, version: &str| {
+        judged(
+            std::slice::from_ref(&record),
+            distribution("debian", "12"),
+            vec![package(kind, "nginx", version)],
+        )
+    };
+    assert_eq!(judge(PackageKind::Deb, "1.22.1-9").findings.len(), 1);
+    for (kind, version) in [
+        // Built by nginx's own repository; another package manager's on the same system.
+        (PackageKind::Deb, "1.24.0-1~bookworm"),
+        (PackageKind::Nix, "1.22.1"),
+        (PackageKind::Rpm, "1.22.1-9"),
+    ] {
+        let judgement = judge(kind, version);
+        assert_eq!(judgement.findings.len(), 0, "{kind} {version}");
+        assert_eq!(judgement.problems[0].kind, ProblemKind::NoAdvisoryCoverage, "{kind} {version}");
+    }
+}
+
+#[test]
+fn what_lies_in_an_archive_is_matched_with_little_confidence() {
+    let record = advisory("DEBIAN-CVE-2024-7", "Debian:12", "a", "0..2");
+    let mut archived = debian("a", "1");
+    archived.evidence = Evidence::ArchiveNotInstalled;
+    let finding = only(judged(&[record], distribution("debian", "12"), vec![archived]));
+    assert_eq!(finding.confidence, Confidence::ArchiveNotInstalled);
 }
 
 #[test]

@@ -100,13 +100,15 @@ fn found() -> impl Strategy<Value = Found> {
         vec(packages, 0..4),
         vec(owned(), 0..3),
         option::of(distribution()),
+        some_text(),
         vec(observation(), 0..2),
         vec(problem(), 0..2),
     )
-        .prop_map(|(packages, owned, distribution, observations, problems)| Found {
+        .prop_map(|(packages, owned, distribution, log_of, observations, problems)| Found {
             packages,
             owned,
             distribution,
+            log_of,
             observations,
             problems,
         })

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::record::varint;
-use crate::analyzers::rpm::numbers::Order::Big;
+use crate::analyzers::numbers::Order::Big;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const FILE_HEADER: usize = 100;
@@ -18,7 +18,7 @@ const DEEPEST: usize = 20;
 
 /// What is wrong with a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SqliteDamage {
+pub(in crate::analyzers) enum SqliteDamage {
     #[error("it is not an SQLite file")]
     Magic,
     #[error("its page size is none")]
@@ -41,17 +41,12 @@ pub(super) enum SqliteDamage {
     NoTable,
     #[error("it has a table twice")]
     TableTwice,
-    #[error("it has {headers} headers and {names} names of packages")]
-    Count {
-        /// Rows of `Name`.
-        names: usize,
-        /// Rows of `Packages`.
-        headers: usize,
-    },
+    #[error("its table of packages lacks a column")]
+    NoColumn,
 }
 
 /// The pages of a file, and which have been read.
-pub(super) struct Btrees<'a> {
+pub(in crate::analyzers) struct Btrees<'a> {
     content: &'a [u8],
     page_size: usize,
     /// What of a page is used: extensions may reserve its end.
@@ -84,7 +79,7 @@ struct Cell<'a> {
 
 impl<'a> Btrees<'a> {
     /// Checks the file header.
-    pub(super) fn open(content: &'a [u8]) -> Result<Self, SqliteDamage> {
+    pub(in crate::analyzers) fn open(content: &'a [u8]) -> Result<Self, SqliteDamage> {
         if content.len() < FILE_HEADER || !content.starts_with(MAGIC) {
             return Err(SqliteDamage::Magic);
         }
@@ -102,7 +97,7 @@ impl<'a> Btrees<'a> {
     }
 
     /// Whether the file has as many bytes as its header says.
-    pub(super) fn is_complete(&self) -> Result<(), SqliteDamage> {
+    pub(in crate::analyzers) fn is_complete(&self) -> Result<(), SqliteDamage> {
         let pages = Big.u32(self.content, 28).unwrap_or(0);
         let stated = u64::from(pages) * self.page_size as u64;
         let actual = self.content.len();
@@ -113,7 +108,7 @@ impl<'a> Btrees<'a> {
     }
 
     /// Visits the rows of the table that begins in a page, and the damage, until a visit says it is enough.
-    pub(super) fn rows(&mut self, root: u32, visit: Visit<'_>) {
+    pub(in crate::analyzers) fn rows(&mut self, root: u32, visit: Visit<'_>) {
         // Pages are marked when they are put here, so there is at most one entry a page of the file.
         let mut waiting = Vec::new();
         if let Err(damage) = self.wait_for(root, 0, &mut waiting) {

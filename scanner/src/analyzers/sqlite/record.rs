@@ -6,16 +6,16 @@ use super::btree::SqliteDamage;
 
 /// One value of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Column<'a> {
+pub(in crate::analyzers) struct Column<'a> {
     /// Whether it is a number, that is no text and no blob.
     is_integer: bool,
     /// The value as stored; of a number its big-endian bytes.
-    pub(super) bytes: &'a [u8],
+    pub(in crate::analyzers) bytes: &'a [u8],
 }
 
 impl Column<'_> {
     /// The value as a page number.
-    pub(super) fn page(self) -> Result<u32, SqliteDamage> {
+    pub(in crate::analyzers) fn page(self) -> Result<u32, SqliteDamage> {
         if !self.is_integer || self.bytes.len() > 8 {
             return Err(SqliteDamage::Record);
         }
@@ -25,7 +25,7 @@ impl Column<'_> {
 }
 
 /// The value of a column, counted from 0.
-pub(super) fn column(row: &[u8], wanted: usize) -> Result<Column<'_>, SqliteDamage> {
+pub(in crate::analyzers) fn column(row: &[u8], wanted: usize) -> Result<Column<'_>, SqliteDamage> {
     let (head_size, mut at) = varint(row).ok_or(SqliteDamage::Record)?;
     let head_size = usize::try_from(head_size).map_err(|_| SqliteDamage::Record)?;
     let (head, mut values) = row.split_at_checked(head_size).ok_or(SqliteDamage::Record)?;

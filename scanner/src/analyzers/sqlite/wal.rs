@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::numbers::Order;
 use crate::analyzers::ledger::Ledger;
+use crate::analyzers::numbers::Order;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
@@ -37,14 +37,14 @@ struct Committed<'a> {
     page_count: usize,
 }
 
-/// Notes a log that holds what the database beside it lacks. An empty log holds nothing.
-pub(super) fn report(log: &[u8], ledger: &mut Ledger<'_>) {
+/// Notes a log that holds what `database`, the file of that name beside it, lacks. An empty log holds nothing.
+pub(in crate::analyzers) fn note(log: &[u8], database: &str, ledger: &mut Ledger<'_>) {
     if log.is_empty() {
         return;
     }
     match Committed::read(log) {
         Ok(committed) if committed.pages.is_empty() => {}
-        Ok(_) => ledger.damage("a write-ahead log next to the rpm database was not read"),
+        Ok(_) => ledger.log_of(database),
         Err(error) => ledger.damage(error),
     }
 }
