@@ -6,51 +6,34 @@
 use serde::Deserialize;
 use shared::model::package::{Evidence, Package, PackageKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock};
-use crate::limits::Limits;
+use super::Trigger;
+use super::lock::{self, Entries, PackageList, Unreadable};
 
 /// Reads Composer's files.
 pub struct Composer;
 
-impl Analyzer for Composer {
-    fn name(&self) -> &'static str {
-        "composer"
-    }
+impl PackageList for Composer {
+    const NAME: &'static str = "composer";
+    const TRIGGERS: &'static [Trigger] = &[Trigger::Name("installed.json"), Trigger::Name("composer.lock")];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("installed.json"), Trigger::Name("composer.lock")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        match file.path.ends_with(b"composer.lock") {
-            true => lock::is_own_bytes(file.path),
-            false => file.path.ends_with(b"composer/installed.json"),
+    fn is_one(path: &str) -> bool {
+        match lock::file_name(path) {
+            "composer.lock" => lock::is_own(path),
+            _ => path.ends_with("composer/installed.json"),
         }
     }
 
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let evidence = match lock::file_name(file.path) {
+    fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        let evidence = match lock::file_name(path) {
             "composer.lock" => Evidence::Declared,
             _ => Evidence::Installed,
         };
-        let list: List = match serde_json::from_str(&lock::text(file.content)) {
-            Ok(list) => list,
-            Err(error) => return lock::unreadable(file, &error),
-        };
-        let mut entries = lock::Entries::new(file, limits);
+        let list: List = serde_json::from_str(text)?;
         let (List::Plain(packages) | List::Wrapped { packages }) = list;
         for entry in packages {
             entries.add(entry.package(evidence));
         }
-        entries.finish()
+        Ok(())
     }
 }
 
@@ -112,7 +95,7 @@ impl Entry {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const INSTALLED: &str = "app/vendor/composer/installed.json";

@@ -3,41 +3,24 @@
 use serde::Deserialize;
 use shared::model::package::{Evidence, Package, PackageKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock};
-use crate::limits::Limits;
+use super::Trigger;
+use super::lock::{Entries, PackageList, Unreadable};
 
 /// Reads the records of installed Conda packages.
 pub struct Conda;
 
-impl Analyzer for Conda {
-    fn name(&self) -> &'static str {
-        "conda"
+impl PackageList for Conda {
+    const NAME: &'static str = "conda";
+    const TRIGGERS: &'static [Trigger] = &[Trigger::Parent("conda-meta")];
+
+    fn is_one(path: &str) -> bool {
+        path.ends_with(".json")
     }
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Parent("conda-meta")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        file.path.ends_with(b".json")
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let record: Record = match serde_json::from_str(&lock::text(file.content)) {
-            Ok(record) => record,
-            Err(error) => return lock::unreadable(file, &error),
-        };
-        let mut entries = lock::Entries::new(file, limits);
+    fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        let record: Record = serde_json::from_str(text)?;
         entries.add(record.package());
-        entries.finish()
+        Ok(())
     }
 }
 
@@ -64,7 +47,7 @@ impl Record {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const PATH: &str = "opt/conda/conda-meta/numpy-1.26.4-py312_0.json";

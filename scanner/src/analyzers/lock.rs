@@ -1,12 +1,92 @@
-//! What lock files share: whether one speaks for the image's own project, and how its entries become packages.
+//! What text files that list packages share: [`PackageList`], which makes one of them an analyzer, whether it
+//! speaks for the image's own project, and how its entries become packages.
 
 use std::fmt::Display;
 
 use shared::model::package::Package;
 use shared::model::problem::{Problem, ProblemKind};
 
-use super::{CapturedFile, Found};
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger};
 use crate::limits::Limits;
+
+/// A text file that lists packages: what is left to say about it for it to be an [`Analyzer`].
+pub(super) trait PackageList: Send + Sync {
+    /// See [`Analyzer::name`].
+    const NAME: &'static str;
+    /// See [`Analyzer::version`].
+    const VERSION: u32 = 1;
+    /// See [`Analyzer::triggers`].
+    const TRIGGERS: &'static [Trigger];
+
+    /// Whether a file that a trigger chose is one: any is that belongs to a project of the image.
+    fn is_one(path: &str) -> bool {
+        is_own(path)
+    }
+
+    /// Enters what a file lists. Never panics and ends, whatever the text; see [`Analyzer::analyze`].
+    fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable>;
+}
+
+impl<T: PackageList> Analyzer for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+
+    fn version(&self) -> u32 {
+        T::VERSION
+    }
+
+    fn triggers(&self) -> &'static [Trigger] {
+        T::TRIGGERS
+    }
+
+    /// A path that is not UTF-8 is offered, so that its problems can be told.
+    fn wants(&self, file: &Candidate<'_>) -> bool {
+        std::str::from_utf8(file.path).map_or(true, T::is_one)
+    }
+
+    fn class(&self) -> FileClass {
+        FileClass::Text
+    }
+
+    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
+        let mut entries = Entries::new(file, limits);
+        match T::read(file.path, &text(file.content), &mut entries) {
+            Ok(()) => entries.finish(),
+            Err(Unreadable(error)) => unreadable(file, &error),
+        }
+    }
+}
+
+/// Why a file cannot be read at all, in words.
+#[derive(Debug)]
+pub(super) struct Unreadable(String);
+
+impl Unreadable {
+    /// What a reader of another syntax than those below says.
+    pub(super) fn new(error: &dyn Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new(&error)
+    }
+}
+
+impl From<serde_saphyr::Error> for Unreadable {
+    fn from(error: serde_saphyr::Error) -> Self {
+        Self::new(&error)
+    }
+}
+
+impl From<toml::de::Error> for Unreadable {
+    /// Without the excerpt of the file that the whole error shows.
+    fn from(error: toml::de::Error) -> Self {
+        Self::new(&error.message())
+    }
+}
 
 /// Directories of packages that somebody else made: a lock file below one says what its author used.
 const OTHERS: [&str; 7] =

@@ -8,56 +8,33 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use shared::model::package::Evidence;
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, dotnet, lock};
-use crate::limits::Limits;
+use super::lock::{self, Entries, PackageList, Unreadable};
+use super::{Trigger, dotnet};
 
 /// Reads NuGet's lock files.
 pub struct NuGetLock;
 
-impl Analyzer for NuGetLock {
-    fn name(&self) -> &'static str {
-        "nuget-lock"
-    }
+impl PackageList for NuGetLock {
+    const NAME: &'static str = "nuget-lock";
+    const TRIGGERS: &'static [Trigger] = &[
+        Trigger::Name("packages.lock.json"),
+        Trigger::Name("project.assets.json"),
+        Trigger::Name("packages.config"),
+    ];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[
-            Trigger::Name("packages.lock.json"),
-            Trigger::Name("project.assets.json"),
-            Trigger::Name("packages.config"),
-        ]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let text = lock::text(file.content);
-        let mut entries = lock::Entries::new(file, limits);
-        let read = match lock::file_name(file.path) {
-            "packages.lock.json" => locked(&text, &mut entries),
-            "project.assets.json" => assets(&text, &mut entries),
+    fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        match lock::file_name(path) {
+            "packages.lock.json" => locked(text, entries),
+            "project.assets.json" => assets(text, entries),
             _ => {
-                config(&text, &mut entries);
+                config(text, entries);
                 Ok(())
             }
-        };
-        match read {
-            Ok(()) => entries.finish(),
-            Err(error) => lock::unreadable(file, &error),
         }
     }
 }
 
-fn locked(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), serde_json::Error> {
+fn locked(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
     #[derive(Deserialize)]
     struct Lock {
         #[serde(default)]
@@ -80,7 +57,7 @@ fn locked(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), serde_json:
     Ok(())
 }
 
-fn assets(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), serde_json::Error> {
+fn assets(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
     #[derive(Deserialize)]
     struct Assets {
         #[serde(default)]
@@ -100,7 +77,7 @@ fn assets(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), serde_json:
 }
 
 /// Flat XML: each element by itself, comments passed over, nothing expanded.
-fn config(text: &str, entries: &mut lock::Entries<'_>) {
+fn config(text: &str, entries: &mut Entries<'_>) {
     let mut rest = text;
     while let Some(at) = rest.find('<') {
         rest = &rest[at + 1..];
@@ -140,7 +117,7 @@ fn attribute<'a>(mut attributes: &'a str, name: &str) -> Option<&'a str> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const CONFIG: &str = "<?xml version=\"1.0\"?>\n<packages>\n  <!-- <package id=\"C\" version=\"1.0\" /> -->\n  <package id=\"jQuery\" version='3.1.1' targetFramework=\"net46\" />\n  <package id=\"Dev\" version=\"1.0\" developmentDependency=\"true\" />\n</packages>";

@@ -9,55 +9,36 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::model::package::{Evidence, Package, PackageKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, python};
-use crate::limits::Limits;
+use super::lock::{self, Entries, PackageList, Unreadable};
+use super::{Trigger, python};
 
 /// Reads the lock files of pip, Pipenv, Poetry, PDM, uv and PEP 751.
 pub struct PythonLock;
 
-impl Analyzer for PythonLock {
-    fn name(&self) -> &'static str {
-        "python-lock"
+impl PackageList for PythonLock {
+    const NAME: &'static str = "python-lock";
+    const TRIGGERS: &'static [Trigger] = &[
+        Trigger::Extension(".txt"),
+        Trigger::Name("Pipfile.lock"),
+        Trigger::Name("poetry.lock"),
+        Trigger::Name("pdm.lock"),
+        Trigger::Name("uv.lock"),
+        Trigger::Name("pylock.toml"),
+    ];
+
+    fn is_one(path: &str) -> bool {
+        let name = lock::file_name(path);
+        (!name.ends_with(".txt") || name.starts_with("requirements")) && lock::is_own(path)
     }
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[
-            Trigger::Extension(".txt"),
-            Trigger::Name("Pipfile.lock"),
-            Trigger::Name("poetry.lock"),
-            Trigger::Name("pdm.lock"),
-            Trigger::Name("uv.lock"),
-            Trigger::Name("pylock.toml"),
-        ]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        let name = file.path.rsplit(|byte| *byte == b'/').next().unwrap_or(file.path);
-        (!name.ends_with(b".txt") || name.starts_with(b"requirements")) && lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let text = lock::text(file.content);
-        let mut entries = lock::Entries::new(file, limits);
-        let read = match lock::file_name(file.path) {
-            "Pipfile.lock" => pipfile(&text, &mut entries),
+    fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        match lock::file_name(path) {
+            "Pipfile.lock" => pipfile(text, entries),
             name if name.ends_with(".txt") => {
-                requirements(&text, &mut entries);
+                requirements(text, entries);
                 Ok(())
             }
-            _ => tables(&text, &mut entries),
-        };
-        match read {
-            Ok(()) => entries.finish(),
-            Err(error) => lock::unreadable(file, &error),
+            _ => tables(text, entries),
         }
     }
 }
@@ -69,7 +50,7 @@ fn package(name: &str, version: &str, evidence: Evidence) -> Option<Package> {
 }
 
 /// pip's format: options, comments and ranges are no evidence of any one version.
-fn requirements(text: &str, entries: &mut lock::Entries<'_>) {
+fn requirements(text: &str, entries: &mut Entries<'_>) {
     for line in text.lines() {
         let line = line.split(" #").next().unwrap_or(line).trim();
         if line.is_empty() || line.starts_with(['#', '-']) {
@@ -86,13 +67,13 @@ fn requirements(text: &str, entries: &mut lock::Entries<'_>) {
     }
 }
 
-fn pipfile(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), String> {
+fn pipfile(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
     #[derive(Deserialize)]
     struct Lock {
         #[serde(default)]
         default: BTreeMap<String, Value>,
     }
-    let lock: Lock = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let lock: Lock = serde_json::from_str(text)?;
     for (name, entry) in &lock.default {
         let version = entry.get("version").and_then(Value::as_str);
         // Without a version it comes from a repository or a directory.
@@ -142,8 +123,8 @@ impl Table {
     }
 }
 
-fn tables(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), String> {
-    let lock: Tables = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+fn tables(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+    let lock: Tables = toml::from_str(text)?;
     for table in lock.package.iter().filter(|table| !table.is_for_development()) {
         let evidence = match table.is_from_elsewhere() {
             true => Evidence::Unmatched,
@@ -163,7 +144,7 @@ fn tables(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const UV: &str = "version = 1\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\nsource = { editable = \".\" }\n[[package]]\nname = \"Jinja2\"\nversion = \"2.11.2\"\nsource = { registry = \"https://example.org/simple\" }\n[[package]]\nname = \"x\"\nversion = \"1.0\"\nsource = { git = \"https://example.org/x\" }\n";
