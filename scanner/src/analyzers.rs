@@ -21,21 +21,28 @@ pub mod conda;
 pub mod deno;
 pub mod dotnet;
 pub mod dpkg;
+pub mod erlang_app;
 mod executable;
 pub mod gem;
 pub mod gemfile_lock;
+pub mod gleam;
 pub mod go_binary;
 pub mod java;
 mod ledger;
 mod lock;
+pub mod mix_lock;
 pub mod node;
 pub mod npm_lock;
 pub mod nuget_lock;
 pub mod os_release;
 pub mod pnpm;
+pub mod podfile_lock;
+pub mod pubspec_lock;
 pub mod python;
 pub mod python_lock;
 pub mod rpm;
+pub mod swift_resolved;
+mod terms;
 pub mod yarn;
 pub mod zipped;
 
@@ -64,6 +71,12 @@ pub const ALL: &[&dyn Analyzer] = &[
     &deno::Deno,
     &bun::Bun,
     &zipped::Zipped,
+    &pubspec_lock::PubspecLock,
+    &mix_lock::MixLock,
+    &erlang_app::ErlangApp,
+    &gleam::Gleam,
+    &swift_resolved::SwiftResolved,
+    &podfile_lock::PodfileLock,
 ];
 
 /// Reads one package format.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 /// The name under which a package of `ecosystem` is stored and looked up.
 ///
-/// PyPI: PEP 503. Packagist and NuGet ignore case. SwiftURL: without scheme and `.git`. All others
-/// compare names byte by byte.
+/// PyPI: PEP 503. Packagist and NuGet ignore case. SwiftURL: without scheme and `.git`, and without case as SwiftPM
+/// itself compares places. All others compare names byte by byte.
 pub fn normalized<'a>(ecosystem: &str, name: &'a str) -> Cow<'a, str> {
     match base(ecosystem) {
         "PyPI" => pep503(name),
@@ -14,7 +14,11 @@ pub fn normalized<'a>(ecosystem: &str, name: &'a str) -> Cow<'a, str> {
         }
         "SwiftURL" => {
             let name = name.strip_prefix("https://").unwrap_or(name);
-            Cow::Borrowed(name.strip_suffix(".git").unwrap_or(name))
+            let name = name.strip_suffix(".git").unwrap_or(name);
+            match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                true => Cow::Owned(name.to_ascii_lowercase()),
+                false => Cow::Borrowed(name),
+            }
         }
         _ => Cow::Borrowed(name),
     }
@@ -61,6 +65,7 @@ mod tests {
             ("Packagist", "Symfony/HTTP-Kernel", "symfony/http-kernel"),
             ("Go", "github.com/BurntSushi/toml", "github.com/BurntSushi/toml"),
             ("SwiftURL", "https://github.com/vapor/vapor.git", "github.com/vapor/vapor"),
+            ("SwiftURL", "github.com/sparkle-project/Sparkle", "github.com/sparkle-project/sparkle"),
             ("Debian:12", "libC", "libC"),
         ] {
             assert_eq!(normalized(ecosystem, name), expected, "{ecosystem} {name}");

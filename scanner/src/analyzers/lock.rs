@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use shared::model::package::Package;
+use shared::model::package::{Evidence, Package, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
 
 use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger};
@@ -102,6 +102,18 @@ pub(super) fn is_own(path: &str) -> bool {
 /// [`is_own`] for a path of bytes; what is not UTF-8 is offered, so that its reader can say so.
 pub(super) fn is_own_bytes(path: &[u8]) -> bool {
     std::str::from_utf8(path).map_or(true, is_own)
+}
+
+/// The longest name and the longest version of a package, in bytes.
+const LONGEST_WORD: usize = 256;
+
+/// A package by its name and version; `None` if either is none: empty, too long, or with blanks in it.
+pub(super) fn package(kind: PackageKind, name: &str, version: &str, evidence: Evidence) -> Option<Package> {
+    let is_word = |text: &str| {
+        let is_allowed = |character: char| !character.is_whitespace() && !character.is_control();
+        !text.is_empty() && text.len() <= LONGEST_WORD && text.chars().all(is_allowed)
+    };
+    (is_word(name) && is_word(version)).then(|| Package::new(kind, name, version, evidence))
 }
 
 /// The name of a file.
