@@ -81,6 +81,12 @@ impl From<serde_saphyr::Error> for Unreadable {
     }
 }
 
+impl From<quick_xml::Error> for Unreadable {
+    fn from(error: quick_xml::Error) -> Self {
+        Self::new(&error)
+    }
+}
+
 impl From<toml::de::Error> for Unreadable {
     /// Without the excerpt of the file that the whole error shows.
     fn from(error: toml::de::Error) -> Self {
