@@ -27,6 +27,7 @@ pub mod gem;
 pub mod gemfile_lock;
 pub mod gleam;
 pub mod go_binary;
+pub mod gradle_lock;
 pub mod java;
 mod ledger;
 mod lock;
@@ -35,11 +36,13 @@ pub mod node;
 pub mod npm_lock;
 pub mod nuget_lock;
 pub mod os_release;
+pub mod pear;
 pub mod pnpm;
 pub mod podfile_lock;
 pub mod pubspec_lock;
 pub mod python;
 pub mod python_lock;
+pub mod python_origin;
 pub mod rpm;
 pub mod swift_resolved;
 mod terms;
@@ -77,6 +80,9 @@ pub const ALL: &[&dyn Analyzer] = &[
     &gleam::Gleam,
     &swift_resolved::SwiftResolved,
     &podfile_lock::PodfileLock,
+    &gradle_lock::GradleLock,
+    &pear::Pear,
+    &python_origin::PythonOrigin,
 ];
 
 /// Reads one package format.

@@ -8,24 +8,28 @@ use shared::model::package::{Evidence, Package, PackageKind};
 
 use super::Trigger;
 use super::lock::{self, Entries, PackageList, Unreadable};
+use super::terms::{self, Term};
 
 /// Reads Composer's files.
 pub struct Composer;
 
 impl PackageList for Composer {
     const NAME: &'static str = "composer";
-    const TRIGGERS: &'static [Trigger] = &[Trigger::Name("installed.json"), Trigger::Name("composer.lock")];
+    const VERSION: u32 = 2;
+    const TRIGGERS: &'static [Trigger] =
+        &[Trigger::Name("installed.json"), Trigger::Name("installed.php"), Trigger::Name("composer.lock")];
 
     fn is_one(path: &str) -> bool {
         match lock::file_name(path) {
             "composer.lock" => lock::is_own(path),
-            _ => path.ends_with("composer/installed.json"),
+            name => path.strip_suffix(name).is_some_and(|directory| directory.ends_with("composer/")),
         }
     }
 
     fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
         let evidence = match lock::file_name(path) {
             "composer.lock" => Evidence::Declared,
+            "installed.php" => return runtime_list(text, entries),
             _ => Evidence::Installed,
         };
         let list: List = serde_json::from_str(text)?;
@@ -35,6 +39,42 @@ impl PackageList for Composer {
         }
         Ok(())
     }
+}
+
+/// `installed.php`: `array("root" => array("name" => …), "versions" => array("v/n" => array("pretty_version" => …)))`.
+///
+/// It lies beside `installed.json` and says the same in fewer words, so that it only counts where that is missing:
+/// like a declaration. Packages without a version are replaced or provided by others.
+fn runtime_list(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+    let parsed = terms::parse(text, &terms::PHP)?;
+    let Some(whole) = parsed.iter().find_map(Term::group) else {
+        return Err(Unreadable::new(&"it returns no array"));
+    };
+    let root = member(whole, "root").and_then(|root| member(root, "name")?.first()?.text());
+    for (name, value) in member(whole, "versions").into_iter().flat_map(members) {
+        let version = value.and_then(|value| member(value, "pretty_version")?.first()?.text());
+        if let Some(version) = version.filter(|_| root != Some(name)) {
+            let entry =
+                Entry { name: Some(name.to_owned()), version: Some(version.to_owned()), license: None };
+            entries.add(entry.package(Evidence::Declared));
+        }
+    }
+    Ok(())
+}
+
+/// The members of an array, with the terms in the array that each holds, or else its only term.
+fn members<'t, 'a>(array: &'t [Term<'a>]) -> impl Iterator<Item = (&'t str, Option<&'t [Term<'a>]>)> {
+    terms::elements(array).filter_map(|element| {
+        let value = match element.last()? {
+            Term::Group(_, inner) => Some(inner.as_slice()),
+            Term::Text(_) | Term::Word(_) | Term::Mark(_) => element.last().map(std::slice::from_ref),
+        };
+        Some((element.first()?.text()?, value))
+    })
+}
+
+fn member<'t, 'a>(array: &'t [Term<'a>], name: &str) -> Option<&'t [Term<'a>]> {
+    members(array).find(|(key, _)| *key == name)?.1
 }
 
 #[derive(Deserialize)]
@@ -125,9 +165,22 @@ mod tests {
         check(&Composer, "composer.lock", "[", &["analyzer-failed"]);
     }
 
+    const PHP: &str = "<?php return array(\n    'root' => array(\n        'name' => 'acme/app',\n        'pretty_version' => 'dev-main',\n    ),\n    'versions' => array(\n        'acme/app' => array('pretty_version' => 'dev-main'),\n        'symfony/polyfill-php80' => array(\n            'pretty_version' => 'v1.29.0',\n            'version' => '1.29.0.0',\n            'install_path' => __DIR__ . '/../symfony/polyfill-php80',\n            'aliases' => array(),\n            'dev_requirement' => false,\n        ),\n        'psr/log-implementation' => array(\n            'dev_requirement' => false,\n            'provided' => array(0 => '1.0'),\n        ),\n    ),\n);\n";
+
+    #[test]
+    fn the_list_for_running_programs_is_read_like_a_declaration() {
+        let path = "app/vendor/composer/installed.php";
+        check(&Composer, path, PHP, &["composer/symfony/polyfill-php80@1.29.0 Declared"]);
+        check(&Composer, path, "<?php return", &["analyzer-failed"]);
+        check(&Composer, "app/installed.php", PHP, &[]);
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(content: Vec<u8>, at in 0..V1.len(), byte: u8) {
+            let mut sample = PHP.as_bytes().to_vec();
+            sample[at] = byte;
+            analyze(&Composer, "composer/installed.php", &sample);
             analyze(&Composer, INSTALLED, &content);
             let mut sample = V1.as_bytes().to_vec();
             sample[at] = byte;

@@ -1,27 +1,84 @@
-//! Conda: each `conda-meta/*.json` in, the one installed package that it describes out.
+//! Conda: each `conda-meta/*.json` in, the one installed package that it describes out; and what the description of
+//! an environment, `environment.yml`, pins.
+//!
+//! A dependency there is `channel::name=version=build`. A single `=` means any version that begins so; only `==` and
+//! a build pin one. What pip is to install stands below it in pip's own words.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use shared::model::package::{Evidence, Package, PackageKind};
 
-use super::Trigger;
-use super::lock::{Entries, PackageList, Unreadable};
+use super::lock::{self, Entries, PackageList, Unreadable};
+use super::{Trigger, python_lock};
 
 /// Reads the records of installed Conda packages.
 pub struct Conda;
 
 impl PackageList for Conda {
     const NAME: &'static str = "conda";
-    const TRIGGERS: &'static [Trigger] = &[Trigger::Parent("conda-meta")];
+    const VERSION: u32 = 2;
+    const TRIGGERS: &'static [Trigger] =
+        &[Trigger::Parent("conda-meta"), Trigger::Name("environment.yml"), Trigger::Name("environment.yaml")];
 
     fn is_one(path: &str) -> bool {
-        path.ends_with(".json")
+        match lock::file_name(path) {
+            "environment.yml" | "environment.yaml" => lock::is_own(path),
+            name => name.ends_with(".json"),
+        }
     }
 
-    fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+    fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        if !path.ends_with(".json") {
+            return environment(text, entries);
+        }
         let record: Record = serde_json::from_str(text)?;
         entries.add(record.package());
         Ok(())
     }
+}
+
+#[derive(Deserialize)]
+struct Environment {
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Dependency {
+    Conda(String),
+    Other {
+        pip: Vec<String>,
+    },
+    /// Whatever else stands there, nobody installs it.
+    Unknown(IgnoredAny),
+}
+
+fn environment(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+    let environment: Environment = serde_saphyr::from_str(text)?;
+    for dependency in environment.dependencies {
+        match dependency {
+            Dependency::Conda(stated) => {
+                if let Some((name, version)) = pinned(&stated) {
+                    entries.add(lock::package(PackageKind::Conda, name, version, Evidence::Declared));
+                }
+            }
+            Dependency::Other { pip } => pip.iter().for_each(|line| python_lock::requirements(line, entries)),
+            Dependency::Unknown(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Name and version of `channel::name==version` and `name=version=build`.
+fn pinned(stated: &str) -> Option<(&str, &str)> {
+    let stated = stated.rsplit("::").next().unwrap_or(stated).trim();
+    let (name, rest) = stated.split_once('=')?;
+    let version = match rest.strip_prefix('=') {
+        Some(version) => version.split('=').next().unwrap_or(version),
+        None => rest.split_once('=')?.0,
+    };
+    (!version.contains(['*', ',', '|', '<', '>', '!'])).then_some((name.trim(), version.trim()))
 }
 
 #[derive(Deserialize)]
@@ -62,10 +119,22 @@ mod tests {
         check(&Conda, PATH, "", &["analyzer-failed"]);
     }
 
+    #[test]
+    fn of_an_environment_only_pins_are_evidence() {
+        let text = "name: app\nchannels:\n  - conda-forge\ndependencies:\n  - python=3.11\n  - conda-forge::numpy=1.26.4=py312_0\n  - scipy==1.11.0\n  - pip\n  - pip:\n    - Jinja2==2.11.2\n    - flask>=1\n";
+        let expected =
+            ["pypi/jinja2@2.11.2 Declared", "conda/numpy@1.26.4 Declared", "conda/scipy@1.11.0 Declared"];
+        check(&Conda, "app/environment.yml", text, &expected);
+        check(&Conda, "site-packages/a/environment.yml", text, &[]);
+        check(&Conda, "environment.yaml", "dependencies: [", &["analyzer-failed"]);
+    }
+
     proptest! {
         #[test]
-        fn no_bytes_panic(content: Vec<u8>) {
+        fn no_bytes_panic(content: Vec<u8>, stated: String) {
             analyze(&Conda, PATH, &content);
+            analyze(&Conda, "environment.yml", &content);
+            pinned(&stated);
         }
     }
 }

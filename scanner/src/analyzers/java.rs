@@ -7,13 +7,15 @@
 
 use std::borrow::Cow;
 
+use shared::model::observation::ObservationKind;
 use shared::model::package::Package;
 use shared::model::problem::{Problem, ProblemKind};
+use shared::model::report::Severity;
 
 use self::archive::{Archive, ArchiveError, Content, DirectoryEnd, Entry};
 use self::identity::{Coordinates, Facts};
 use self::manifest::Manifest;
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, FoundPackage, Trigger};
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, FoundObservation, FoundPackage, Trigger};
 use crate::limits::Limits;
 
 mod archive;
@@ -35,7 +37,7 @@ impl Analyzer for Java {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -98,6 +100,8 @@ enum Interest {
     Pom,
     /// `META-INF/maven/<group>/<artifact>/pom.xml`: its path is all that is read of it.
     Directory(String, String),
+    /// The class of log4j-core by which texts in logs load code (CVE-2021-44228).
+    JndiLookup,
     Archive,
 }
 
@@ -117,8 +121,14 @@ fn interest(name: &str) -> Option<Interest> {
             _ => Interest::Directory(group.to_owned(), artifact.to_owned()),
         });
     }
+    if name.ends_with(JNDI_LOOKUP) {
+        return Some(Interest::JndiLookup);
+    }
     extension(name).map(|_| Interest::Archive)
 }
+
+/// Where it lies, also below `BOOT-INF/classes` or in a package to which somebody moved it.
+const JNDI_LOOKUP: &str = "org/apache/logging/log4j/core/lookup/JndiLookup.class";
 
 /// The longest manifest that is read, in bytes.
 const MANIFEST_BYTES: u64 = 10 << 20;
@@ -161,7 +171,12 @@ impl Walk<'_> {
         self.entries += archive.total;
         self.report_directory(&archive, inner);
         let facts = self.facts(&archive, inner);
-        for package in facts.packages() {
+        let has_jndi_lookup = facts.has_jndi_lookup;
+        let packages = facts.packages();
+        if has_jndi_lookup && !packages.iter().any(|package| package.name == "log4j-core") {
+            self.found.observations.push(nameless_log4j(inner));
+        }
+        for package in packages {
             self.push(package, inner);
         }
         for entry in &archive.entries {
@@ -220,6 +235,7 @@ impl Walk<'_> {
                     }
                 }
                 Some(Interest::Directory(group, artifact)) => facts.directories.push((group, artifact)),
+                Some(Interest::JndiLookup) => facts.has_jndi_lookup = true,
                 Some(Interest::Manifest | Interest::Archive) | None => {}
             }
         }
@@ -315,6 +331,22 @@ impl Walk<'_> {
         if (problems.len() < MOST_PROBLEMS || is_new_kind) && !problems.contains(&problem) {
             problems.push(problem);
         }
+    }
+}
+
+/// A copy of log4j-core that nothing names, so that no advisory can be asked about it.
+fn nameless_log4j(inner: Option<&str>) -> FoundObservation {
+    FoundObservation {
+        rule: "TW-FS-LOG4J".to_owned(),
+        kind: ObservationKind::Misconfiguration,
+        severity: Severity::Low,
+        title: "An archive contains log4j-core and does not say in which version".to_owned(),
+        remediation: "Make sure that it is 2.17.1 or later, and keep META-INF/maven when shading.".to_owned(),
+        inner_path: inner.map(str::to_owned),
+        line: None,
+        masked: None,
+        fingerprint: None,
+        controls: Vec::new(),
     }
 }
 

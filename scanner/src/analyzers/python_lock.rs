@@ -1,6 +1,6 @@
 //! Lock files of Python projects: what they declare.
 //!
-//! `requirements*.txt` (only pins, `==` and `===`), `Pipfile.lock`, `poetry.lock`, `pdm.lock`, `uv.lock` and
+//! `requirements*.txt` and `_vendor/vendor.txt` (only pins, `==` and `===`), `Pipfile.lock`, `poetry.lock`, `pdm.lock`, `uv.lock` and
 //! `pylock.toml` (PEP 751). Groups that only development installs are left out where the file names them.
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ pub struct PythonLock;
 
 impl PackageList for PythonLock {
     const NAME: &'static str = "python-lock";
+    const VERSION: u32 = 2;
     const TRIGGERS: &'static [Trigger] = &[
         Trigger::Extension(".txt"),
         Trigger::Name("Pipfile.lock"),
@@ -28,7 +29,12 @@ impl PackageList for PythonLock {
 
     fn is_one(path: &str) -> bool {
         let name = lock::file_name(path);
-        (!name.ends_with(".txt") || name.starts_with("requirements")) && lock::is_own(path)
+        match name.strip_suffix(".txt") {
+            // What pip and others carry copies of.
+            Some("vendor") => path.ends_with("/_vendor/vendor.txt"),
+            Some(stem) => stem.starts_with("requirements") && lock::is_own(path),
+            None => lock::is_own(path),
+        }
     }
 
     fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
@@ -50,7 +56,7 @@ fn package(name: &str, version: &str, evidence: Evidence) -> Option<Package> {
 }
 
 /// pip's format: options, comments and ranges are no evidence of any one version.
-fn requirements(text: &str, entries: &mut Entries<'_>) {
+pub(super) fn requirements(text: &str, entries: &mut Entries<'_>) {
     for line in text.lines() {
         let line = line.split(" #").next().unwrap_or(line).trim();
         if line.is_empty() || line.starts_with(['#', '-']) {
@@ -158,6 +164,18 @@ mod tests {
         }
         check(&PythonLock, "app/notes.txt", text, &[]);
         check(&PythonLock, "lib/site-packages/a/requirements.txt", text, &[]);
+        let copies = "CacheControl==0.13.1  # Make sure\nrequests==2.31.0\n    certifi==2023.7.22\n";
+        check(
+            &PythonLock,
+            "lib/site-packages/pip/_vendor/vendor.txt",
+            copies,
+            &[
+                "pypi/cachecontrol@0.13.1 Declared",
+                "pypi/certifi@2023.7.22 Declared",
+                "pypi/requests@2.31.0 Declared",
+            ],
+        );
+        check(&PythonLock, "src/vendor.txt", copies, &[]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Terms: what lists written in a programming language's own notation consist of. Text in, a bounded tree out.
 //!
-//! Erlang and Elixir write their lists as literals: quoted texts, words, punctuation and
+//! Erlang, Elixir and PHP write their lists as literals: quoted texts, words, punctuation and
 //! brackets. Which bracket means what is for the reader of the list to know; nothing is evaluated.
 
 use std::borrow::Cow;
@@ -18,10 +18,17 @@ pub(super) struct Notation {
     quotes: &'static [char],
     /// What begins a comment that the line ends.
     line_comments: &'static [&'static str],
+    /// What begins and ends a comment of many lines.
+    block_comment: Option<(&'static str, &'static str)>,
 }
 
-pub(super) const ERLANG: Notation = Notation { quotes: &['"', '\''], line_comments: &["%"] };
-pub(super) const ELIXIR: Notation = Notation { quotes: &['"', '\''], line_comments: &["#"] };
+pub(super) const ERLANG: Notation =
+    Notation { quotes: &['"', '\''], line_comments: &["%"], block_comment: None };
+pub(super) const ELIXIR: Notation =
+    Notation { quotes: &['"', '\''], line_comments: &["#"], block_comment: None };
+pub(super) const PHP: Notation =
+    Notation { quotes: &['"', '\''], line_comments: &["#", "//"], block_comment: Some(("/*", "*/")) };
+
 /// One part of a notation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Term<'a> {
@@ -146,6 +153,11 @@ fn after_blank<'a>(text: &'a str, notation: &Notation) -> Option<&'a str> {
     if trimmed.len() < text.len() {
         return Some(trimmed);
     }
+    if let Some((start, end)) = notation.block_comment
+        && let Some(comment) = text.strip_prefix(start)
+    {
+        return Some(comment.find(end).map_or("", |at| &comment[at + end.len()..]));
+    }
     let is_comment = notation.line_comments.iter().any(|start| text.starts_with(start));
     is_comment.then(|| text.find('\n').map_or("", |end| &text[end..]))
 }
@@ -192,6 +204,7 @@ mod tests {
         let inner = vec![quote("b \"c"), Term::Mark(','), word("d_1")];
         let expected = vec![word("a"), Term::Mark(':'), Term::Group('[', inner)];
         assert_eq!(parse("a: # x [\n[\"b \\\"c\", d_1]", &ELIXIR).unwrap(), expected);
+        assert_eq!(parse("/* ( */ a // (\n", &PHP).unwrap(), [word("a")]);
         assert_eq!(parse("'%' % {", &ERLANG).unwrap(), [quote("%")]);
     }
 
@@ -213,7 +226,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text: String, marks in "[\\[({})\\]\"'\\\\#/*a, \n-]{0,60}") {
-            for notation in [ERLANG, ELIXIR] {
+            for notation in [ERLANG, ELIXIR, PHP] {
                 for text in [&text, &marks] {
                     if let Ok(terms) = parse(text, &notation) {
                         groups(&terms).count();

@@ -32,6 +32,8 @@ pub(super) struct Facts {
     pub(super) directories: Vec<(String, String)>,
     /// The manifest, if there is one.
     pub(super) manifest: Option<Manifest>,
+    /// Whether the class by which log4j-core loads code is in it.
+    pub(super) has_jndi_lookup: bool,
     /// Whether there is code in it.
     pub(super) has_classes: bool,
 }

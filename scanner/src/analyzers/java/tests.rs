@@ -294,3 +294,22 @@ proptest! {
         analyze_within("a.jar", &content[start.min(end)..end], &Limits::default());
     }
 }
+
+#[test]
+fn a_copy_of_log4j_that_nothing_names_is_told_of() {
+    let class = format!("shaded/{JNDI_LOOKUP}");
+    let titles = |content: &[u8]| {
+        let found = analyze_within("app-1.jar", content, &Limits::default());
+        let places =
+            found.observations.into_iter().map(|observation| (observation.rule, observation.inner_path));
+        places.collect::<Vec<_>>()
+    };
+    let nameless = stored(&[(&class, b"")]);
+    assert_eq!(titles(&nameless), [("TW-FS-LOG4J".to_owned(), None)]);
+    let nested = stored(&[("lib/a-1.jar", &nameless)]);
+    assert_eq!(titles(&nested), [("TW-FS-LOG4J".to_owned(), Some("lib/a-1.jar".to_owned()))]);
+    let pom = properties("org.apache.logging.log4j", "log4j-core", "2.17.1");
+    let named =
+        [("META-INF/maven/org.apache.logging.log4j/log4j-core/pom.properties", &*pom), (&*class, b"")];
+    assert_eq!(titles(&stored(&named)), []);
+}

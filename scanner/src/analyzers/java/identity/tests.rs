@@ -16,6 +16,7 @@ fn facts(stem: &str, poms: &[&str], manifest: &str) -> Facts {
         poms: poms.iter().map(|text| pom(text)).collect(),
         directories: Vec::new(),
         manifest: (!manifest.is_empty()).then(|| Manifest::parse(manifest.as_bytes())),
+        has_jndi_lookup: false,
         has_classes: true,
     }
 }
@@ -125,6 +126,7 @@ proptest! {
                     poms: poms.clone(),
                     directories: vec![("g".to_owned(), names[1].clone())],
                     manifest: Some(manifest.clone()),
+                    has_jndi_lookup: false,
                     has_classes: true,
                 };
                 facts.packages();
