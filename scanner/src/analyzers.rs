@@ -17,18 +17,22 @@ pub mod bun;
 pub mod cargo_auditable;
 pub mod cargo_lock;
 pub mod composer;
+pub mod conan;
 pub mod conda;
 pub mod deno;
 pub mod dotnet;
 pub mod dpkg;
 pub mod erlang_app;
 mod executable;
+mod fields;
 pub mod gem;
 pub mod gemfile_lock;
 pub mod gleam;
 pub mod go_binary;
 pub mod gradle_lock;
+pub mod haskell;
 pub mod java;
+pub mod julia;
 mod ledger;
 mod lock;
 pub mod mix_lock;
@@ -43,9 +47,11 @@ pub mod pubspec_lock;
 pub mod python;
 pub mod python_lock;
 pub mod python_origin;
+pub mod r;
 pub mod rpm;
 pub mod swift_resolved;
 mod terms;
+pub mod vcpkg;
 pub mod yarn;
 pub mod zipped;
 
@@ -83,6 +89,11 @@ pub const ALL: &[&dyn Analyzer] = &[
     &gradle_lock::GradleLock,
     &pear::Pear,
     &python_origin::PythonOrigin,
+    &conan::Conan,
+    &vcpkg::Vcpkg,
+    &r::R,
+    &haskell::Haskell,
+    &julia::Julia,
 ];
 
 /// Reads one package format.

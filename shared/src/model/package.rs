@@ -183,6 +183,8 @@ package_kinds! {
     Conda = "conda", Language;
     /// R packages.
     Cran = "cran", Language;
+    /// R packages of Bioconductor.
+    Bioconductor = "bioconductor", Language;
     /// Haskell packages.
     Hackage = "hackage", Language;
     /// Lua packages.

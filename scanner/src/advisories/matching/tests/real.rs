@@ -55,6 +55,9 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
             package(PackageKind::Hex, "plug", "1.0.3"),
             package(PackageKind::Pub, "agent_dart", "1.0.0-dev.28"),
             vapor,
+            package(PackageKind::Cran, "png", "0.1-8"),
+            package(PackageKind::Hackage, "aeson", "2.0.0.0"),
+            package(PackageKind::Hackage, "ghc", "9.4.2"),
         ],
     );
     let judgement = judge(&inventory, &database).unwrap();
@@ -72,6 +75,9 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
         ("plug", "CVE-2018-1000883"),
         ("agent_dart", "CVE-2024-48915"),
         ("Vapor", "CVE-2020-15230"),
+        ("png", "CVE-2026-25646"),
+        ("aeson", "CVE-2022-3433"),
+        ("ghc", "HSEC-2024-0007"),
     ] {
         assert!(find(&judgement, &inventory, name, id).is_some(), "{name} {id}");
     }
