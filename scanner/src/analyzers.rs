@@ -19,6 +19,7 @@ pub mod cargo_lock;
 pub mod composer;
 pub mod conan;
 pub mod conda;
+pub mod cpan;
 pub mod deno;
 pub mod dotnet;
 pub mod dpkg;
@@ -27,6 +28,7 @@ mod executable;
 mod fields;
 pub mod gem;
 pub mod gemfile_lock;
+pub mod github_actions;
 pub mod gleam;
 pub mod go_binary;
 pub mod gradle_lock;
@@ -35,10 +37,13 @@ pub mod java;
 pub mod julia;
 mod ledger;
 mod lock;
+pub mod luarocks;
 pub mod mix_lock;
+pub mod nimble_lock;
 pub mod node;
 pub mod npm_lock;
 pub mod nuget_lock;
+pub mod opam;
 pub mod os_release;
 pub mod pear;
 pub mod pnpm;
@@ -51,7 +56,10 @@ pub mod r;
 pub mod rpm;
 pub mod swift_resolved;
 mod terms;
+pub mod terraform;
 pub mod vcpkg;
+pub mod vscode;
+pub mod wordpress;
 pub mod yarn;
 pub mod zipped;
 
@@ -94,6 +102,14 @@ pub const ALL: &[&dyn Analyzer] = &[
     &r::R,
     &haskell::Haskell,
     &julia::Julia,
+    &luarocks::LuaRocks,
+    &opam::Opam,
+    &cpan::Cpan,
+    &nimble_lock::NimbleLock,
+    &wordpress::WordPress,
+    &terraform::Terraform,
+    &github_actions::GitHubActions,
+    &vscode::VsCode,
 ];
 
 /// Reads one package format.

@@ -1,6 +1,6 @@
 //! Terms: what lists written in a programming language's own notation consist of. Text in, a bounded tree out.
 //!
-//! Erlang, Elixir and PHP write their lists as literals: quoted texts, words, punctuation and
+//! Erlang, Elixir, PHP, Lua, HCL and opam write their lists as literals: quoted texts, words, punctuation and
 //! brackets. Which bracket means what is for the reader of the list to know; nothing is evaluated.
 
 use std::borrow::Cow;
@@ -28,6 +28,13 @@ pub(super) const ELIXIR: Notation =
     Notation { quotes: &['"', '\''], line_comments: &["#"], block_comment: None };
 pub(super) const PHP: Notation =
     Notation { quotes: &['"', '\''], line_comments: &["#", "//"], block_comment: Some(("/*", "*/")) };
+
+pub(super) const LUA: Notation =
+    Notation { quotes: &['"', '\''], line_comments: &["--"], block_comment: None };
+pub(super) const HCL: Notation =
+    Notation { quotes: &['"'], line_comments: &["#", "//"], block_comment: Some(("/*", "*/")) };
+pub(super) const OPAM: Notation =
+    Notation { quotes: &['"'], line_comments: &["#"], block_comment: Some(("(*", "*)")) };
 
 /// One part of a notation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,7 +233,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text: String, marks in "[\\[({})\\]\"'\\\\#/*a, \n-]{0,60}") {
-            for notation in [ERLANG, ELIXIR, PHP] {
+            for notation in [ERLANG, ELIXIR, PHP, LUA, HCL, OPAM] {
                 for text in [&text, &marks] {
                     if let Ok(terms) = parse(text, &notation) {
                         groups(&terms).count();
