@@ -86,6 +86,9 @@ struct Record {
     name: Option<String>,
     version: Option<String>,
     subdir: Option<String>,
+    build: Option<String>,
+    /// Its name, in today's records the whole address of the subdirectory.
+    channel: Option<String>,
     license: Option<String>,
 }
 
@@ -94,9 +97,23 @@ impl Record {
         let stated = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let (name, version) = (stated(self.name)?, stated(self.version)?);
         let mut package = Package::new(PackageKind::Conda, name, version, Evidence::Installed);
+        let channel = self.channel.as_deref().map(|channel| channel_name(channel).to_owned());
+        for (key, value) in [("build", self.build), ("channel", channel)] {
+            package.qualifiers.extend(stated(value).map(|value| (key.to_owned(), value)));
+        }
         package.architecture = stated(self.subdir);
         package.licenses.extend(stated(self.license));
         Some(package)
+    }
+}
+
+/// `conda-forge` of `https://conda.anaconda.org/conda-forge/linux-64`, `main` of `https://repo.anaconda.com/pkgs/main`.
+fn channel_name(channel: &str) -> &str {
+    let Some((_, address)) = channel.split_once("://") else { return channel };
+    // Who may read a private channel shows a token before its name; its own subdirectory follows it.
+    let mut parts = address.trim_end_matches('/').split('/').skip(1);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("t"), Some(_), name) | (Some("pkgs"), name, _) | (name, _, _) => name.unwrap_or_default(),
     }
 }
 
@@ -111,8 +128,13 @@ mod tests {
 
     #[test]
     fn a_record_is_an_installed_package() {
-        let record = r#"{"name":"numpy","version":"1.26.4","build":"py312_0","subdir":"linux-64","license":"BSD-3-Clause"}"#;
-        check(&Conda, PATH, record, &["conda/numpy@1.26.4?arch=linux-64 Installed"]);
+        let record = r#"{"name":"numpy","version":"1.26.4","build":"py312_0","channel":"https://conda.anaconda.org/conda-forge/linux-64","subdir":"linux-64","license":"BSD-3-Clause"}"#;
+        check(
+            &Conda,
+            PATH,
+            record,
+            &["conda/numpy@1.26.4?build=py312_0&channel=conda-forge&subdir=linux-64 Installed"],
+        );
         assert_eq!(analyze(&Conda, PATH, record.as_bytes()).packages[0].package.licenses, ["BSD-3-Clause"]);
         check(&Conda, "opt/conda/conda-meta/history", record, &[]);
         check(&Conda, PATH, "{}", &["record-skipped"]);
@@ -129,12 +151,26 @@ mod tests {
         check(&Conda, "environment.yaml", "dependencies: [", &["analyzer-failed"]);
     }
 
+    #[test]
+    fn channels_have_short_names() {
+        for (channel, expected) in [
+            ("https://repo.anaconda.com/pkgs/main/linux-64", "main"),
+            ("https://conda.anaconda.org/conda-forge/noarch", "conda-forge"),
+            ("https://conda.anaconda.org/t/tk-0/private/linux-64", "private"),
+            ("defaults", "defaults"),
+            ("https://example.org", ""),
+        ] {
+            assert_eq!(channel_name(channel), expected, "{channel}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(content: Vec<u8>, stated: String) {
             analyze(&Conda, PATH, &content);
             analyze(&Conda, "environment.yml", &content);
             pinned(&stated);
+            channel_name(&stated);
         }
     }
 }

@@ -164,6 +164,7 @@ fn installed(stanza: &Stanza<'_>, layout: Layout) -> Result<Option<Package>, Sta
         source: Some(source(stanza.source, &name, &version)),
         vendor: stanza.maintainer.map(text).filter(|maintainer| !maintainer.is_empty()),
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: Vec::new(),
         evidence: Evidence::Installed,
         name,

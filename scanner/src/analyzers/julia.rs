@@ -39,7 +39,7 @@ impl PackageList for Julia {
                 let name = project.name.as_deref().unwrap_or(directory);
                 // Julia's oldest packages state no version in their projects.
                 if let Some(version) = &project.version {
-                    entries.add(lock::package(PackageKind::Julia, name, version, Evidence::Installed));
+                    entries.add(package(name, version, project.uuid.as_deref(), Evidence::Installed));
                 }
             }
             None => {
@@ -66,6 +66,7 @@ fn in_depot(path: &str) -> Option<&str> {
 #[derive(Deserialize)]
 struct Project {
     name: Option<String>,
+    uuid: Option<String>,
     version: Option<String>,
 }
 
@@ -80,6 +81,7 @@ struct Manifest {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Locked {
+    uuid: Option<String>,
     version: Option<String>,
     path: Option<String>,
     repo_url: Option<String>,
@@ -111,8 +113,15 @@ impl Locked {
         let version = self.version.as_deref()?;
         let is_elsewhere = self.path.is_some() || self.repo_url.is_some();
         let evidence = if is_elsewhere { Evidence::Unmatched } else { Evidence::Declared };
-        Some(lock::package(PackageKind::Julia, name, version, evidence))
+        Some(package(name, version, self.uuid.as_deref(), evidence))
     }
+}
+
+/// Julia's registries may hold several packages of one name; the UUID tells them apart.
+fn package(name: &str, version: &str, uuid: Option<&str>, evidence: Evidence) -> Option<Package> {
+    let mut package = lock::package(PackageKind::Julia, name, version, evidence)?;
+    package.qualifiers.extend(uuid.map(|uuid| ("uuid".to_owned(), uuid.to_owned())));
+    Some(package)
 }
 
 #[cfg(test)]
@@ -126,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_format_declares_what_is_not_julia_itself() {
-        let expected = ["julia/Adapt@2.3.0 Declared", "julia/Mine@0.1.0 Unmatched"];
+        let expected = ["julia/Adapt@2.3.0?uuid=79e6a3ab Declared", "julia/Mine@0.1.0?uuid=00 Unmatched"];
         check(&Julia, "app/Manifest.toml", V2, &expected);
         check(&Julia, "app/Manifest-v1.11.toml", V2, &expected);
         let head = V2.find("\n\n").map_or("", |end| &V2[end..]);
@@ -144,7 +153,7 @@ mod tests {
             &Julia,
             "root/.julia/packages/JSON/93Ea8/Project.toml",
             project,
-            &["julia/JSON@0.21.4 Installed"],
+            &["julia/JSON@0.21.4?uuid=682c06a0 Installed"],
         );
         check(&Julia, "app/Project.toml", project, &[]);
         check(&Julia, "root/.julia/packages/JSON/93Ea8/test/Manifest.toml", V2, &[]);

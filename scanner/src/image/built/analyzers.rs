@@ -39,6 +39,7 @@ fn package(kind: PackageKind, line: &str) -> Option<Package> {
         source: None,
         vendor: None,
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: Vec::new(),
         evidence: Evidence::Installed,
     })
