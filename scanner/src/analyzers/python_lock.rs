@@ -3,7 +3,7 @@
 //! `requirements*.txt` and `_vendor/vendor.txt` (only pins, `==` and `===`), `Pipfile.lock`, `poetry.lock`, `pdm.lock`, `uv.lock` and
 //! `pylock.toml` (PEP 751). Groups that only development installs are left out where the file names them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub struct PythonLock;
 
 impl PackageList for PythonLock {
     const NAME: &'static str = "python-lock";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const TRIGGERS: &'static [Trigger] = &[
         Trigger::Extension(".txt"),
         Trigger::Name("Pipfile.lock"),
@@ -107,6 +107,11 @@ struct Table {
     vcs: Option<toml::Value>,
     directory: Option<toml::Value>,
     path: Option<toml::Value>,
+    dependencies: Option<toml::Value>,
+    #[serde(rename = "optional-dependencies")]
+    optional: Option<toml::Value>,
+    #[serde(rename = "dev-dependencies")]
+    development: Option<toml::Value>,
 }
 
 impl Table {
@@ -114,6 +119,11 @@ impl Table {
         let is_main = |group: &String| matches!(&**group, "main" | "default");
         self.category.as_deref() == Some("dev")
             || self.groups.as_ref().is_some_and(|groups| !groups.is_empty() && !groups.iter().any(is_main))
+    }
+
+    /// The names of what it needs when it runs, as uv lists them.
+    fn needs(&self) -> Vec<&str> {
+        [named(self.dependencies.as_ref()), named(self.optional.as_ref())].concat()
     }
 
     /// Whether it is something else than what the index calls so.
@@ -129,9 +139,53 @@ impl Table {
     }
 }
 
+/// What uv locks for development alone: what the dependency groups of its projects lead to, and nothing else does.
+fn only_for_development(tables: &[Table]) -> BTreeSet<&str> {
+    let is_project = |table: &&Table| {
+        let source = table.source.as_ref();
+        source.is_some_and(|source| source.contains_key("editable") || source.contains_key("virtual"))
+    };
+    let projects: Vec<&Table> = tables.iter().filter(is_project).collect();
+    let needed = reached(tables, projects.iter().flat_map(|project| project.needs()).collect());
+    let groups = projects.iter().flat_map(|project| named(project.development.as_ref()));
+    &reached(tables, groups.collect()) - &needed
+}
+
+/// The names in a list of `{name = …}`, or in a table of such lists.
+fn named(stated: Option<&toml::Value>) -> Vec<&str> {
+    let lists: Vec<&toml::Value> = match stated {
+        Some(toml::Value::Table(groups)) => groups.values().collect(),
+        Some(list) => vec![list],
+        None => Vec::new(),
+    };
+    let entries = lists.into_iter().filter_map(toml::Value::as_array).flatten();
+    entries.filter_map(|entry| entry.get("name")?.as_str()).collect()
+}
+
+/// The packages of these names, and all that they need.
+fn reached<'t>(tables: &'t [Table], mut waiting: Vec<&'t str>) -> BTreeSet<&'t str> {
+    let mut by_name: BTreeMap<&str, Vec<&Table>> = BTreeMap::new();
+    for table in tables {
+        by_name.entry(table.name.as_deref().unwrap_or_default()).or_default().push(table);
+    }
+    let mut seen = BTreeSet::new();
+    while let Some(name) = waiting.pop() {
+        if seen.insert(name) {
+            for table in by_name.get(name).into_iter().flatten() {
+                waiting.extend(table.needs());
+            }
+        }
+    }
+    seen
+}
+
 fn tables(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
     let lock: Tables = toml::from_str(text)?;
-    for table in lock.package.iter().filter(|table| !table.is_for_development()) {
+    let excluded = only_for_development(&lock.package);
+    let is_excluded = |table: &Table| {
+        table.is_for_development() || table.name.as_deref().is_some_and(|name| excluded.contains(name))
+    };
+    for table in lock.package.iter().filter(|table| !is_excluded(table)) {
         let evidence = match table.is_from_elsewhere() {
             true => Evidence::Unmatched,
             false => Evidence::Declared,
