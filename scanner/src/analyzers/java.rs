@@ -98,7 +98,7 @@ enum Interest {
     Manifest,
     /// `META-INF/maven/<group>/<artifact>/pom.properties`.
     Pom,
-    /// `META-INF/maven/<group>/<artifact>/pom.xml`: its path is all that is read of it.
+    /// `META-INF/maven/<group>/<artifact>/pom.xml`: its path, and which version it states.
     Directory(String, String),
     /// The class of log4j-core by which texts in logs load code (CVE-2021-44228).
     JndiLookup,
@@ -132,7 +132,7 @@ const JNDI_LOOKUP: &str = "org/apache/logging/log4j/core/lookup/JndiLookup.class
 
 /// The longest manifest that is read, in bytes.
 const MANIFEST_BYTES: u64 = 10 << 20;
-/// The longest `pom.properties` that is read, in bytes.
+/// The longest `pom.properties` and `pom.xml` that are read, in bytes.
 const POM_BYTES: u64 = 1 << 20;
 /// Problems of one file that are listed one by one.
 const MOST_PROBLEMS: usize = 50;
@@ -223,6 +223,7 @@ impl Walk<'_> {
             has_classes: archive.has_classes && extension(file) != Some(".jmod"),
             ..Facts::default()
         };
+        let mut projects = Vec::new();
         for entry in &archive.entries {
             match interest(&entry.name) {
                 Some(Interest::Manifest) if facts.manifest.is_none() => {
@@ -234,9 +235,20 @@ impl Walk<'_> {
                         self.pom(&content, &mut facts, inner);
                     }
                 }
-                Some(Interest::Directory(group, artifact)) => facts.directories.push((group, artifact)),
+                Some(Interest::Directory(group, artifact)) => {
+                    if let Some(content) = self.content(archive, entry, POM_BYTES, inner) {
+                        projects.extend(Coordinates::of_project(&group, &artifact, &content.bytes));
+                    }
+                    facts.directories.push((group, artifact));
+                }
                 Some(Interest::JndiLookup) => facts.has_jndi_lookup = true,
                 Some(Interest::Manifest | Interest::Archive) | None => {}
+            }
+        }
+        // A `pom.properties` was written by the build, `pom.xml` before it.
+        for project in projects {
+            if !facts.poms.iter().any(|pom| pom.group == project.group && pom.artifact == project.artifact) {
+                facts.poms.push(project);
             }
         }
         facts

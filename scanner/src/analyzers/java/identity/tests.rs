@@ -110,6 +110,14 @@ fn only_whole_coordinates_are_coordinates() {
 
 proptest! {
     #[test]
+    fn no_project_panics(content: Vec<u8>, text in "(<(/?(project|parent|version|a))?[>/&;!\\[-]|1|\\$){0,40}") {
+        Coordinates::of_project("g", "a", &content);
+        Coordinates::of_project("g", "a", text.as_bytes());
+    }
+}
+
+proptest! {
+    #[test]
     fn no_facts_panic(stem: String, artifact: String, names in proptest::collection::vec("[a-zé.; -]{0,6}", 4)) {
         let manifest = Manifest {
             symbolic_name: Some(names[0].clone()),
