@@ -199,13 +199,26 @@ pub(super) mod sample {
     use super::*;
     use crate::analyzers::{Analyzer, Candidate};
 
-    /// What an analyzer makes of a file, if it wants it.
+    /// What an analyzer makes of a file, if it is offered it and wants it.
     pub(in crate::analyzers) fn analyze(analyzer: &dyn Analyzer, path: &str, content: &[u8]) -> Found {
         let head = &content[..content.len().min(64)];
         let candidate = Candidate { path: path.as_bytes(), size: content.len() as u64, mode: 0o644, head };
-        match analyzer.wants(&candidate) {
+        let is_offered = analyzer.triggers().iter().any(|trigger| fits(*trigger, path, content));
+        match is_offered && analyzer.wants(&candidate) {
             true => analyzer.analyze(&CapturedFile { path, mode: 0o644, content }, &Limits::default()),
             false => Found::default(),
+        }
+    }
+
+    /// Whether a trigger chooses a file.
+    fn fits(trigger: Trigger, path: &str, content: &[u8]) -> bool {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        match trigger {
+            Trigger::Path(exact) => path == exact,
+            Trigger::Name(exact) => name == exact,
+            Trigger::Extension(end) => name.ends_with(end),
+            Trigger::Parent(end) => parent.ends_with(end),
+            Trigger::Magic(magic) => content.starts_with(magic),
         }
     }
 
