@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shared::model::package::{Evidence, Package, PackageKind};
+use shared::model::problem::ProblemKind;
 
 use super::lock::{self, Entries, PackageList, Unreadable};
 use super::{Trigger, python_lock};
@@ -27,6 +28,13 @@ impl PackageList for Conda {
         }
     }
 
+    fn loss(path: &str) -> ProblemKind {
+        match path.ends_with(".json") {
+            true => ProblemKind::AnalyzerFailed,
+            false => ProblemKind::RecordSkipped,
+        }
+    }
+
     fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
         if !path.ends_with(".json") {
             return environment(text, entries);
@@ -39,8 +47,15 @@ impl PackageList for Conda {
 
 #[derive(Deserialize)]
 struct Environment {
-    #[serde(default)]
-    dependencies: Vec<Dependency>,
+    dependencies: Option<Dependencies>,
+}
+
+/// Other programs describe environments in files of the same name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Dependencies {
+    List(Vec<Dependency>),
+    Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -56,7 +71,8 @@ enum Dependency {
 
 fn environment(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
     let environment: Environment = serde_saphyr::from_str(text)?;
-    for dependency in environment.dependencies {
+    let Some(Dependencies::List(dependencies)) = environment.dependencies else { return Ok(()) };
+    for dependency in dependencies {
         match dependency {
             Dependency::Conda(stated) => {
                 if let Some((name, version)) = pinned(&stated) {
@@ -148,7 +164,8 @@ mod tests {
             ["pypi/jinja2@2.11.2 Declared", "conda/numpy@1.26.4 Declared", "conda/scipy@1.11.0 Declared"];
         check(&Conda, "app/environment.yml", text, &expected);
         check(&Conda, "site-packages/a/environment.yml", text, &[]);
-        check(&Conda, "environment.yaml", "dependencies: [", &["analyzer-failed"]);
+        check(&Conda, "environment.yaml", "dependencies: [", &["record-skipped"]);
+        check(&Conda, "environment.yml", "dependencies: {a: 1}", &[]);
     }
 
     #[test]

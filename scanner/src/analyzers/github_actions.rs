@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shared::model::package::{Evidence, Package, PackageKind};
+use shared::model::problem::ProblemKind;
 
 use super::Trigger;
 use super::lock::{self, Entries, PackageList, Unreadable};
@@ -23,10 +24,14 @@ impl PackageList for GitHubActions {
         (path.ends_with(".yml") || path.ends_with(".yaml")) && lock::is_own(path)
     }
 
+    fn loss(_path: &str) -> ProblemKind {
+        ProblemKind::RecordSkipped
+    }
+
     fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
         let workflow: Workflow = serde_saphyr::from_str(text)?;
-        for job in workflow.jobs.values() {
-            let steps = job.steps.iter().filter_map(|step| step.uses.as_deref());
+        for job in workflow.jobs.iter().flat_map(BTreeMap::values) {
+            let steps = job.steps.iter().flatten().filter_map(|step| step.uses.as_deref());
             for used in job.uses.as_deref().into_iter().chain(steps) {
                 if !used.starts_with("./") && !used.starts_with("docker://") {
                     entries.add(package(used));
@@ -39,15 +44,13 @@ impl PackageList for GitHubActions {
 
 #[derive(Deserialize)]
 struct Workflow {
-    #[serde(default)]
-    jobs: BTreeMap<String, Job>,
+    jobs: Option<BTreeMap<String, Job>>,
 }
 
 #[derive(Deserialize)]
 struct Job {
     uses: Option<String>,
-    #[serde(default)]
-    steps: Vec<Step>,
+    steps: Option<Vec<Step>>,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +101,7 @@ mod tests {
         check(&GitHubActions, "app/node_modules/a/.github/workflows/ci.yml", WORKFLOW, &[]);
         check(&GitHubActions, "src/.github/workflows/README.md", WORKFLOW, &[]);
         check(&GitHubActions, path, "jobs:\n  a:\n    steps:\n      - uses: x\n", &["record-skipped"]);
-        check(&GitHubActions, path, "jobs: [", &["analyzer-failed"]);
+        check(&GitHubActions, path, "jobs: [", &["record-skipped"]);
     }
 
     proptest! {

@@ -23,6 +23,12 @@ pub(super) trait PackageList: Send + Sync {
         is_own(path)
     }
 
+    /// What it means that such a file cannot be read at all: that packages were not seen (I4), or no more than that
+    /// an odd file was skipped, where it could only have told of plans and inventory.
+    fn loss(_path: &str) -> ProblemKind {
+        ProblemKind::AnalyzerFailed
+    }
+
     /// Enters what a file lists. Never panics and ends, whatever the text; see [`Analyzer::analyze`].
     fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable>;
 }
@@ -53,7 +59,7 @@ impl<T: PackageList> Analyzer for T {
         let mut entries = Entries::new(file, limits);
         match T::read(file.path, &text(file.content), &mut entries) {
             Ok(()) => entries.finish(),
-            Err(Unreadable(error)) => unreadable(file, &error),
+            Err(Unreadable(error)) => Found::problem(unreadable_problem(T::loss(file.path), file, &error)),
         }
     }
 }
@@ -134,9 +140,12 @@ pub(super) fn text(content: &[u8]) -> std::borrow::Cow<'_, str> {
 
 /// A file that cannot be read at all: what it lists was not seen (I4).
 pub(super) fn unreadable(file: &CapturedFile<'_>, error: &dyn Display) -> Found {
+    Found::problem(unreadable_problem(ProblemKind::AnalyzerFailed, file, error))
+}
+
+fn unreadable_problem(kind: ProblemKind, file: &CapturedFile<'_>, error: &dyn Display) -> Problem {
     let name = file_name(file.path);
-    let detail = format!("{name} cannot be read: {error}");
-    Found::problem(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path))
+    Problem::new(kind, format!("{name} cannot be read: {error}")).at(file.path)
 }
 
 /// The packages of one list, bounded, each once.

@@ -5,6 +5,7 @@
 //! `name.opam` describes the project, at most with its own version. Format: opam's manual, "opam File Format".
 
 use shared::model::package::{Evidence, PackageKind};
+use shared::model::problem::ProblemKind;
 
 use super::Trigger;
 use super::lock::{self, Entries, PackageList, Unreadable};
@@ -24,6 +25,13 @@ impl PackageList for Opam {
             "switch-state" => path.rsplit('/').nth(1) == Some(".opam-switch"),
             // A switch keeps the sources and descriptions of what is in it.
             _ => lock::is_own(path) && !is_in_switch,
+        }
+    }
+
+    fn loss(path: &str) -> ProblemKind {
+        match !path.ends_with(".opam") {
+            true => ProblemKind::AnalyzerFailed,
+            false => ProblemKind::RecordSkipped,
         }
     }
 
@@ -117,6 +125,7 @@ mod tests {
             &["opam/app@1.2 Unmatched"],
         );
         check(&Opam, "app/app.opam", "opam-version: \"2.0\"\n", &[]);
+        check(&Opam, "app/app.opam", "build: [", &["record-skipped"]);
         check(&Opam, "home/.opam/4.14.1/.opam-switch/sources/a/a.opam", "version: \"1.2\"\n", &[]);
     }
 

@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 use shared::model::package::{Evidence, Package, PackageKind};
+use shared::model::problem::ProblemKind;
 
 use super::Trigger;
 use super::lock::{self, Entries, PackageList, Unreadable};
@@ -20,6 +21,10 @@ impl PackageList for Terraform {
 
     fn is_one(path: &str) -> bool {
         matches!(lock::file_name(path), ".terraform.lock.hcl" | "modules.json")
+    }
+
+    fn loss(_path: &str) -> ProblemKind {
+        ProblemKind::RecordSkipped
     }
 
     fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
@@ -87,8 +92,8 @@ mod tests {
         check(&Terraform, path, MODULES, &module);
         check(&Terraform, "infra/.terraform/modules/README", MODULES, &[]);
         check(&Terraform, ".terraform.lock.hcl", "provider \"a/b\" {}", &["record-skipped"]);
-        check(&Terraform, ".terraform.lock.hcl", "provider \"a/b\" {", &["analyzer-failed"]);
-        check(&Terraform, path, "[", &["analyzer-failed"]);
+        check(&Terraform, ".terraform.lock.hcl", "provider \"a/b\" {", &["record-skipped"]);
+        check(&Terraform, path, "[", &["record-skipped"]);
     }
 
     proptest! {

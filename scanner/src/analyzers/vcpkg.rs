@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 use shared::model::package::{Evidence, Package, PackageKind};
+use shared::model::problem::ProblemKind;
 
 use super::Trigger;
 use super::lock::{self, Entries, PackageList, Unreadable};
@@ -21,6 +22,13 @@ impl PackageList for Vcpkg {
             // A port's recipe has a manifest as well.
             "vcpkg.json" => lock::is_own(path) && !path.split('/').any(|part| part == "ports"),
             _ => path.rsplit('/').nth(2) == Some("share"),
+        }
+    }
+
+    fn loss(path: &str) -> ProblemKind {
+        match path.ends_with(".spdx.json") {
+            true => ProblemKind::AnalyzerFailed,
+            false => ProblemKind::RecordSkipped,
         }
     }
 
@@ -116,6 +124,7 @@ mod tests {
         check(&Vcpkg, "opt/vcpkg/ports/a/vcpkg.json", manifest, &[]);
         check(&Vcpkg, PATH, r#"{"packages":[]}"#, &["record-skipped"]);
         check(&Vcpkg, PATH, "", &["analyzer-failed"]);
+        check(&Vcpkg, "vcpkg.json", "", &["record-skipped"]);
     }
 
     proptest! {

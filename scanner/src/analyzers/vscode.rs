@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::package::{Evidence, PackageKind};
+use shared::model::problem::ProblemKind;
 
 use super::Trigger;
 use super::lock::{self, Entries, PackageList, Unreadable};
@@ -17,6 +18,10 @@ impl PackageList for VsCode {
 
     fn is_one(path: &str) -> bool {
         path.rsplit('/').nth(2) == Some("extensions")
+    }
+
+    fn loss(_path: &str) -> ProblemKind {
+        ProblemKind::RecordSkipped
     }
 
     fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
@@ -58,7 +63,7 @@ mod tests {
         check(&VsCode, PATH, r#"{"name":"a","version":"1.0.0"}"#, &[]);
         check(&VsCode, "app/node_modules/a/package.json", MANIFEST, &[]);
         check(&VsCode, PATH, r#"{"publisher":"a"}"#, &["record-skipped"]);
-        check(&VsCode, PATH, "[", &["analyzer-failed"]);
+        check(&VsCode, PATH, "[", &["record-skipped"]);
     }
 
     proptest! {
