@@ -1,25 +1,24 @@
 //! Java archives: a jar, war, ear and so on in; every Maven artifact in it out, nested archives included.
 //!
 //! Reading order: [`archive`] (which entries there are and what they contain), [`manifest`], [`name`] (file
-//! names), [`identity`] (what an archive is, by all of these). Nested archives are read from memory, depth
+//! names), [`identity`] (what an archive is, by all of these), [`log4j`] (what is told of it besides). Nested archives are read from memory, depth
 //! first, each within what is left of the budgets. Formats: PKWARE APPNOTE, the JAR File Specification,
 //! Maven's archiver (`META-INF/maven`), JEP 261 (jmod).
 
 use std::borrow::Cow;
 
-use shared::model::observation::ObservationKind;
 use shared::model::package::Package;
 use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::Severity;
 
 use self::archive::{Archive, ArchiveError, Content, DirectoryEnd, Entry};
 use self::identity::{Coordinates, Facts};
 use self::manifest::Manifest;
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, FoundObservation, FoundPackage, Trigger};
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, FoundPackage, Trigger};
 use crate::limits::Limits;
 
 mod archive;
 mod identity;
+mod log4j;
 mod manifest;
 mod name;
 
@@ -100,7 +99,7 @@ enum Interest {
     Pom,
     /// `META-INF/maven/<group>/<artifact>/pom.xml`: its path, and which version it states.
     Directory(String, String),
-    /// The class of log4j-core by which texts in logs load code (CVE-2021-44228).
+    /// The class of [`log4j`] that gives it away.
     JndiLookup,
     Archive,
 }
@@ -121,14 +120,11 @@ fn interest(name: &str) -> Option<Interest> {
             _ => Interest::Directory(group.to_owned(), artifact.to_owned()),
         });
     }
-    if name.ends_with(JNDI_LOOKUP) {
+    if name.ends_with(log4j::JNDI_LOOKUP) {
         return Some(Interest::JndiLookup);
     }
     extension(name).map(|_| Interest::Archive)
 }
-
-/// Where it lies, also below `BOOT-INF/classes` or in a package to which somebody moved it.
-const JNDI_LOOKUP: &str = "org/apache/logging/log4j/core/lookup/JndiLookup.class";
 
 /// The longest manifest that is read, in bytes.
 const MANIFEST_BYTES: u64 = 10 << 20;
@@ -174,7 +170,7 @@ impl Walk<'_> {
         let has_jndi_lookup = facts.has_jndi_lookup;
         let packages = facts.packages();
         if has_jndi_lookup && !packages.iter().any(|package| package.name == "log4j-core") {
-            self.found.observations.push(nameless_log4j(inner));
+            self.found.observations.push(log4j::nameless(inner));
         }
         for package in packages {
             self.push(package, inner);
@@ -343,22 +339,6 @@ impl Walk<'_> {
         if (problems.len() < MOST_PROBLEMS || is_new_kind) && !problems.contains(&problem) {
             problems.push(problem);
         }
-    }
-}
-
-/// A copy of log4j-core that nothing names, so that no advisory can be asked about it.
-fn nameless_log4j(inner: Option<&str>) -> FoundObservation {
-    FoundObservation {
-        rule: "TW-FS-LOG4J".to_owned(),
-        kind: ObservationKind::Misconfiguration,
-        severity: Severity::Low,
-        title: "An archive contains log4j-core and does not say in which version".to_owned(),
-        remediation: "Make sure that it is 2.17.1 or later, and keep META-INF/maven when shading.".to_owned(),
-        inner_path: inner.map(str::to_owned),
-        line: None,
-        masked: None,
-        fingerprint: None,
-        controls: Vec::new(),
     }
 }
 

@@ -297,7 +297,7 @@ proptest! {
 
 #[test]
 fn a_copy_of_log4j_that_nothing_names_is_told_of() {
-    let class = format!("shaded/{JNDI_LOOKUP}");
+    let class = format!("shaded/{}", log4j::JNDI_LOOKUP);
     let titles = |content: &[u8]| {
         let found = analyze_within("app-1.jar", content, &Limits::default());
         let places =

@@ -106,6 +106,7 @@ fn every_lock_file_of_python_says_the_same_of_one_project() {
     for (analyzer, path, content) in locks! {
         PythonLock, "app/requirements.txt" = "requirements.txt";
         PythonLock, "app/Pipfile.lock" = "Pipfile.lock";
+        PythonLock, "app/poetry.lock" = "poetry.lock";
         PythonLock, "app/pdm.lock" = "pdm.lock";
         PythonLock, "app/pylock.toml" = "pylock.toml";
     } {
