@@ -61,8 +61,10 @@ struct Step {
 fn package(used: &str) -> Option<Package> {
     let (action, reference) = used.trim().split_once('@')?;
     let (owner, rest) = action.split_once('/')?;
+    // What lies in a repository is released with it, and advisories name the repository.
+    let repository = rest.split('/').next().unwrap_or(rest);
     let evidence = if is_whole_version(reference) { Evidence::Declared } else { Evidence::Unmatched };
-    let mut package = lock::package(PackageKind::GitHubActions, rest, reference, evidence)?;
+    let mut package = lock::package(PackageKind::GitHubActions, repository, reference, evidence)?;
     package.namespace = Some(owner.to_owned()).filter(|owner| !owner.is_empty());
     package.namespace.is_some().then_some(package)
 }
@@ -93,9 +95,9 @@ mod tests {
             path,
             WORKFLOW,
             &[
-                "githubactions/acme/flows/.github/workflows/build.yml@8f4b7f84864484a7bf31766abe9204da3cbe65b3 Unmatched",
+                "githubactions/acme/flows@8f4b7f84864484a7bf31766abe9204da3cbe65b3 Unmatched",
                 "githubactions/actions/checkout@v4.1.2 Declared",
-                "githubactions/github/codeql-action/init@v3 Unmatched",
+                "githubactions/github/codeql-action@v3 Unmatched",
             ],
         );
         check(&GitHubActions, "app/node_modules/a/.github/workflows/ci.yml", WORKFLOW, &[]);
