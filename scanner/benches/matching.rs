@@ -60,6 +60,7 @@ fn package(kind: PackageKind, name: &str, version: &str) -> InstalledPackage {
         source: None,
         vendor: None,
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: Vec::new(),
         evidence: Evidence::Installed,
     };

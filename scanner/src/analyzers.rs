@@ -20,33 +20,57 @@ pub mod cargo_auditable;
 pub mod cargo_lock;
 pub mod chisel;
 pub mod composer;
+pub mod conan;
 pub mod conda;
+pub mod cpan;
 pub mod deno;
 pub mod dotnet;
 pub mod dpkg;
+pub mod erlang_app;
 mod executable;
+mod fields;
 pub mod freebsd;
 pub mod gem;
 pub mod gemfile_lock;
+pub mod github_actions;
+pub mod gleam;
 pub mod go_binary;
+pub mod gradle_lock;
+pub mod haskell;
 pub mod homebrew;
 pub mod java;
+pub mod julia;
 mod ledger;
 mod lock;
+pub mod luarocks;
+pub mod mix_lock;
+pub mod nimble_lock;
 pub mod node;
 pub mod npm_lock;
 pub mod nuget_lock;
 mod numbers;
+pub mod opam;
 pub mod opkg;
 pub mod os_release;
 pub mod pacman;
+pub mod pear;
 pub mod pnpm;
+pub mod podfile_lock;
 pub mod portage;
+pub mod pubspec_lock;
 pub mod python;
 pub mod python_lock;
+pub mod python_origin;
+pub mod r;
 pub mod rpm;
 pub mod snap;
 pub mod sqlite;
+pub mod swift_resolved;
+mod terms;
+pub mod terraform;
+pub mod vcpkg;
+pub mod vscode;
+pub mod wordpress;
 pub mod yarn;
 pub mod zipped;
 
@@ -84,6 +108,28 @@ pub const ALL: &[&dyn Analyzer] = &[
     &homebrew::Homebrew,
     &snap::Snap,
     &archived::Archived,
+    &pubspec_lock::PubspecLock,
+    &mix_lock::MixLock,
+    &erlang_app::ErlangApp,
+    &gleam::Gleam,
+    &swift_resolved::SwiftResolved,
+    &podfile_lock::PodfileLock,
+    &gradle_lock::GradleLock,
+    &pear::Pear,
+    &python_origin::PythonOrigin,
+    &conan::Conan,
+    &vcpkg::Vcpkg,
+    &r::R,
+    &haskell::Haskell,
+    &julia::Julia,
+    &luarocks::LuaRocks,
+    &opam::Opam,
+    &cpan::Cpan,
+    &nimble_lock::NimbleLock,
+    &wordpress::WordPress,
+    &terraform::Terraform,
+    &github_actions::GitHubActions,
+    &vscode::VsCode,
 ];
 
 /// Reads one package format.

@@ -109,6 +109,15 @@ pub fn of_distribution(distribution: &Distribution) -> Option<OsEcosystems> {
     })
 }
 
+/// The ecosystem of one language's package: that of its kind, but for the compiler of Haskell, which comes with a
+/// library of its own name and version and has advisories of its own.
+pub fn of_package(package: &Package) -> Option<&'static str> {
+    match (package.kind, package.name.as_str()) {
+        (PackageKind::Hackage, "ghc") => Some("GHC"),
+        _ => of_kind(package.kind),
+    }
+}
+
 /// The ecosystem of a language's packages; `None` for OS packages, whose ecosystem depends on the
 /// distribution, and for those of which nobody publishes advisories.
 pub fn of_kind(kind: PackageKind) -> Option<&'static str> {
@@ -126,6 +135,7 @@ pub fn of_kind(kind: PackageKind) -> Option<&'static str> {
         PackageKind::Swift => Some("SwiftURL"),
         PackageKind::Conan => Some("ConanCenter"),
         PackageKind::Cran => Some("CRAN"),
+        PackageKind::Bioconductor => Some("Bioconductor"),
         PackageKind::Hackage => Some("Hackage"),
         PackageKind::Julia => Some("Julia"),
         PackageKind::Opam => Some("opam"),

@@ -4,17 +4,23 @@ use std::borrow::Cow;
 
 /// The name under which a package of `ecosystem` is stored and looked up.
 ///
-/// PyPI: PEP 503. Packagist and NuGet ignore case. SwiftURL: without scheme and `.git`. All others
-/// compare names byte by byte.
+/// PyPI: PEP 503. Packagist, NuGet, VSCode and GitHub ignore case. SwiftURL: without scheme and `.git`, and without case as SwiftPM
+/// itself compares places. All others compare names byte by byte.
 pub fn normalized<'a>(ecosystem: &str, name: &'a str) -> Cow<'a, str> {
     match base(ecosystem) {
         "PyPI" => pep503(name),
-        "Packagist" | "NuGet" if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+        "Packagist" | "NuGet" | "VSCode" | "GitHub Actions"
+            if name.bytes().any(|byte| byte.is_ascii_uppercase()) =>
+        {
             Cow::Owned(name.to_ascii_lowercase())
         }
         "SwiftURL" => {
             let name = name.strip_prefix("https://").unwrap_or(name);
-            Cow::Borrowed(name.strip_suffix(".git").unwrap_or(name))
+            let name = name.strip_suffix(".git").unwrap_or(name);
+            match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                true => Cow::Owned(name.to_ascii_lowercase()),
+                false => Cow::Borrowed(name),
+            }
         }
         _ => Cow::Borrowed(name),
     }
@@ -59,8 +65,11 @@ mod tests {
             ("npm", "Foo", "Foo"),
             ("NuGet", "Newtonsoft.Json", "newtonsoft.json"),
             ("Packagist", "Symfony/HTTP-Kernel", "symfony/http-kernel"),
+            ("GitHub Actions", "Tj-Actions/Changed-Files", "tj-actions/changed-files"),
+            ("VSCode", "Acme/Theme", "acme/theme"),
             ("Go", "github.com/BurntSushi/toml", "github.com/BurntSushi/toml"),
             ("SwiftURL", "https://github.com/vapor/vapor.git", "github.com/vapor/vapor"),
+            ("SwiftURL", "github.com/sparkle-project/Sparkle", "github.com/sparkle-project/sparkle"),
             ("Debian:12", "libC", "libC"),
         ] {
             assert_eq!(normalized(ecosystem, name), expected, "{ecosystem} {name}");

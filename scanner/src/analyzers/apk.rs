@@ -134,6 +134,7 @@ impl<'a> Record<'a> {
             source: Some(SourcePackage { name: origin, version: Some(version.clone()) }),
             vendor: stated(self.maintainer),
             module: None,
+            qualifiers: std::collections::BTreeMap::new(),
             licenses: stated(self.license).into_iter().collect(),
             evidence: Evidence::Installed,
             name,

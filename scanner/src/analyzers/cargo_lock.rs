@@ -5,43 +5,22 @@
 use serde::Deserialize;
 use shared::model::package::{Evidence, Package, PackageKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock};
-use crate::limits::Limits;
+use super::Trigger;
+use super::lock::{Entries, PackageList, Unreadable};
 
 /// Reads `Cargo.lock`.
 pub struct CargoLock;
 
-impl Analyzer for CargoLock {
-    fn name(&self) -> &'static str {
-        "cargo-lock"
-    }
+impl PackageList for CargoLock {
+    const NAME: &'static str = "cargo-lock";
+    const TRIGGERS: &'static [Trigger] = &[Trigger::Name("Cargo.lock")];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("Cargo.lock")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let lock: Lock = match toml::from_str(&lock::text(file.content)) {
-            Ok(lock) => lock,
-            Err(error) => return lock::unreadable(file, &error.message()),
-        };
-        let mut entries = lock::Entries::new(file, limits);
+    fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        let lock: Lock = toml::from_str(text)?;
         for listed in lock.package {
             entries.add(listed.package());
         }
-        entries.finish()
+        Ok(())
     }
 }
 
@@ -76,7 +55,7 @@ impl Listed {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const LOCK: &str = "version = 3\n\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"fork\"\nversion = \"1.0.0\"\nsource = \"git+https://example.org/fork#abc\"\n\n[[package]]\nname = \"time\"\nversion = \"0.1.43\"\nsource = \"registry+https://github.com/rust-lang/crates.io-index\"\nchecksum = \"00\"\n";

@@ -6,52 +6,75 @@
 use serde::Deserialize;
 use shared::model::package::{Evidence, Package, PackageKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock};
-use crate::limits::Limits;
+use super::Trigger;
+use super::lock::{self, Entries, PackageList, Unreadable};
+use super::terms::{self, Term};
 
 /// Reads Composer's files.
 pub struct Composer;
 
-impl Analyzer for Composer {
-    fn name(&self) -> &'static str {
-        "composer"
-    }
+impl PackageList for Composer {
+    const NAME: &'static str = "composer";
+    const VERSION: u32 = 2;
+    const TRIGGERS: &'static [Trigger] =
+        &[Trigger::Name("installed.json"), Trigger::Name("installed.php"), Trigger::Name("composer.lock")];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("installed.json"), Trigger::Name("composer.lock")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        match file.path.ends_with(b"composer.lock") {
-            true => lock::is_own_bytes(file.path),
-            false => file.path.ends_with(b"composer/installed.json"),
+    fn is_one(path: &str) -> bool {
+        match lock::file_name(path) {
+            "composer.lock" => lock::is_own(path),
+            name => path.strip_suffix(name).is_some_and(|directory| directory.ends_with("composer/")),
         }
     }
 
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let evidence = match lock::file_name(file.path) {
+    fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        let evidence = match lock::file_name(path) {
             "composer.lock" => Evidence::Declared,
+            "installed.php" => return runtime_list(text, entries),
             _ => Evidence::Installed,
         };
-        let list: List = match serde_json::from_str(&lock::text(file.content)) {
-            Ok(list) => list,
-            Err(error) => return lock::unreadable(file, &error),
-        };
-        let mut entries = lock::Entries::new(file, limits);
+        let list: List = serde_json::from_str(text)?;
         let (List::Plain(packages) | List::Wrapped { packages }) = list;
         for entry in packages {
             entries.add(entry.package(evidence));
         }
-        entries.finish()
+        Ok(())
     }
+}
+
+/// `installed.php`: `array("root" => array("name" => …), "versions" => array("v/n" => array("pretty_version" => …)))`.
+///
+/// It lies beside `installed.json` and says the same in fewer words, so that it only counts where that is missing:
+/// like a declaration. Packages without a version are replaced or provided by others.
+fn runtime_list(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+    let parsed = terms::parse(text, &terms::PHP)?;
+    let Some(whole) = parsed.iter().find_map(Term::group) else {
+        return Err(Unreadable::new(&"it returns no array"));
+    };
+    let root = member(whole, "root").and_then(|root| member(root, "name")?.first()?.text());
+    for (name, value) in member(whole, "versions").into_iter().flat_map(members) {
+        let version = value.and_then(|value| member(value, "pretty_version")?.first()?.text());
+        if let Some(version) = version.filter(|_| root != Some(name)) {
+            let entry =
+                Entry { name: Some(name.to_owned()), version: Some(version.to_owned()), license: None };
+            entries.add(entry.package(Evidence::Declared));
+        }
+    }
+    Ok(())
+}
+
+/// The members of an array, with the terms in the array that each holds, or else its only term.
+fn members<'t, 'a>(array: &'t [Term<'a>]) -> impl Iterator<Item = (&'t str, Option<&'t [Term<'a>]>)> {
+    terms::elements(array).filter_map(|element| {
+        let value = match element.last()? {
+            Term::Group(_, inner) => Some(inner.as_slice()),
+            Term::Text(_) | Term::Word(_) | Term::Mark(_) => element.last().map(std::slice::from_ref),
+        };
+        Some((element.first()?.text()?, value))
+    })
+}
+
+fn member<'t, 'a>(array: &'t [Term<'a>], name: &str) -> Option<&'t [Term<'a>]> {
+    members(array).find(|(key, _)| *key == name)?.1
 }
 
 #[derive(Deserialize)]
@@ -112,7 +135,7 @@ impl Entry {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const INSTALLED: &str = "app/vendor/composer/installed.json";
@@ -142,9 +165,22 @@ mod tests {
         check(&Composer, "composer.lock", "[", &["analyzer-failed"]);
     }
 
+    const PHP: &str = "<?php return array(\n    'root' => array(\n        'name' => 'acme/app',\n        'pretty_version' => 'dev-main',\n    ),\n    'versions' => array(\n        'acme/app' => array('pretty_version' => 'dev-main'),\n        'symfony/polyfill-php80' => array(\n            'pretty_version' => 'v1.29.0',\n            'version' => '1.29.0.0',\n            'install_path' => __DIR__ . '/../symfony/polyfill-php80',\n            'aliases' => array(),\n            'dev_requirement' => false,\n        ),\n        'psr/log-implementation' => array(\n            'dev_requirement' => false,\n            'provided' => array(0 => '1.0'),\n        ),\n    ),\n);\n";
+
+    #[test]
+    fn the_list_for_running_programs_is_read_like_a_declaration() {
+        let path = "app/vendor/composer/installed.php";
+        check(&Composer, path, PHP, &["composer/symfony/polyfill-php80@1.29.0 Declared"]);
+        check(&Composer, path, "<?php return", &["analyzer-failed"]);
+        check(&Composer, "app/installed.php", PHP, &[]);
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(content: Vec<u8>, at in 0..V1.len(), byte: u8) {
+            let mut sample = PHP.as_bytes().to_vec();
+            sample[at] = byte;
+            analyze(&Composer, "composer/installed.php", &sample);
             analyze(&Composer, INSTALLED, &content);
             let mut sample = V1.as_bytes().to_vec();
             sample[at] = byte;

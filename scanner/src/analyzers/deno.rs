@@ -9,39 +9,18 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shared::model::package::{Evidence, Package, PackageKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, node};
-use crate::limits::Limits;
+use super::lock::{Entries, PackageList, Unreadable};
+use super::{Trigger, node};
 
 /// Reads `deno.lock`.
 pub struct Deno;
 
-impl Analyzer for Deno {
-    fn name(&self) -> &'static str {
-        "deno"
-    }
+impl PackageList for Deno {
+    const NAME: &'static str = "deno";
+    const TRIGGERS: &'static [Trigger] = &[Trigger::Name("deno.lock")];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("deno.lock")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let lock: Lock = match serde_json::from_str(&lock::text(file.content)) {
-            Ok(lock) => lock,
-            Err(error) => return lock::unreadable(file, &error),
-        };
-        let mut entries = lock::Entries::new(file, limits);
+    fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        let lock: Lock = serde_json::from_str(text)?;
         for section in [&lock.sections, &lock.packages] {
             for key in section.npm.keys() {
                 let named = split(key).map(|(name, rest)| (name, rest.split('_').next().unwrap_or(rest)));
@@ -52,7 +31,7 @@ impl Analyzer for Deno {
                 entries.add(split(key).and_then(|(name, version)| jsr(name, version)));
             }
         }
-        entries.finish()
+        Ok(())
     }
 }
 
@@ -88,7 +67,7 @@ fn jsr(name: &str, version: &str) -> Option<Package> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const V4: &str = r#"{"version":"4","specifiers":{"npm:a@1":"1.0.0_b@2.0.0"},"jsr":{"@std/path@1.0.2":{"integrity":"x"}},

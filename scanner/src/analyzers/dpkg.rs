@@ -176,6 +176,7 @@ fn installed(
         source: (kind == PackageKind::Deb).then(|| source(stanza.source, &name, &version)),
         vendor: stanza.maintainer.map(text).filter(|maintainer| !maintainer.is_empty()),
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: Vec::new(),
         evidence: Evidence::Installed,
         name,

@@ -5,36 +5,17 @@
 
 use shared::model::package::Evidence;
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, gem, lock};
-use crate::limits::Limits;
+use super::lock::{Entries, PackageList, Unreadable};
+use super::{Trigger, gem};
 
 /// Reads `Gemfile.lock` and `gems.locked`.
 pub struct GemfileLock;
 
-impl Analyzer for GemfileLock {
-    fn name(&self) -> &'static str {
-        "gemfile-lock"
-    }
+impl PackageList for GemfileLock {
+    const NAME: &'static str = "gemfile-lock";
+    const TRIGGERS: &'static [Trigger] = &[Trigger::Name("Gemfile.lock"), Trigger::Name("gems.locked")];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("Gemfile.lock"), Trigger::Name("gems.locked")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let text = lock::text(file.content);
-        let mut entries = lock::Entries::new(file, limits);
+    fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
         let mut evidence = None;
         for line in text.lines() {
             if !line.starts_with(' ') {
@@ -53,7 +34,7 @@ impl Analyzer for GemfileLock {
                 entries.add(gem::package(name.trim_end(), version, platform, evidence));
             }
         }
-        entries.finish()
+        Ok(())
     }
 }
 
@@ -61,7 +42,7 @@ impl Analyzer for GemfileLock {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const LOCK: &str = "GIT\n  remote: https://example.org/x.git\n  specs:\n    x (0.1.0)\n\nGEM\n  remote: https://rubygems.org/\n  specs:\n    nokogiri (1.15.4-x86_64-linux)\n      racc (~> 1.4)\n    racc (1.7.1)\n\nPLATFORMS\n  x86_64-linux\n\nDEPENDENCIES\n  nokogiri\n";

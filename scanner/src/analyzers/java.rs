@@ -1,7 +1,7 @@
 //! Java archives: a jar, war, ear and so on in; every Maven artifact in it out, nested archives included.
 //!
 //! Reading order: [`archive`] (which entries there are and what they contain), [`manifest`], [`name`] (file
-//! names), [`identity`] (what an archive is, by all of these). Nested archives are read from memory, depth
+//! names), [`identity`] (what an archive is, by all of these), [`log4j`] (what is told of it besides). Nested archives are read from memory, depth
 //! first, each within what is left of the budgets. Formats: PKWARE APPNOTE, the JAR File Specification,
 //! Maven's archiver (`META-INF/maven`), JEP 261 (jmod).
 
@@ -18,6 +18,7 @@ use crate::limits::Limits;
 
 mod archive;
 mod identity;
+mod log4j;
 mod manifest;
 mod name;
 
@@ -35,7 +36,7 @@ impl Analyzer for Java {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -96,8 +97,10 @@ enum Interest {
     Manifest,
     /// `META-INF/maven/<group>/<artifact>/pom.properties`.
     Pom,
-    /// `META-INF/maven/<group>/<artifact>/pom.xml`: its path is all that is read of it.
+    /// `META-INF/maven/<group>/<artifact>/pom.xml`: its path, and which version it states.
     Directory(String, String),
+    /// The class of [`log4j`] that gives it away.
+    JndiLookup,
     Archive,
 }
 
@@ -117,12 +120,15 @@ fn interest(name: &str) -> Option<Interest> {
             _ => Interest::Directory(group.to_owned(), artifact.to_owned()),
         });
     }
+    if name.ends_with(log4j::JNDI_LOOKUP) {
+        return Some(Interest::JndiLookup);
+    }
     extension(name).map(|_| Interest::Archive)
 }
 
 /// The longest manifest that is read, in bytes.
 const MANIFEST_BYTES: u64 = 10 << 20;
-/// The longest `pom.properties` that is read, in bytes.
+/// The longest `pom.properties` and `pom.xml` that are read, in bytes.
 const POM_BYTES: u64 = 1 << 20;
 /// Problems of one file that are listed one by one.
 const MOST_PROBLEMS: usize = 50;
@@ -161,7 +167,12 @@ impl Walk<'_> {
         self.entries += archive.total;
         self.report_directory(&archive, inner);
         let facts = self.facts(&archive, inner);
-        for package in facts.packages() {
+        let has_jndi_lookup = facts.has_jndi_lookup;
+        let packages = facts.packages();
+        if has_jndi_lookup && !packages.iter().any(|package| package.name == "log4j-core") {
+            self.found.observations.push(log4j::nameless(inner));
+        }
+        for package in packages {
             self.push(package, inner);
         }
         for entry in &archive.entries {
@@ -208,6 +219,7 @@ impl Walk<'_> {
             has_classes: archive.has_classes && extension(file) != Some(".jmod"),
             ..Facts::default()
         };
+        let mut projects = Vec::new();
         for entry in &archive.entries {
             match interest(&entry.name) {
                 Some(Interest::Manifest) if facts.manifest.is_none() => {
@@ -219,8 +231,20 @@ impl Walk<'_> {
                         self.pom(&content, &mut facts, inner);
                     }
                 }
-                Some(Interest::Directory(group, artifact)) => facts.directories.push((group, artifact)),
+                Some(Interest::Directory(group, artifact)) => {
+                    if let Some(content) = self.content(archive, entry, POM_BYTES, inner) {
+                        projects.extend(Coordinates::of_project(&group, &artifact, &content.bytes));
+                    }
+                    facts.directories.push((group, artifact));
+                }
+                Some(Interest::JndiLookup) => facts.has_jndi_lookup = true,
                 Some(Interest::Manifest | Interest::Archive) | None => {}
+            }
+        }
+        // A `pom.properties` was written by the build, `pom.xml` before it.
+        for project in projects {
+            if !facts.poms.iter().any(|pom| pom.group == project.group && pom.artifact == project.artifact) {
+                facts.poms.push(project);
             }
         }
         facts

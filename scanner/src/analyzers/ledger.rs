@@ -211,6 +211,7 @@ mod tests {
                 source: None,
                 vendor: Some(long.clone()),
                 module: None,
+                qualifiers: std::collections::BTreeMap::new(),
                 licenses: Vec::new(),
                 evidence: Evidence::Installed,
             });

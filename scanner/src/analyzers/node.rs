@@ -26,7 +26,7 @@ impl Analyzer for Node {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -140,6 +140,10 @@ fn installed(file: &CapturedFile<'_>, manifest: &Manifest<'_>, directory: &str) 
 
 fn application(manifest: &Manifest<'_>) -> Found {
     let mut found = Found::default();
+    // An extension of an editor is no package of npm, which knows no publishers.
+    if manifest.publisher.is_some() {
+        return found;
+    }
     let stated = (manifest.text(&manifest.name), manifest.text(&manifest.version));
     if let (Some(name), Some(version)) = stated
         && let Some((namespace, base)) = split_name(&name)
@@ -210,6 +214,7 @@ struct Manifest<'a> {
     private: Option<&'a RawValue>,
     license: Option<&'a RawValue>,
     licenses: Option<&'a RawValue>,
+    publisher: Option<&'a RawValue>,
 }
 
 /// The longest value that is worth parsing.
@@ -306,6 +311,7 @@ impl<'de> Visitor<'de> for Members {
                 "private" => &mut manifest.private,
                 "license" => &mut manifest.license,
                 "licenses" => &mut manifest.licenses,
+                "publisher" => &mut manifest.publisher,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;

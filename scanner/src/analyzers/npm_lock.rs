@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use shared::model::package::{Evidence, Package};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, node};
-use crate::limits::Limits;
+use super::lock::{self, Entries, PackageList, Unreadable};
+use super::{Trigger, node};
 
 /// Reads npm's lock files.
 pub struct NpmLock;
@@ -17,47 +17,30 @@ pub struct NpmLock;
 /// The file in which npm notes what it installed.
 const HIDDEN: &str = "node_modules/.package-lock.json";
 
-impl Analyzer for NpmLock {
-    fn name(&self) -> &'static str {
-        "npm-lock"
+impl PackageList for NpmLock {
+    const NAME: &'static str = "npm-lock";
+    const TRIGGERS: &'static [Trigger] = &[
+        Trigger::Name("package-lock.json"),
+        Trigger::Name("npm-shrinkwrap.json"),
+        Trigger::Name(".package-lock.json"),
+    ];
+
+    fn is_one(path: &str) -> bool {
+        path.ends_with(HIDDEN) || lock::is_own(path)
     }
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[
-            Trigger::Name("package-lock.json"),
-            Trigger::Name("npm-shrinkwrap.json"),
-            Trigger::Name(".package-lock.json"),
-        ]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        file.path.ends_with(HIDDEN.as_bytes()) || lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let evidence = match file.path.ends_with(HIDDEN) {
+    fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        let evidence = match path.ends_with(HIDDEN) {
             true => Evidence::Installed,
             false => Evidence::Declared,
         };
-        let lock: Lock = match serde_json::from_str(&lock::text(file.content)) {
-            Ok(lock) => lock,
-            Err(error) => return lock::unreadable(file, &error),
-        };
-        let mut entries = lock::Entries::new(file, limits);
+        let lock: Lock = serde_json::from_str(text)?;
         match &lock.packages {
             // Version 2 has both sections, for older readers; `packages` is the precise one.
-            Some(packages) => flat(packages, evidence, &mut entries),
-            None => nested(&lock.dependencies, evidence, &mut entries),
+            Some(packages) => flat(packages, evidence, entries),
+            None => nested(&lock.dependencies, evidence, entries),
         }
-        entries.finish()
+        Ok(())
     }
 }
 
@@ -83,7 +66,7 @@ struct Entry {
     dependencies: Option<serde_json::Value>,
 }
 
-fn flat(packages: &BTreeMap<String, Entry>, evidence: Evidence, entries: &mut lock::Entries<'_>) {
+fn flat(packages: &BTreeMap<String, Entry>, evidence: Evidence, entries: &mut Entries<'_>) {
     for (key, entry) in packages {
         // The project itself, its workspaces, and links to them lie outside of node_modules.
         let Some((_, place)) = key.rsplit_once("node_modules/") else { continue };
@@ -99,9 +82,9 @@ fn flat(packages: &BTreeMap<String, Entry>, evidence: Evidence, entries: &mut lo
 }
 
 /// Version 1: dependencies in dependencies, walked with a stack of our own.
-fn nested(dependencies: &BTreeMap<String, Entry>, evidence: Evidence, entries: &mut lock::Entries<'_>) {
+fn nested(dependencies: &BTreeMap<String, Entry>, evidence: Evidence, entries: &mut Entries<'_>) {
     let mut waiting: Vec<(String, Entry)> = Vec::new();
-    let visit = |name: &str, entry: &Entry, entries: &mut lock::Entries<'_>| {
+    let visit = |name: &str, entry: &Entry, entries: &mut Entries<'_>| {
         if entry.dev && evidence == Evidence::Declared {
             return;
         }
@@ -142,7 +125,7 @@ fn package(name: &str, version: &str, entry: &Entry, evidence: Evidence) -> Opti
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const V1: &str = r#"{"lockfileVersion":1,"dependencies":{

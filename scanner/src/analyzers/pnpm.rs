@@ -9,40 +9,19 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::model::package::Evidence;
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, node};
-use crate::limits::Limits;
+use super::lock::{Entries, PackageList, Unreadable};
+use super::{Trigger, node};
 
 /// Reads `pnpm-lock.yaml`.
 pub struct Pnpm;
 
-impl Analyzer for Pnpm {
-    fn name(&self) -> &'static str {
-        "pnpm"
-    }
+impl PackageList for Pnpm {
+    const NAME: &'static str = "pnpm";
+    const TRIGGERS: &'static [Trigger] = &[Trigger::Name("pnpm-lock.yaml")];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("pnpm-lock.yaml")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let lock: Lock = match serde_saphyr::from_str(&lock::text(file.content)) {
-            Ok(lock) => lock,
-            Err(error) => return lock::unreadable(file, &error),
-        };
+    fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        let lock: Lock = serde_saphyr::from_str(text)?;
         let reachable = (!lock.snapshots.is_empty()).then(|| lock.reachable());
-        let mut entries = lock::Entries::new(file, limits);
         for (key, entry) in &lock.packages {
             let is_excluded =
                 entry.dev || reachable.as_ref().is_some_and(|reachable| !reachable.contains(key.as_str()));
@@ -57,7 +36,7 @@ impl Analyzer for Pnpm {
                 entries.add(node::package(name, version, Evidence::Declared));
             }
         }
-        entries.finish()
+        Ok(())
     }
 }
 
@@ -146,7 +125,7 @@ fn ends_in_version(path: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const V5: &str = "lockfileVersion: 5.4\npackages:\n  /@s/n/1.2.3_react@17.0.2:\n    resolution: {integrity: x}\n    dev: false\n  /a/1.0.0:\n    dev: false\n  /dev/2.0.0:\n    dev: true\n";

@@ -1,63 +1,50 @@
 //! Lock files of Python projects: what they declare.
 //!
-//! `requirements*.txt` (only pins, `==` and `===`), `Pipfile.lock`, `poetry.lock`, `pdm.lock`, `uv.lock` and
+//! `requirements*.txt` and `_vendor/vendor.txt` (only pins, `==` and `===`), `Pipfile.lock`, `poetry.lock`, `pdm.lock`, `uv.lock` and
 //! `pylock.toml` (PEP 751). Groups that only development installs are left out where the file names them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::package::{Evidence, Package, PackageKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, python};
-use crate::limits::Limits;
+use super::lock::{self, Entries, PackageList, Unreadable};
+use super::{Trigger, python};
 
 /// Reads the lock files of pip, Pipenv, Poetry, PDM, uv and PEP 751.
 pub struct PythonLock;
 
-impl Analyzer for PythonLock {
-    fn name(&self) -> &'static str {
-        "python-lock"
+impl PackageList for PythonLock {
+    const NAME: &'static str = "python-lock";
+    const VERSION: u32 = 3;
+    const TRIGGERS: &'static [Trigger] = &[
+        Trigger::Extension(".txt"),
+        Trigger::Name("Pipfile.lock"),
+        Trigger::Name("poetry.lock"),
+        Trigger::Name("pdm.lock"),
+        Trigger::Name("uv.lock"),
+        Trigger::Name("pylock.toml"),
+    ];
+
+    fn is_one(path: &str) -> bool {
+        let name = lock::file_name(path);
+        match name.strip_suffix(".txt") {
+            // What pip and others carry copies of.
+            Some("vendor") => path.ends_with("/_vendor/vendor.txt"),
+            Some(stem) => stem.starts_with("requirements") && lock::is_own(path),
+            None => lock::is_own(path),
+        }
     }
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[
-            Trigger::Extension(".txt"),
-            Trigger::Name("Pipfile.lock"),
-            Trigger::Name("poetry.lock"),
-            Trigger::Name("pdm.lock"),
-            Trigger::Name("uv.lock"),
-            Trigger::Name("pylock.toml"),
-        ]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        let name = file.path.rsplit(|byte| *byte == b'/').next().unwrap_or(file.path);
-        (!name.ends_with(b".txt") || name.starts_with(b"requirements")) && lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let text = lock::text(file.content);
-        let mut entries = lock::Entries::new(file, limits);
-        let read = match lock::file_name(file.path) {
-            "Pipfile.lock" => pipfile(&text, &mut entries),
+    fn read(path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+        match lock::file_name(path) {
+            "Pipfile.lock" => pipfile(text, entries),
             name if name.ends_with(".txt") => {
-                requirements(&text, &mut entries);
+                requirements(text, entries);
                 Ok(())
             }
-            _ => tables(&text, &mut entries),
-        };
-        match read {
-            Ok(()) => entries.finish(),
-            Err(error) => lock::unreadable(file, &error),
+            _ => tables(text, entries),
         }
     }
 }
@@ -69,7 +56,7 @@ fn package(name: &str, version: &str, evidence: Evidence) -> Option<Package> {
 }
 
 /// pip's format: options, comments and ranges are no evidence of any one version.
-fn requirements(text: &str, entries: &mut lock::Entries<'_>) {
+pub(super) fn requirements(text: &str, entries: &mut Entries<'_>) {
     for line in text.lines() {
         let line = line.split(" #").next().unwrap_or(line).trim();
         if line.is_empty() || line.starts_with(['#', '-']) {
@@ -86,13 +73,13 @@ fn requirements(text: &str, entries: &mut lock::Entries<'_>) {
     }
 }
 
-fn pipfile(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), String> {
+fn pipfile(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
     #[derive(Deserialize)]
     struct Lock {
         #[serde(default)]
         default: BTreeMap<String, Value>,
     }
-    let lock: Lock = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let lock: Lock = serde_json::from_str(text)?;
     for (name, entry) in &lock.default {
         let version = entry.get("version").and_then(Value::as_str);
         // Without a version it comes from a repository or a directory.
@@ -120,6 +107,11 @@ struct Table {
     vcs: Option<toml::Value>,
     directory: Option<toml::Value>,
     path: Option<toml::Value>,
+    dependencies: Option<toml::Value>,
+    #[serde(rename = "optional-dependencies")]
+    optional: Option<toml::Value>,
+    #[serde(rename = "dev-dependencies")]
+    development: Option<toml::Value>,
 }
 
 impl Table {
@@ -127,6 +119,11 @@ impl Table {
         let is_main = |group: &String| matches!(&**group, "main" | "default");
         self.category.as_deref() == Some("dev")
             || self.groups.as_ref().is_some_and(|groups| !groups.is_empty() && !groups.iter().any(is_main))
+    }
+
+    /// The names of what it needs when it runs, as uv lists them.
+    fn needs(&self) -> Vec<&str> {
+        [named(self.dependencies.as_ref()), named(self.optional.as_ref())].concat()
     }
 
     /// Whether it is something else than what the index calls so.
@@ -142,9 +139,53 @@ impl Table {
     }
 }
 
-fn tables(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), String> {
-    let lock: Tables = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-    for table in lock.package.iter().filter(|table| !table.is_for_development()) {
+/// What uv locks for development alone: what the dependency groups of its projects lead to, and nothing else does.
+fn only_for_development(tables: &[Table]) -> BTreeSet<&str> {
+    let is_project = |table: &&Table| {
+        let source = table.source.as_ref();
+        source.is_some_and(|source| source.contains_key("editable") || source.contains_key("virtual"))
+    };
+    let projects: Vec<&Table> = tables.iter().filter(is_project).collect();
+    let needed = reached(tables, projects.iter().flat_map(|project| project.needs()).collect());
+    let groups = projects.iter().flat_map(|project| named(project.development.as_ref()));
+    &reached(tables, groups.collect()) - &needed
+}
+
+/// The names in a list of `{name = …}`, or in a table of such lists.
+fn named(stated: Option<&toml::Value>) -> Vec<&str> {
+    let lists: Vec<&toml::Value> = match stated {
+        Some(toml::Value::Table(groups)) => groups.values().collect(),
+        Some(list) => vec![list],
+        None => Vec::new(),
+    };
+    let entries = lists.into_iter().filter_map(toml::Value::as_array).flatten();
+    entries.filter_map(|entry| entry.get("name")?.as_str()).collect()
+}
+
+/// The packages of these names, and all that they need.
+fn reached<'t>(tables: &'t [Table], mut waiting: Vec<&'t str>) -> BTreeSet<&'t str> {
+    let mut by_name: BTreeMap<&str, Vec<&Table>> = BTreeMap::new();
+    for table in tables {
+        by_name.entry(table.name.as_deref().unwrap_or_default()).or_default().push(table);
+    }
+    let mut seen = BTreeSet::new();
+    while let Some(name) = waiting.pop() {
+        if seen.insert(name) {
+            for table in by_name.get(name).into_iter().flatten() {
+                waiting.extend(table.needs());
+            }
+        }
+    }
+    seen
+}
+
+fn tables(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
+    let lock: Tables = toml::from_str(text)?;
+    let excluded = only_for_development(&lock.package);
+    let is_excluded = |table: &Table| {
+        table.is_for_development() || table.name.as_deref().is_some_and(|name| excluded.contains(name))
+    };
+    for table in lock.package.iter().filter(|table| !is_excluded(table)) {
         let evidence = match table.is_from_elsewhere() {
             true => Evidence::Unmatched,
             false => Evidence::Declared,
@@ -163,7 +204,7 @@ fn tables(text: &str, entries: &mut lock::Entries<'_>) -> Result<(), String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const UV: &str = "version = 1\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\nsource = { editable = \".\" }\n[[package]]\nname = \"Jinja2\"\nversion = \"2.11.2\"\nsource = { registry = \"https://example.org/simple\" }\n[[package]]\nname = \"x\"\nversion = \"1.0\"\nsource = { git = \"https://example.org/x\" }\n";
@@ -177,6 +218,18 @@ mod tests {
         }
         check(&PythonLock, "app/notes.txt", text, &[]);
         check(&PythonLock, "lib/site-packages/a/requirements.txt", text, &[]);
+        let copies = "CacheControl==0.13.1  # Make sure\nrequests==2.31.0\n    certifi==2023.7.22\n";
+        check(
+            &PythonLock,
+            "lib/site-packages/pip/_vendor/vendor.txt",
+            copies,
+            &[
+                "pypi/cachecontrol@0.13.1 Declared",
+                "pypi/certifi@2023.7.22 Declared",
+                "pypi/requests@2.31.0 Declared",
+            ],
+        );
+        check(&PythonLock, "src/vendor.txt", copies, &[]);
     }
 
     #[test]

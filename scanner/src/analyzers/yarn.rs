@@ -6,47 +6,28 @@
 
 use shared::model::package::Evidence;
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, lock, node};
-use crate::limits::Limits;
+use super::lock::{Entries, PackageList, Unreadable};
+use super::{Trigger, node};
 
 /// Reads `yarn.lock`.
 pub struct Yarn;
 
-impl Analyzer for Yarn {
-    fn name(&self) -> &'static str {
-        "yarn"
-    }
+impl PackageList for Yarn {
+    const NAME: &'static str = "yarn";
+    const TRIGGERS: &'static [Trigger] = &[Trigger::Name("yarn.lock")];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Name("yarn.lock")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        lock::is_own_bytes(file.path)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Text
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let text = lock::text(file.content);
-        let mut entries = lock::Entries::new(file, limits);
+    fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
         let mut block = Block::default();
         for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
             if line.starts_with(' ') || line.starts_with('\t') {
                 block.field(line);
             } else {
-                block.finish(&mut entries);
+                block.finish(entries);
                 block = Block { head: line, ..Block::default() };
             }
         }
-        block.finish(&mut entries);
-        entries.finish()
+        block.finish(entries);
+        Ok(())
     }
 }
 
@@ -70,7 +51,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn finish(&self, entries: &mut lock::Entries<'_>) {
+    fn finish(&self, entries: &mut Entries<'_>) {
         if self.head.is_empty() || self.head.starts_with("__metadata") {
             return;
         }
@@ -86,7 +67,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn finish_classic(&self, entries: &mut lock::Entries<'_>) {
+    fn finish_classic(&self, entries: &mut Entries<'_>) {
         let pattern = self.head.split(',').next().unwrap_or_default();
         let Some((name, range)) = split_locator(pattern.trim_matches([' ', ':', '"'])) else {
             return entries.add(None);
@@ -145,7 +126,7 @@ fn split_locator(text: &str) -> Option<(&str, &str)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::lock::sample::{analyze, check};
+    use super::super::lock::sample::{analyze, check};
     use super::*;
 
     const CLASSIC: &str = "# yarn lockfile v1\n\n\n\"@s/a@^1.0.0\", \"@s/a@^1.1.0\":\n  version \"1.2.3\"\n  resolved \"https://registry.example/a\"\n  dependencies:\n    version \"^9.0.0\"\n\nx@npm:real@^1:\n  version \"1.0.1\"\n\nlocal@file:./local:\n  version \"0.0.0\"\n";

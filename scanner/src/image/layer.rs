@@ -22,12 +22,8 @@ use super::matcher::split;
 use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
 use super::toc::Views;
-<<<<<<< HEAD
 use crate::secrets;
-pub(super) use offer::{Focus, Request};
-=======
 pub(super) use offer::{Contents, Focus, Request};
->>>>>>> os
 
 /// The longest GNU long name: more than any path may have, less than could hurt.
 const LONG_NAME_BYTES: u64 = 64 << 10;
@@ -94,12 +90,9 @@ pub(super) struct LayerPass<'a> {
     nested_databases: Vec<u32>,
     package_count: usize,
     observations: Vec<LayerObservation>,
-<<<<<<< HEAD
     /// What one file after the other is held in.
     memory: Memory,
-=======
     contents: Contents,
->>>>>>> os
     compression: Compression,
     views: Views,
     problems: Problems,
@@ -120,11 +113,8 @@ impl<'a> LayerPass<'a> {
             nested_databases: Vec::new(),
             package_count: 0,
             observations: Vec::new(),
-<<<<<<< HEAD
             memory: Memory::default(),
-=======
             contents: Contents::new(),
->>>>>>> os
             compression: Compression::Plain,
             views: Views::default(),
             problems: Problems::default(),

@@ -8,6 +8,7 @@ mod attribution;
 mod declared;
 mod distribution;
 mod observations;
+mod origin;
 mod ownership;
 mod sightings;
 mod stores;
@@ -106,6 +107,7 @@ pub(super) fn squash(
     }
     let mut located = locate(&sightings, &versions, &evidence, distribution.as_ref(), kit, &mut problems);
     declared::settle(&mut located);
+    origin::settle(&mut located);
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);

@@ -1,5 +1,6 @@
 //! Packages: what an analyzer finds, before and after anybody knows which distribution it belongs to.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,6 +31,10 @@ pub struct Package {
     /// The rpm modularity label `name:stream:version:context`.
     #[serde(default)]
     pub module: Option<String>,
+    /// What else tells packages of one name and version apart, as the qualifiers of their purls name it: Conda's
+    /// `build` and `channel`, Julia's `uuid`.
+    #[serde(default)]
+    pub qualifiers: BTreeMap<String, String>,
     /// Licence expressions or texts as found, unchanged.
     #[serde(default)]
     pub licenses: Vec<String>,
@@ -54,6 +59,7 @@ impl Package {
             source: None,
             vendor: None,
             module: None,
+            qualifiers: BTreeMap::new(),
             licenses: Vec::new(),
             evidence,
         }
@@ -185,6 +191,8 @@ package_kinds! {
     Conda = "conda", Language;
     /// R packages.
     Cran = "cran", Language;
+    /// R packages of Bioconductor.
+    Bioconductor = "bioconductor", Language;
     /// Haskell packages.
     Hackage = "hackage", Language;
     /// Lua packages.
@@ -281,14 +289,21 @@ impl Purl {
             }
             _ => None,
         };
-        // A gem is built for a platform, of which the machine is only a part.
-        let machine = if package.kind == PackageKind::Gem { "platform" } else { "arch" };
-        let qualifiers = [(machine, package.architecture.as_deref()), ("distro", distro.as_deref())];
+        let machine = match package.kind {
+            // A gem is built for a platform, of which the machine is only a part.
+            PackageKind::Gem => "platform",
+            // So is a package of Conda, whose channels have a directory for each.
+            PackageKind::Conda => "subdir",
+            _ => "arch",
+        };
+        let known = [(machine, package.architecture.as_deref()), ("distro", distro.as_deref())];
+        let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let others = package.qualifiers.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        // Keys are sorted, and those without a value left out.
+        let qualifiers: BTreeMap<&str, &str> =
+            others.chain(known).filter(|(_, value)| !value.is_empty()).collect();
         let mut separator = '?';
         for (key, value) in qualifiers {
-            let Some(value) = value.filter(|value| !value.is_empty()) else {
-                continue;
-            };
             text.push(separator);
             text.push_str(key);
             text.push('=');
@@ -340,6 +355,7 @@ mod tests {
             source: None,
             vendor: None,
             module: None,
+            qualifiers: BTreeMap::new(),
             licenses: Vec::new(),
             evidence: Evidence::Installed,
         }
@@ -357,6 +373,15 @@ mod tests {
         let rhel = PurlDistribution { namespace: "redhat", id: "rhel", version: "9.4" };
         let purl = Purl::new(&bash, Some(rhel));
         assert_eq!(purl.as_str(), "pkg:rpm/redhat/bash@5.1.8-9.el9?distro=rhel-9.4");
+
+        let mut numpy = package(PackageKind::Conda, None, "numpy", "1.26.4");
+        numpy.architecture = Some("linux-64".to_owned());
+        let qualifiers = [("channel", "conda-forge"), ("build", "py312_0"), ("type", "")];
+        numpy.qualifiers = qualifiers.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        assert_eq!(
+            Purl::new(&numpy, None).as_str(),
+            "pkg:conda/numpy@1.26.4?build=py312_0&channel=conda-forge&subdir=linux-64"
+        );
 
         for (kind, namespace, name, version, expected) in [
             (PackageKind::Npm, Some("@babel"), "core", "7.0.0", "pkg:npm/%40babel/core@7.0.0"),

@@ -44,6 +44,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
         source: Some(SourcePackage { name: "glibc".to_owned(), version: None }),
         vendor: None,
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: vec!["LGPL-2.1-or-later".to_owned()],
         evidence: Evidence::Installed,
     };

@@ -32,6 +32,7 @@ fn package(name: &str) -> InstalledPackage {
         source: None,
         vendor: None,
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: Vec::new(),
         evidence: Evidence::Installed,
     };

@@ -99,7 +99,7 @@ impl<'a> Scope<'a> {
         package: &'p Package,
         matcher: &Matcher<'_>,
     ) -> Result<Asked<'p>, DatabaseError> {
-        let known = ecosystems::of_kind(package.kind).filter(|name| self.database.has_ecosystem(name));
+        let known = ecosystems::of_package(package).filter(|name| self.database.has_ecosystem(name));
         let Some(ecosystem) = known else {
             return Ok(Asked::NoAdvisories);
         };

@@ -77,6 +77,7 @@ fn package(kind: PackageKind, name: &str, version: &str) -> Package {
         source: None,
         vendor: None,
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: Vec::new(),
         evidence: Evidence::Installed,
     }

@@ -1,10 +1,11 @@
 //! What an archive is: the facts found in it in, packages out.
 //!
-//! `pom.properties` are the word of the build itself. Without them the file name is the best witness, because
+//! `pom.properties` are the word of the build itself, `pom.xml` is where it began. Without them the file name is the best witness, because
 //! Maven made it, then the manifest. A group is stated only where the build states it: a wrong group would
 //! never match an advisory, while none can still be looked up. What the manifest says about groups
 //! (`Implementation-Vendor-Id`, the front of `Bundle-SymbolicName`) is kept as the vendor.
 
+use quick_xml::events::Event;
 use shared::model::package::{Evidence, Package, PackageKind};
 
 use super::manifest::Manifest;
@@ -32,6 +33,8 @@ pub(super) struct Facts {
     pub(super) directories: Vec<(String, String)>,
     /// The manifest, if there is one.
     pub(super) manifest: Option<Manifest>,
+    /// Whether the class by which log4j-core loads code is in it.
+    pub(super) has_jndi_lookup: bool,
     /// Whether there is code in it.
     pub(super) has_classes: bool,
 }
@@ -102,6 +105,9 @@ impl Facts {
     }
 }
 
+/// How deep the elements of a `pom.xml` may be nested.
+const DEEPEST_ELEMENT: usize = 64;
+
 impl Coordinates {
     /// Reads `pom.properties`; `None` if it does not state all three.
     ///
@@ -117,6 +123,44 @@ impl Coordinates {
             })
         };
         Some(Self { group: value("groupId")?, artifact: value("artifactId")?, version: value("version")? })
+    }
+
+    /// What lies in a directory of the archive, with the version that its `pom.xml` states, itself or for its parent.
+    ///
+    /// Nothing is resolved: a version that is made of properties is none. Format: Maven's POM reference.
+    pub(super) fn of_project(group: &str, artifact: &str, content: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(content);
+        let mut reader = quick_xml::Reader::from_str(&text);
+        let mut path: Vec<String> = Vec::new();
+        let (mut own, mut parent) = (None, None);
+        // Whatever follows what cannot be read, a version was not among it.
+        while let Ok(event) = reader.read_event() {
+            match event {
+                Event::Start(_) if path.len() == DEEPEST_ELEMENT => return None,
+                Event::Start(start) => path.push(start.local_name().into_inner().to_owned()),
+                Event::End(_) => drop(path.pop()),
+                Event::Text(text) => {
+                    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                    let member = match path.as_slice() {
+                        ["project", "version"] => &mut own,
+                        ["project", "parent", "version"] => &mut parent,
+                        _ => continue,
+                    };
+                    member.get_or_insert_with(|| text.as_ref().trim().to_owned());
+                }
+                Event::Eof => break,
+                Event::Empty(_)
+                | Event::CData(_)
+                | Event::Comment(_)
+                | Event::Decl(_)
+                | Event::PI(_)
+                | Event::DocType(_)
+                | Event::GeneralRef(_) => {}
+            }
+        }
+        let version = own.or(parent).filter(|version| is_token(version))?;
+        let is_named = is_token(group) && is_token(artifact);
+        is_named.then(|| Self { group: group.to_owned(), artifact: artifact.to_owned(), version })
     }
 
     fn package(&self, evidence: Evidence) -> Package {

@@ -294,3 +294,58 @@ proptest! {
         analyze_within("a.jar", &content[start.min(end)..end], &Limits::default());
     }
 }
+
+#[test]
+fn a_copy_of_log4j_that_nothing_names_is_told_of() {
+    let class = format!("shaded/{}", log4j::JNDI_LOOKUP);
+    let titles = |content: &[u8]| {
+        let found = analyze_within("app-1.jar", content, &Limits::default());
+        let places =
+            found.observations.into_iter().map(|observation| (observation.rule, observation.inner_path));
+        places.collect::<Vec<_>>()
+    };
+    let nameless = stored(&[(&class, b"")]);
+    assert_eq!(titles(&nameless), [("TW-FS-LOG4J".to_owned(), None)]);
+    let nested = stored(&[("lib/a-1.jar", &nameless)]);
+    assert_eq!(titles(&nested), [("TW-FS-LOG4J".to_owned(), Some("lib/a-1.jar".to_owned()))]);
+    let pom = properties("org.apache.logging.log4j", "log4j-core", "2.17.1");
+    let named =
+        [("META-INF/maven/org.apache.logging.log4j/log4j-core/pom.properties", &*pom), (&*class, b"")];
+    assert_eq!(titles(&stored(&named)), []);
+}
+
+#[test]
+fn a_pom_without_properties_states_a_version_too() {
+    let path = "META-INF/maven/org.x/lib/pom.xml";
+    let pom = |version: &str| {
+        format!(
+            "<?xml version=\"1.0\"?>\n<project>{version}<dependencies><dependency><version>9</version></dependency></dependencies></project>"
+        )
+    };
+    let own = pom("<parent><version>1.0</version></parent><version>1.2</version>");
+    check("lib.jar", &stored(&[(path, own.as_bytes()), ("A.class", b"")]), &["pkg:maven/org.x/lib@1.2"]);
+    check(
+        "app-3.0.jar",
+        &stored(&[(path, own.as_bytes()), ("A.class", b"")]),
+        &["pkg:maven/app@3.0", "pkg:maven/org.x/lib@1.2"],
+    );
+    let inherited = pom("<parent><version>1.0</version></parent>");
+    check("lib.jar", &stored(&[(path, inherited.as_bytes())]), &["pkg:maven/org.x/lib@1.0"]);
+    let unresolved = pom("<version>${revision}</version>");
+    check("lib-2.0.jar", &stored(&[(path, unresolved.as_bytes())]), &["pkg:maven/org.x/lib@2.0"]);
+    let properties = properties("org.x", "lib", "1.3");
+    let both = [(path, own.as_bytes()), ("META-INF/maven/org.x/lib/pom.properties", &*properties)];
+    check("lib.jar", &stored(&both), &["pkg:maven/org.x/lib@1.3"]);
+}
+
+#[test]
+fn plugins_of_jenkins_are_found_inside_of_it() {
+    let manifest = b"Short-Name: git\nPlugin-Version: 4.8.3 (private-00)\nLong-Name: Git plugin\n\n";
+    let plugin = stored(&[(MANIFEST, manifest)]);
+    let war = stored(&[("WEB-INF/plugins/git.hpi", &plugin), ("A.class", b"")]);
+    check(
+        "jenkins.war",
+        &war,
+        &["pkg:maven/jenkins", "pkg:maven/org.jenkins-ci.plugins/git@4.8.3 in WEB-INF/plugins/git.hpi"],
+    );
+}

@@ -115,6 +115,8 @@ fn files_below_a_package_are_no_packages() {
         check(path, package, &[]);
     }
     check(MODULE, r#"{"type":"module"}"#, &[]);
+    let extension = r#"{"name":"x","version":"1.2.3","publisher":"acme"}"#;
+    check("opt/code/extensions/x/package.json", extension, &[]);
     check(MODULE, r#"{"name":"x"}"#, &[]);
 }
 

@@ -45,6 +45,7 @@ fn package(line: &[u8]) -> Option<Package> {
         source,
         vendor,
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: Vec::new(),
         evidence: Evidence::Installed,
     })

@@ -51,6 +51,7 @@ pub(super) fn package(header: &Header<'_>) -> Result<Package, HeaderDamage> {
         source: stated(Tag::SourceRpm)?.as_deref().and_then(source),
         vendor: stated(Tag::Vendor)?,
         module: stated(Tag::ModularityLabel)?,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: stated(Tag::License)?.into_iter().collect(),
         evidence: Evidence::Installed,
     })

@@ -39,6 +39,7 @@ fn package(kind: PackageKind, line: &str) -> Option<Package> {
         source: None,
         vendor: None,
         module: None,
+        qualifiers: std::collections::BTreeMap::new(),
         licenses: Vec::new(),
         evidence: Evidence::Installed,
     })
@@ -129,7 +130,13 @@ analyzer!(
     }
 );
 analyzer!(Wheel, "wheel", Text, [Trigger::Parent(".dist-info")], |file| {
-    lines(PackageKind::PyPi, file.content)
+    let mut found = lines(PackageKind::PyPi, file.content);
+    if file.path.ends_with("/direct_url.json") {
+        for found in &mut found.packages {
+            found.package.evidence = Evidence::Unmatched;
+        }
+    }
+    found
 });
 analyzer!(Jar, "jar", Binary, [Trigger::Extension(".jar")], |file| lines(PackageKind::Maven, file.content));
 analyzer!(Binary, "binary", Binary, [Trigger::Magic(b"\x7fELF")], |file| {

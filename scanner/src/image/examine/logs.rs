@@ -14,6 +14,7 @@ use super::{Case, ExamineError};
 use crate::analyzers::sqlite::wal;
 use crate::analyzers::{CapturedFile, Found};
 use crate::image::analysis::Reading;
+use crate::image::capture::Content;
 use crate::image::layer::{Contents, Focus};
 use crate::image::squash::{Joined, Logged};
 use crate::image::tree::Place;
@@ -74,7 +75,7 @@ impl Case<'_> {
         &self,
         manifest: &Manifest,
         places: [Place; 2],
-    ) -> Result<Result<[Vec<u8>; 2], Problem>, ExamineError> {
+    ) -> Result<Result<[Content; 2], Problem>, ExamineError> {
         let mut files = Vec::new();
         let mut read: Option<(u16, Contents)> = None;
         for place in places {

@@ -10,7 +10,7 @@ use shared::model::problem::{Problem, ProblemKind};
 use super::LayerPass;
 use crate::analyzers::{Analyzer, Candidate, CapturedFile, Found};
 use crate::image::analysis::{Checksums, Entry, Evidence, LayerObservation, Reading, WantedLink};
-use crate::image::capture::read_whole;
+use crate::image::capture::{Content, read_whole};
 use crate::image::decompress::Inflated;
 use crate::image::halt::Halt;
 use crate::image::matcher::HEAD;
@@ -22,7 +22,7 @@ use crate::secrets::{Cut, Searched};
 const MOST_SECRETS: usize = 2000;
 
 /// Whole files of a layer, by position.
-pub(in crate::image) type Contents = HashMap<u32, Vec<u8>>;
+pub(in crate::image) type Contents = HashMap<u32, Content>;
 
 /// Which files a pass is for.
 #[derive(Clone)]
@@ -70,7 +70,7 @@ impl LayerPass<'_> {
             }
             Focus::Contents(wanted) => {
                 if wanted.contains(&position) && size <= self.kit.limits.database_bytes {
-                    let content = read_whole(archive, &[], size).map_err(Halt::of)?;
+                    let content = read_whole(archive, &[], size, Vec::new()).map_err(Halt::of)?;
                     self.contents.insert(position, content);
                 }
                 return Ok(());

@@ -1,5 +1,6 @@
 //! Layers over layers: one promise a test, and a naive extraction to compare random stacks with.
 
+use shared::model::package::Evidence;
 use shared::model::problem::ProblemKind;
 
 use crate::image::built::*;
@@ -49,6 +50,28 @@ fn a_directory_replaced_by_anything_else_takes_its_packages_along() {
     check(
         &[lower, &[directory("d")]],
         &["pkg:maven/a@1 at d/a.jar from 0", "pkg:maven/b@1 at e/b.jar from 0"],
+    );
+}
+
+#[test]
+fn a_distribution_from_a_directory_is_known_and_not_matched() {
+    let metadata = file("s/a-1.dist-info/METADATA", "a 1");
+    let origin = file("s/a-1.dist-info/direct_url.json", "a 1");
+    let other = file("s/b-1.dist-info/METADATA", "b 1");
+    let evidence = |layers: &[&[Put]]| -> Vec<_> {
+        let examined = Image::of(layers).examine();
+        let packages = inventory(&examined).packages.iter();
+        packages.map(|package| (package.package.name.clone(), package.package.evidence)).collect()
+    };
+    let [a, b] = ["a", "b"].map(str::to_owned);
+    assert_eq!(
+        evidence(&[&[metadata.clone(), other.clone()], std::slice::from_ref(&origin)]),
+        [(a.clone(), Evidence::Unmatched), (b.clone(), Evidence::Installed)]
+    );
+    let gone = file("s/a-1.dist-info/.wh.direct_url.json", "");
+    assert_eq!(
+        evidence(&[&[metadata, origin, other], &[gone]]),
+        [(a, Evidence::Installed), (b, Evidence::Installed)]
     );
 }
 

@@ -67,6 +67,48 @@ fn gems_nuget_and_composer_packages_are_compared_as_their_systems_do() {
 }
 
 #[test]
+fn the_smaller_ecosystems_are_asked_by_their_own_names_and_orders() {
+    for (kind, namespace, name, ecosystem, listed, affected, repaired) in [
+        (PackageKind::Hex, None, "plug", "Hex", "plug", "1.0.3", "1.0.4"),
+        (PackageKind::Pub, None, "agent_dart", "Pub", "agent_dart", "1.0.0-dev.28", "1.0.0-dev.29"),
+        (
+            PackageKind::Swift,
+            Some("github.com/Vapor"),
+            "vapor",
+            "SwiftURL",
+            "https://github.com/vapor/vapor.git",
+            "4.29.3",
+            "4.29.4",
+        ),
+        (PackageKind::Cran, None, "png", "CRAN", "png", "0.1-8", "0.1-9"),
+        (PackageKind::Bioconductor, None, "limma", "Bioconductor", "limma", "3.50.1", "3.50.2"),
+        (PackageKind::Hackage, None, "aeson", "Hackage", "aeson", "2.0.0.9", "2.0.1.0"),
+        (PackageKind::Hackage, None, "ghc", "GHC", "ghc", "9.2.4", "9.2.5"),
+        (PackageKind::Julia, None, "HTTP", "Julia", "HTTP", "1.9.9+1", "1.10.0"),
+        (PackageKind::Conan, None, "zlib", "ConanCenter", "zlib", "1.2.11", "1.2.12"),
+        (PackageKind::Opam, None, "cohttp", "opam", "cohttp", "5.3.0~beta", "5.3.0"),
+        (
+            PackageKind::GitHubActions,
+            Some("tj-actions"),
+            "changed-files",
+            "GitHub Actions",
+            "tj-actions/changed-files",
+            "v45.0.7",
+            "46.0.1",
+        ),
+        (PackageKind::VsCode, Some("acme"), "theme", "VSCode", "acme/theme", "1.0.0", "1.0.1"),
+    ] {
+        let record = advisory("X-1", ecosystem, listed, &format!("0..{repaired}"));
+        for (version, found) in [(affected, 1), (repaired, 0)] {
+            let mut package = package(kind, name, version);
+            package.namespace = namespace.map(str::to_owned);
+            let judgement = judged(std::slice::from_ref(&record), None, vec![package]);
+            assert_eq!(judgement.findings.len(), found, "{ecosystem} {version}");
+        }
+    }
+}
+
+#[test]
 fn go_s_own_releases_match_with_and_without_their_prefix() {
     let record = advisory("GO-1", "Go", "stdlib", "0..1.20.1");
     for (version, found) in [("go1.20.0", 1), ("1.20.0", 1), ("v1.19.0", 1), ("go1.20.1", 0)] {

@@ -36,6 +36,8 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
     repaired.version = "2.17.1".to_owned();
     let mut kernel = package(PackageKind::Composer, "http-kernel", "5.4.19");
     kernel.namespace = Some("symfony".to_owned());
+    let mut vapor = package(PackageKind::Swift, "Vapor", "4.29.3");
+    vapor.namespace = Some("github.com/vapor".to_owned());
     let inventory = inventory(
         distribution("debian", "12"),
         vec![
@@ -50,6 +52,12 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
             package(PackageKind::Gem, "rack", "2.2.6"),
             package(PackageKind::NuGet, "newtonsoft.json", "12.0.1"),
             kernel,
+            package(PackageKind::Hex, "plug", "1.0.3"),
+            package(PackageKind::Pub, "agent_dart", "1.0.0-dev.28"),
+            vapor,
+            package(PackageKind::Cran, "png", "0.1-8"),
+            package(PackageKind::Hackage, "aeson", "2.0.0.0"),
+            package(PackageKind::Hackage, "ghc", "9.4.2"),
         ],
     );
     let judgement = judge(&inventory, &database).unwrap();
@@ -64,6 +72,12 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
         ("rack", "CVE-2023-27530"),
         ("newtonsoft.json", "GHSA-5crp-9r3c-p9vr"),
         ("http-kernel", "CVE-2022-24894"),
+        ("plug", "CVE-2018-1000883"),
+        ("agent_dart", "CVE-2024-48915"),
+        ("Vapor", "CVE-2020-15230"),
+        ("png", "CVE-2026-25646"),
+        ("aeson", "CVE-2022-3433"),
+        ("ghc", "HSEC-2024-0007"),
     ] {
         assert!(find(&judgement, &inventory, name, id).is_some(), "{name} {id}");
     }

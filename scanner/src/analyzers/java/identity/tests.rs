@@ -16,6 +16,7 @@ fn facts(stem: &str, poms: &[&str], manifest: &str) -> Facts {
         poms: poms.iter().map(|text| pom(text)).collect(),
         directories: Vec::new(),
         manifest: (!manifest.is_empty()).then(|| Manifest::parse(manifest.as_bytes())),
+        has_jndi_lookup: false,
         has_classes: true,
     }
 }
@@ -109,6 +110,14 @@ fn only_whole_coordinates_are_coordinates() {
 
 proptest! {
     #[test]
+    fn no_project_panics(content: Vec<u8>, text in "(<(/?(project|parent|version|a))?[>/&;!\\[-]|1|\\$){0,40}") {
+        Coordinates::of_project("g", "a", &content);
+        Coordinates::of_project("g", "a", text.as_bytes());
+    }
+}
+
+proptest! {
+    #[test]
     fn no_facts_panic(stem: String, artifact: String, names in proptest::collection::vec("[a-zé.; -]{0,6}", 4)) {
         let manifest = Manifest {
             symbolic_name: Some(names[0].clone()),
@@ -125,6 +134,7 @@ proptest! {
                     poms: poms.clone(),
                     directories: vec![("g".to_owned(), names[1].clone())],
                     manifest: Some(manifest.clone()),
+                    has_jndi_lookup: false,
                     has_classes: true,
                 };
                 facts.packages();
