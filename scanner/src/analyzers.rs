@@ -36,6 +36,7 @@ pub mod pnpm;
 pub mod python;
 pub mod python_lock;
 pub mod rpm;
+pub mod system_settings;
 pub mod yarn;
 pub mod zipped;
 
@@ -64,7 +65,11 @@ pub const ALL: &[&dyn Analyzer] = &[
     &deno::Deno,
     &bun::Bun,
     &zipped::Zipped,
+    &system_settings::SystemSettings,
 ];
+
+/// So many accounts of a table are kept.
+pub(crate) const MOST_ACCOUNTS: usize = 4096;
 
 /// Reads one package format.
 pub trait Analyzer: Send + Sync {
@@ -160,10 +165,21 @@ pub struct Found {
     pub owned: Vec<OwnedFiles>,
     /// Which distribution this is.
     pub distribution: Option<Distribution>,
+    /// Who may own processes.
+    pub accounts: Vec<Account>,
     /// What is wrong with the file, as long as it is visible.
     pub observations: Vec<FoundObservation>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+}
+
+/// An account of `etc/passwd`, as far as it decides who somebody is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its number; 0 is root whatever its name.
+    pub uid: u32,
 }
 
 /// Something in one file that somebody should know; where in the image it is, the squash adds.

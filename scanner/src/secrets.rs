@@ -21,6 +21,8 @@ use rule::{CompiledRule, Reach, Rule};
 
 mod assignment;
 mod check;
+mod command_line;
+mod named_file;
 mod nested;
 mod placeholder;
 mod prefilter;
@@ -33,7 +35,7 @@ pub use search::{Cut, Search};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The key of sites that configure none. Public: it keeps hashes apart from other uses of SHA-256, no more.
 const PUBLIC_KEY: &[u8] = b"tidewaiter secrets";
@@ -107,6 +109,7 @@ impl Secrets {
         let bytes = text.as_bytes();
         self.hits(bytes, (0, bytes.len()), Reach::Texts, &mut |_, begin, end| places.push((begin, end)));
         assignment::places(bytes, &mut |begin, end| places.push((begin, end)));
+        command_line::places(bytes, &mut |begin, end| places.push((begin, end)));
         places.sort_unstable();
         let (mut shown, mut at) = (String::new(), 0);
         for place in united(places) {

@@ -143,7 +143,7 @@ impl Found {
 }
 
 /// The order in which people want to read observations.
-fn worst_first(observation: &Observation) -> (Reverse<Severity>, &str, &ObservationPlace) {
+pub(crate) fn worst_first(observation: &Observation) -> (Reverse<Severity>, &str, &ObservationPlace) {
     (Reverse(observation.severity), &observation.rule, &observation.place)
 }
 
@@ -209,12 +209,16 @@ impl Case<'_> {
             problems.extend(outcome.problems());
         }
         problems.extend(config.check_diff_ids(&analyses));
-        let squashed = self.squash(manifest, &analyses).await?;
+        let squashed = self.squash(manifest, &analyses, config.program()).await?;
         problems.extend(squashed.problems);
         let commands = config.commands(manifest.layers.len(), &self.engine.kit.secrets, &mut problems);
         let mut observations = squashed.observations;
-        observations.extend(config.secrets(&self.engine.kit.secrets));
+        observations.extend(config.secrets(manifest, &self.engine.kit.secrets));
+        observations.extend(config.misconfiguration(&squashed.facts, manifest, &self.engine.kit.secrets));
         for observation in &mut observations {
+            if observation.place.created_by.is_some() {
+                continue;
+            }
             let layer = observation.place.layer.map(|layer| usize::from(layer.0));
             if let Some(command) = layer.and_then(|layer| commands.get(layer)) {
                 observation.place.created_by.clone_from(command);
@@ -244,8 +248,9 @@ impl Case<'_> {
         &self,
         manifest: &Manifest,
         analyses: &[Option<Arc<LayerAnalysis>>],
+        program: Option<&str>,
     ) -> Result<Squashed, ExamineError> {
-        let first = self.squash_once(analyses, HashMap::new()).await?;
+        let first = self.squash_once(analyses, program, HashMap::new()).await?;
         if first.unread.is_empty() {
             return Ok(first);
         }
@@ -259,7 +264,7 @@ impl Case<'_> {
             }
         }
         let (linked, problems) = self.linked(manifest, wanted).await?;
-        let mut second = self.squash_once(analyses, linked).await?;
+        let mut second = self.squash_once(analyses, program, linked).await?;
         second.problems.extend(problems);
         for unread in std::mem::take(&mut second.unread) {
             let detail = format!("{} could not read a file that a link leads to", unread.request.analyzer);
@@ -272,10 +277,12 @@ impl Case<'_> {
     async fn squash_once(
         &self,
         analyses: &[Option<Arc<LayerAnalysis>>],
+        program: Option<&str>,
         linked: HashMap<Digest, Vec<Evidence>>,
     ) -> Result<Squashed, ExamineError> {
         let kit = Arc::clone(&self.engine.kit);
         let analyses = analyses.to_vec();
+        let program = program.map(str::to_owned);
         let cancelled = self.cancelled.clone();
         let deadline = self.deadline;
         let work = move || {
@@ -292,7 +299,7 @@ impl Case<'_> {
                     Some(Applied { analysis, linked: linked.get(&analysis.layer).unwrap_or(&none) })
                 })
                 .collect();
-            squash(&applied, &kit, &check)
+            squash(&applied, &kit, program.as_deref(), &check)
         };
         let squashed = task::spawn_blocking(work).await;
         let squashed =

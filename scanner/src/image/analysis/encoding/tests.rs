@@ -6,7 +6,7 @@ use shared::model::problem::Problem;
 use shared::model::report::{Distribution, Revision};
 
 use super::*;
-use crate::analyzers::{Checksum, Found, FoundObservation, FoundPackage, OwnedFile, OwnedFiles};
+use crate::analyzers::{Account, Checksum, Found, FoundObservation, FoundPackage, OwnedFile, OwnedFiles};
 use crate::image::analysis::{Checksums, Compression, LayerObservation, Reading, WantedLink};
 use crate::image::analysis::{Entry, EntryKind, EntryTable, Evidence as FileEvidence};
 use crate::image::entries::EntryWriter;
@@ -100,13 +100,15 @@ fn found() -> impl Strategy<Value = Found> {
         vec(packages, 0..4),
         vec(owned(), 0..3),
         option::of(distribution()),
+        vec((text(), any::<u32>()).prop_map(|(name, uid)| Account { name, uid }), 0..2),
         vec(observation(), 0..2),
         vec(problem(), 0..2),
     )
-        .prop_map(|(packages, owned, distribution, observations, problems)| Found {
+        .prop_map(|(packages, owned, distribution, accounts, observations, problems)| Found {
             packages,
             owned,
             distribution,
+            accounts,
             observations,
             problems,
         })
