@@ -66,6 +66,7 @@ pub mod rpm;
 pub mod snap;
 pub mod sqlite;
 pub mod swift_resolved;
+pub mod system_settings;
 mod terms;
 pub mod terraform;
 pub mod vcpkg;
@@ -130,7 +131,11 @@ pub const ALL: &[&dyn Analyzer] = &[
     &terraform::Terraform,
     &github_actions::GitHubActions,
     &vscode::VsCode,
+    &system_settings::SystemSettings,
 ];
+
+/// So many accounts of a table are kept.
+pub(crate) const MOST_ACCOUNTS: usize = 4096;
 
 /// Reads one package format.
 pub trait Analyzer: Send + Sync {
@@ -230,10 +235,21 @@ pub struct Found {
     pub distribution: Option<Distribution>,
     /// The file is a write-ahead log: the name of the SQLite database beside it that lacks what it holds.
     pub log_of: Option<String>,
+    /// Who may own processes.
+    pub accounts: Vec<Account>,
     /// What is wrong with the file, as long as it is visible.
     pub observations: Vec<FoundObservation>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+}
+
+/// An account of `etc/passwd`, as far as it decides who somebody is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its number; 0 is root whatever its name.
+    pub uid: u32,
 }
 
 /// Something in one file that somebody should know; where in the image it is, the squash adds.

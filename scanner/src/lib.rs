@@ -1,12 +1,14 @@
 //! Image bytes in, [`shared::model::report::Report`] out. Knows no queue, no store and no HTTP server.
 //!
 //! Reading order: [`source`] (where bytes come from), [`image`] (manifest → layers → inventory),
-//! [`analyzers`] (one file a package format), [`advisories`] (database and matching), [`limits`].
+//! [`analyzers`] (one file a package format), [`advisories`] (database and matching), `misconfig` (checks of
+//! what the image is), [`limits`].
 
 pub mod advisories;
 pub mod analyzers;
 pub mod image;
 pub mod limits;
+mod misconfig;
 pub mod report;
 pub mod scan;
 pub mod secrets;

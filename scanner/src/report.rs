@@ -7,6 +7,8 @@ use shared::model::report::{Inventory, Report, Revision, ScanRevisions, Subject}
 use crate::advisories::matching::{Judgement, judge};
 use crate::advisories::{Database, DatabaseError};
 use crate::image::Examination;
+use crate::image::examine::worst_first;
+use crate::misconfig::age;
 
 /// The report about an examined image, matched against `database`.
 pub fn assemble(
@@ -65,6 +67,10 @@ fn with_judgement(mut report: Report, database: &Database) -> Result<Report, Dat
         report.problems.extend(problems);
         report.coverage = coverage;
         report.support_ends = support_ends;
+        let of_the_day = age::judge(inventory, support_ends, report.scanned_at);
+        report.observations.retain(|observation| !age::IDS.contains(&observation.rule.as_str()));
+        report.observations.extend(of_the_day);
+        report.observations.sort_by(|one, other| worst_first(one).cmp(&worst_first(other)));
     }
     Ok(report)
 }

@@ -21,7 +21,9 @@ use rule::{CompiledRule, Reach, Rule};
 
 mod assignment;
 mod check;
+mod command_line;
 mod guard;
+mod named_file;
 mod nested;
 mod placeholder;
 mod prefilter;
@@ -108,6 +110,7 @@ impl Secrets {
         let bytes = text.as_bytes();
         self.hits(bytes, (0, bytes.len()), Reach::Texts, &mut |_, begin, end| places.push((begin, end)));
         assignment::places(bytes, &mut |begin, end| places.push((begin, end)));
+        command_line::places(bytes, &mut |begin, end| places.push((begin, end)));
         places.sort_unstable();
         let (mut shown, mut at) = (String::new(), 0);
         for place in united(places) {

@@ -8,7 +8,7 @@ use tests::image::{HARMLESS, Image, Layout, VULNERABLE};
 use tests::servers::amqp_url;
 use tests::site::{Site, advisories, run};
 
-fn database(folder: &std::path::Path) -> Result<String> {
+pub(crate) fn database(folder: &std::path::Path) -> Result<String> {
     let file = folder.join("advisories.db").display().to_string();
     std::fs::write(folder.join("tidewaiter.toml"), "")?;
     let built = run(folder, &["db", "build", &advisories().display().to_string(), "-o", &file])?;

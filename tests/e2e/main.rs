@@ -11,6 +11,7 @@ mod gate_moments;
 mod gates;
 mod harbor;
 mod kubernetes_goat;
+mod kubernetes_goat_images;
 mod policies;
 mod policy_changes;
 mod providers;

@@ -15,6 +15,8 @@ use shared::model::digest::Digest;
 pub struct Image {
     layers: Vec<Layer>,
     platform: Option<(String, String)>,
+    config: Option<Value>,
+    history: Option<Vec<Value>>,
 }
 
 #[derive(Clone)]
@@ -94,6 +96,20 @@ impl Image {
         self.platform = Some((os.to_owned(), architecture.to_owned()));
         self
     }
+
+    /// Says how it is run, in the words of an OCI config's `config`; as user 1000 where nothing is said.
+    #[must_use]
+    pub fn runs(mut self, config: Value) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Says which commands made it, one a layer; `step N` where nothing is said.
+    #[must_use]
+    pub fn made_by(mut self, commands: &[&str]) -> Self {
+        self.history = Some(commands.iter().map(|command| json!({"created_by": command})).collect());
+        self
+    }
 }
 
 /// An OCI layout in a folder.
@@ -137,10 +153,12 @@ impl Layout {
             layers.push(self.put(&packed, media_type)?);
         }
         let (os, architecture) = image.platform.clone().unwrap_or(("linux".to_owned(), "amd64".to_owned()));
+        let steps = (0..diff_ids.len()).map(|at| json!({"created_by": format!("step {at}")}));
+        let history = image.history.clone().unwrap_or_else(|| steps.collect());
+        let runtime = image.config.clone().unwrap_or_else(|| json!({"User": "1000"}));
         let config = json!({
-            "architecture": architecture, "os": os, "config": {"User": "1000"},
-            "rootfs": {"type": "layers", "diff_ids": diff_ids},
-            "history": diff_ids.iter().enumerate().map(|(at, _)| json!({"created_by": format!("step {at}")})).collect::<Vec<_>>(),
+            "architecture": architecture, "os": os, "config": runtime,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": history,
         });
         let config = self.put(&serde_json::to_vec(&config)?, "application/vnd.oci.image.config.v1+json")?;
         let media_type = "application/vnd.oci.image.manifest.v1+json";

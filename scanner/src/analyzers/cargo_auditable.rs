@@ -8,10 +8,12 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 use serde::Deserialize;
+use shared::model::observation::ObservationKind;
 use shared::model::package::{Evidence, Package, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
+use shared::model::report::Severity;
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, executable};
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, FoundObservation, Trigger, executable};
 use crate::limits::Limits;
 
 /// Reads the dependency list that `cargo auditable` embeds, and says which executables are packed.
@@ -28,7 +30,7 @@ impl Analyzer for CargoAuditable {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -48,6 +50,7 @@ impl Analyzer for CargoAuditable {
         if executable::is_packed(file.content) {
             let detail = "packed by UPX: what is compiled into it cannot be seen";
             found.problems.push(Problem::new(ProblemKind::PackedBinary, detail).at(file.path));
+            found.observations.push(packed());
         }
         // Nearly every executable lacks the name, and a search is cheaper than reading headers.
         if memchr::memmem::find(file.content, SECTION.as_bytes()).is_none() {
@@ -68,6 +71,22 @@ impl Analyzer for CargoAuditable {
             }
         }
         found
+    }
+}
+
+/// Hiding what is inside is unusual for honest programs, and common for others.
+fn packed() -> FoundObservation {
+    FoundObservation {
+        rule: "TW-FS-PACKED".to_owned(),
+        kind: ObservationKind::Misconfiguration,
+        severity: Severity::Medium,
+        title: "An executable that is packed by UPX: its contents cannot be inventoried".to_owned(),
+        remediation: "Install the program as it was built; layers are compressed anyway.".to_owned(),
+        inner_path: None,
+        line: None,
+        masked: None,
+        fingerprint: None,
+        controls: Vec::new(),
     }
 }
 

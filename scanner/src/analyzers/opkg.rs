@@ -29,6 +29,7 @@ impl Analyzer for Opkg {
     fn triggers(&self) -> &'static [Trigger] {
         &[
             Trigger::Path("usr/lib/opkg/status"),
+            Trigger::Path("lib/opkg/status"),
             Trigger::Path("var/lib/opkg/status"),
             Trigger::Parent("usr/lib/opkg/info"),
             Trigger::Parent("var/lib/opkg/info"),

@@ -144,7 +144,7 @@ impl Found {
 }
 
 /// The order in which people want to read observations.
-fn worst_first(observation: &Observation) -> (Reverse<Severity>, &str, &ObservationPlace) {
+pub(crate) fn worst_first(observation: &Observation) -> (Reverse<Severity>, &str, &ObservationPlace) {
     (Reverse(observation.severity), &observation.rule, &observation.place)
 }
 
@@ -210,12 +210,16 @@ impl Case<'_> {
             problems.extend(outcome.problems());
         }
         problems.extend(config.check_diff_ids(&analyses));
-        let squashed = self.squash(manifest, &analyses).await?;
+        let squashed = self.squash(manifest, &analyses, config.program()).await?;
         problems.extend(squashed.problems);
         let commands = config.commands(manifest.layers.len(), &self.engine.kit.secrets, &mut problems);
         let mut observations = squashed.observations;
-        observations.extend(config.secrets(&self.engine.kit.secrets));
+        observations.extend(config.secrets(manifest, &self.engine.kit.secrets));
+        observations.extend(config.misconfiguration(&squashed.facts, manifest, &self.engine.kit.secrets));
         for observation in &mut observations {
+            if observation.place.created_by.is_some() {
+                continue;
+            }
             let layer = observation.place.layer.map(|layer| usize::from(layer.0));
             if let Some(command) = layer.and_then(|layer| commands.get(layer)) {
                 observation.place.created_by.clone_from(command);
@@ -246,16 +250,17 @@ impl Case<'_> {
         &self,
         manifest: &Manifest,
         analyses: &[Option<Arc<LayerAnalysis>>],
+        program: Option<&str>,
     ) -> Result<Squashed, ExamineError> {
         let mut besides = Besides::default();
         let mut problems = Vec::new();
-        let mut squashed = self.squash_once(analyses, besides.clone()).await?;
+        let mut squashed = self.squash_once(analyses, program, besides.clone()).await?;
         if !squashed.unread.is_empty() {
             let wanted = by_layer(manifest, std::mem::take(&mut squashed.unread));
             let (linked, unreadable) = self.linked(manifest, wanted).await?;
             besides.linked = Arc::new(linked);
             problems.extend(unreadable);
-            squashed = self.squash_once(analyses, besides.clone()).await?;
+            squashed = self.squash_once(analyses, program, besides.clone()).await?;
             for unread in std::mem::take(&mut squashed.unread) {
                 let detail =
                     format!("{} could not read a file that a link leads to", unread.request.analyzer);
@@ -265,7 +270,7 @@ impl Case<'_> {
         }
         if !squashed.unjoined.is_empty() {
             besides.joined = Arc::new(self.joined(manifest, std::mem::take(&mut squashed.unjoined)).await?);
-            squashed = self.squash_once(analyses, besides).await?;
+            squashed = self.squash_once(analyses, program, besides).await?;
         }
         squashed.problems.extend(problems);
         Ok(squashed)
@@ -274,10 +279,12 @@ impl Case<'_> {
     async fn squash_once(
         &self,
         analyses: &[Option<Arc<LayerAnalysis>>],
+        program: Option<&str>,
         besides: Besides,
     ) -> Result<Squashed, ExamineError> {
         let kit = Arc::clone(&self.engine.kit);
         let analyses = analyses.to_vec();
+        let program = program.map(str::to_owned);
         let cancelled = self.cancelled.clone();
         let deadline = self.deadline;
         let work = move || {
@@ -294,7 +301,7 @@ impl Case<'_> {
                     Some(Applied { analysis, linked: besides.linked.get(&analysis.layer).unwrap_or(&none) })
                 })
                 .collect();
-            squash(&applied, &besides.joined, &kit, &check)
+            squash(&applied, &besides.joined, &kit, program.as_deref(), &check)
         };
         let squashed = task::spawn_blocking(work).await;
         let squashed =

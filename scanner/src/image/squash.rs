@@ -7,6 +7,7 @@
 mod attribution;
 mod declared;
 mod distribution;
+mod facts;
 mod observations;
 mod origin;
 mod ownership;
@@ -30,6 +31,7 @@ use super::halt::Halt;
 use super::layer::Request;
 use super::tree::{Place, Tree};
 use crate::advisories::ecosystems;
+use crate::misconfig::Facts;
 use attribution::Versions;
 use sightings::{Sighting, Sightings, Standing};
 
@@ -56,6 +58,8 @@ pub(super) struct Squashed {
     pub(super) packages: Vec<InstalledPackage>,
     /// What is wrong with the image itself, in no order.
     pub(super) observations: Vec<Observation>,
+    /// What checks of misconfiguration want to know.
+    pub(super) facts: Facts,
     /// Of visible files, and of the squash itself.
     pub(super) problems: Vec<Problem>,
     /// Files that only a link makes interesting, and that nobody has read yet.
@@ -88,17 +92,19 @@ type EvidenceAt<'a> = HashMap<Place, Vec<&'a Evidence>>;
 
 /// Squashes `layers`, bottom first; a layer that could not be analysed is `None` and changes nothing.
 ///
-/// `check` is asked now and then whether to go on.
+/// `program` is the path that the config starts; `check` is asked now and then whether to go on.
 pub(super) fn squash(
     layers: &[Option<Applied<'_>>],
     joined: &Joined,
     kit: &Kit,
+    program: Option<&str>,
     check: &dyn Fn() -> Result<(), Halt>,
 ) -> Result<Squashed, Halt> {
     let mut problems = Problems::default();
     let evidence = evidence_of(layers);
     let mut tree = Tree::new(watched(layers, &evidence));
-    let versions = fold(layers, &mut tree, &mut problems, check)?;
+    let mut candidates = facts::Candidates::default();
+    let versions = fold(layers, &mut tree, &mut candidates, &mut problems, check)?;
     let sightings = Sightings::find(&tree, layers, &evidence, joined, kit);
     let distribution = distribution::find(&tree, &sightings);
     report_databases(&tree, layers, &sightings, distribution.as_ref(), kit, &mut problems);
@@ -111,6 +117,7 @@ pub(super) fn squash(
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
+    let facts = candidates.settle(&tree, layers, &sightings, &owners, program);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
     packages.extend(stores::packages(&tree, kit.limits.packages.saturating_sub(packages.len())));
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
@@ -121,6 +128,7 @@ pub(super) fn squash(
         distribution,
         packages,
         observations,
+        facts,
         problems: problems.finish(),
         unread: sightings.unread,
         unjoined: sightings.unjoined,
@@ -176,6 +184,7 @@ fn numbered<'l, 'a>(layers: &'l [Option<Applied<'a>>]) -> impl Iterator<Item = (
 fn fold(
     layers: &[Option<Applied<'_>>],
     tree: &mut Tree,
+    candidates: &mut facts::Candidates,
     problems: &mut Problems,
     check: &dyn Fn() -> Result<(), Halt>,
 ) -> Result<Versions, Halt> {
@@ -190,7 +199,7 @@ fn fold(
             break;
         };
         left = remaining;
-        if let Err(halt) = apply(analysis, layer, tree, check) {
+        if let Err(halt) = apply(analysis, layer, tree, candidates, check) {
             let Halt::Corrupt(detail) = halt.survivable()? else {
                 continue;
             };
@@ -209,6 +218,7 @@ fn apply(
     analysis: &LayerAnalysis,
     layer: u16,
     tree: &mut Tree,
+    candidates: &mut facts::Candidates,
     check: &dyn Fn() -> Result<(), Halt>,
 ) -> Result<(), Halt> {
     let damaged = |error: std::io::Error| Halt::Corrupt(format!("the stored analysis is damaged: {error}"));
@@ -220,7 +230,9 @@ fn apply(
         if entry % ENTRIES_A_LOOK == 0 {
             check()?;
         }
-        tree.add(&added.map_err(damaged)?, Place { layer, entry });
+        let (added, place) = (added.map_err(damaged)?, Place { layer, entry });
+        candidates.note(&added, place);
+        tree.add(&added, place);
     }
     Ok(())
 }

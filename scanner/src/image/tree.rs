@@ -196,6 +196,11 @@ impl Tree {
         Some(FileNode { node, made_by: *made_by, content: *content })
     }
 
+    /// The entry that put the node where it is; `None` for directories that only other paths imply.
+    pub(super) fn made_by(&self, node: NodeId) -> Option<Place> {
+        self.node(node).made_by
+    }
+
     /// The watched files that are there, sorted by path.
     pub(super) fn watched_files(&self) -> Vec<(Vec<u8>, FileNode)> {
         let there = self.sightings.iter().filter_map(|node| self.file_node(*node));

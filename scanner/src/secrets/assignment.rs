@@ -56,9 +56,7 @@ const OTHERS: &[&str] = &[
 /// Whether a file is one in which people write settings.
 pub(super) fn is_settings(path: &[u8], size: u64) -> bool {
     let path = String::from_utf8_lossy(path);
-    if size > LARGEST
-        || OTHERS.iter().any(|folder| path.starts_with(folder) || path.contains(&format!("/{folder}")))
-    {
+    if size > LARGEST || is_of_others(&path) {
         return false;
     }
     let name = path.rsplit('/').next().unwrap_or(&path);
@@ -67,13 +65,18 @@ pub(super) fn is_settings(path: &[u8], size: u64) -> bool {
         || name.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension))
 }
 
+/// Whether a file lies among other people's.
+pub(super) fn is_of_others(path: &str) -> bool {
+    OTHERS.iter().any(|folder| path.starts_with(folder) || path.contains(&format!("/{folder}")))
+}
+
 static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r#"(?i-u)(?:^|[\s"'<{,;])([a-z0-9_.-]{0,60}(?:passwd|password|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[a-z0-9_.-]{0,30})["']?\s*(?:=|:|>)\s*["']?([^\s"'<>,;]{8,200})"#;
     Regex::new(pattern).expect("a built-in expression")
 });
 
 /// Names that are about secrets and hold none.
-const HARMLESS_NAMES: &[&str] = &[
+pub(super) const HARMLESS_NAMES: &[&str] = &[
     "_file", "-file", ".file", "_path", "_url", "_uri", "policy", "public", "_name", "_id", "type", "length",
     "expir", "ttl",
 ];

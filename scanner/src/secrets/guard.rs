@@ -7,6 +7,8 @@ pub(super) enum Guard {
     None,
     /// It begins with so many letters, digits, `_` and `-`.
     Run(usize),
+    /// Nothing but white space stands before its literal in the line.
+    OpensLine,
     /// This byte is among so many bytes, with no white space before it.
     Word(u8, usize),
     /// Among so many bytes (the second) are so many characters of base64 in a row (the first).
@@ -14,12 +16,17 @@ pub(super) enum Guard {
 }
 
 impl Guard {
-    /// Whether a hit is possible in `text`, which begins with the literal.
-    pub(super) fn lets_pass(self, text: &[u8]) -> bool {
+    /// Whether a hit is possible with the literal at a position of `text`.
+    pub(super) fn lets_pass(self, text: &[u8], literal: usize) -> bool {
+        let (before, text) = text.split_at(literal);
         let first = |count: usize| &text[..count.min(text.len())];
         match self {
             Self::None => true,
             Self::Run(length) => text.len() >= length && first(length).iter().all(is_name),
+            Self::OpensLine => {
+                let indent = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+                matches!(before[..before.len() - indent].last(), None | Some(b'\n' | b'\r'))
+            }
             Self::Word(byte, within) => {
                 let word = memchr::memchr(byte, first(within)).map(|at| &text[..at]);
                 word.is_some_and(|word| !word.iter().any(u8::is_ascii_whitespace))
@@ -67,7 +74,10 @@ mod tests {
             (Guard::RunWithin(4, 7), "a bc def+/ g", false),
             (Guard::RunWithin(4, 100), "", false),
         ] {
-            assert_eq!(guard.lets_pass(text.as_bytes()), expected, "{guard:?} {text:?}");
+            assert_eq!(guard.lets_pass(text.as_bytes(), 0), expected, "{guard:?} {text:?}");
+        }
+        for (text, expected) in [("set", true), ("x\n \tset", true), ("unset", false), ("x set", false)] {
+            assert_eq!(Guard::OpensLine.lets_pass(text.as_bytes(), text.len() - 3), expected, "{text:?}");
         }
     }
 }

@@ -81,7 +81,7 @@ impl CompiledRule {
 
     /// The secret that the literal at a position of `text` belongs to: from where to where.
     pub(super) fn find(&self, text: &[u8], literal: usize) -> Option<(usize, usize)> {
-        if !self.rule.guard.lets_pass(&text[literal..]) {
+        if !self.rule.guard.lets_pass(text, literal) {
             return None;
         }
         match self.rule.span {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 
 use super::nested::Nested;
 use super::rule::{BEFORE, BEHIND, Reach};
-use super::{Secrets, assignment};
+use super::{Secrets, assignment, named_file};
 use crate::analyzers::FoundObservation;
 
 /// What is searched at a time.
@@ -32,6 +32,8 @@ pub struct Search<'s> {
     hits: Hits,
     nested: Option<Box<Nested<'s>>>,
     settings: bool,
+    /// Its name promises a secret.
+    promising: bool,
     size: u64,
 }
 
@@ -109,6 +111,7 @@ impl Secrets {
         Search {
             nested: Nested::of(self, path).map(Box::new),
             settings: assignment::is_settings(path, size),
+            promising: named_file::promises(path, size),
             ..self.search_plain(size)
         }
     }
@@ -125,6 +128,7 @@ impl Secrets {
             hits: Hits::default(),
             nested: None,
             settings: false,
+            promising: false,
             size,
         }
     }
@@ -267,6 +271,9 @@ impl Search<'_> {
                     hits.push(found);
                 }
             });
+        }
+        if self.promising && is_text && from == 0 && to == text.len() && hits.kept.is_empty() {
+            named_file::search(self.secrets, text, &mut |found| hits.push(found));
         }
     }
 }

@@ -1,11 +1,13 @@
-//! The image's config and history: variables, labels, commands, and what build arguments leave behind.
+//! The image's config, history and annotations: variables, labels, commands, and what build arguments leave behind.
 //!
 //! The history is text that the image's author wrote; absence in it proves nothing.
+
+use std::collections::BTreeMap;
 
 use shared::model::document::ImageConfig;
 use shared::model::observation::{Observation, ObservationPlace, Visibility};
 
-use super::Secrets;
+use super::{Secrets, command_line};
 use crate::analyzers::FoundObservation;
 
 /// A text of the config, and where it stands: `config.Env[TOKEN]`, `history[3]`.
@@ -19,25 +21,56 @@ pub struct Described {
 
 impl Secrets {
     /// What is secret in an image's config. Texts come with places; see [`Described::all`].
+    ///
+    /// A variable's secret stands in the history as well; that is told once, with the line that set it.
     pub fn in_settings(&self, config: &ImageConfig) -> Vec<Observation> {
         let texts = Described::all(config);
-        texts.iter().flat_map(|described| self.in_text(described)).collect()
+        let mut observations: Vec<Observation> = Vec::new();
+        for observation in texts.iter().flat_map(|described| self.in_text(described)) {
+            let same = observations
+                .iter_mut()
+                .take_while(|_| observation.place.created_by.is_some())
+                .find(|known| is_of_variable(known) && known.fingerprint == observation.fingerprint);
+            match same {
+                Some(variable) => variable.place.created_by = observation.place.created_by,
+                None => observations.push(observation),
+            }
+        }
+        observations
     }
 
+    /// What is secret in a manifest's annotations.
+    pub fn in_annotations(&self, annotations: &BTreeMap<String, String>) -> Vec<Observation> {
+        let texts = annotations
+            .iter()
+            .map(|(name, value)| Described { place: format!("annotations[{name}]"), text: value.clone() });
+        texts.flat_map(|described| self.in_text(&described)).collect()
+    }
+
+    /// What rules recognise; where none does, what a telling name or option gives away.
     fn in_text(&self, described: &Described) -> Vec<Observation> {
         let mut search = self.search_plain(described.text.len() as u64);
         search.feed(described.text.as_bytes());
-        search.finish().found.into_iter().map(|found| observation(found, described, self)).collect()
+        let mut found = search.finish().found;
+        if found.is_empty() {
+            found = command_line::search(self, described);
+        }
+        found.into_iter().map(|found| observation(found, described, self)).collect()
     }
 }
 
+fn is_of_variable(observation: &Observation) -> bool {
+    observation.place.config.as_deref().is_some_and(|place| place.starts_with("config.Env["))
+}
+
 fn observation(found: FoundObservation, described: &Described, secrets: &Secrets) -> Observation {
+    let document = if described.place.starts_with("annotations[") { "manifest" } else { "config" };
     let created_by = described.place.starts_with("history").then(|| secrets.without_secrets(&described.text));
     Observation {
         rule: found.rule,
         kind: found.kind,
         severity: found.severity,
-        title: format!("{} in the image's config", found.title),
+        title: format!("{} in the image's {document}", found.title),
         remediation: found.remediation,
         place: ObservationPlace {
             config: Some(described.place.clone()),
@@ -64,6 +97,13 @@ impl Described {
         for (name, value) in &runtime.labels {
             add(format!("config.Labels[{name}]"), value);
         }
+        for (name, words) in [
+            ("Entrypoint", &runtime.entrypoint),
+            ("Cmd", &runtime.cmd),
+            ("Healthcheck", &runtime.healthcheck.test),
+        ] {
+            add(format!("config.{name}"), &words.join(" "));
+        }
         for (number, line) in config.history.iter().enumerate() {
             if let Some(command) = &line.created_by {
                 add(format!("history[{number}]"), command);
@@ -73,5 +113,47 @@ impl Described {
             }
         }
         texts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn places(config: serde_json::Value) -> Vec<String> {
+        let config: ImageConfig = serde_json::from_value(config).unwrap();
+        let found = Secrets::built_in().in_settings(&config);
+        let told = found.iter().map(|one| {
+            let line = if one.place.created_by.is_some() { " with its line" } else { "" };
+            format!("{} {}{line}", one.rule, one.place.config.as_deref().unwrap_or_default())
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_variable_and_the_line_that_set_it_are_one_secret() {
+        let config = json!({
+            "config": {"Env": ["DB_PASSWORD=s3cr3t9"], "Cmd": ["app", "--token=t0k3n99"]},
+            "history": [{"created_by": "ENV DB_PASSWORD=s3cr3t9"}, {"created_by": "ENV DB_PASSWORD=0th3r88"}],
+        });
+        assert_eq!(
+            places(config),
+            [
+                "TW-CFG-ENV-SECRET config.Env[DB_PASSWORD] with its line",
+                "TW-HIST-SECRET config.Cmd",
+                "TW-HIST-SECRET history[1] with its line",
+            ]
+        );
+    }
+
+    #[test]
+    fn annotations_are_searched() {
+        let login = format!("postgres://app:{}{}@db.internal/x", "q8Zr0v", "B2nLwX7t");
+        let annotations = BTreeMap::from([("org.example.database".to_owned(), login)]);
+        let found = Secrets::built_in().in_annotations(&annotations);
+        assert_eq!(found[0].place.config.as_deref(), Some("annotations[org.example.database]"));
+        assert!(found[0].title.ends_with("in the image's manifest"));
     }
 }

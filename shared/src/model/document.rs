@@ -299,6 +299,15 @@ pub struct RuntimeConfig {
     /// Docker's health check; OCI has none.
     #[serde(default, deserialize_with = "null_is_default")]
     pub healthcheck: Healthcheck,
+    /// What is started.
+    #[serde(default, deserialize_with = "words")]
+    pub entrypoint: Vec<String>,
+    /// Its arguments, or what is started where there is no entrypoint.
+    #[serde(default, deserialize_with = "words")]
+    pub cmd: Vec<String>,
+    /// Where volumes are mounted; the values are empty objects.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub volumes: BTreeMap<String, serde_json::Value>,
 }
 
 /// How a runtime finds out that a container is healthy.
@@ -308,6 +317,21 @@ pub struct Healthcheck {
     /// `["NONE"]` switches an inherited check off; empty means none.
     #[serde(default, deserialize_with = "null_is_default")]
     pub test: Vec<String>,
+}
+
+/// A command as Docker reads it: a list, or a single text.
+fn words<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Words {
+        List(Vec<String>),
+        One(String),
+    }
+    Ok(match Option::<Words>::deserialize(deserializer)? {
+        Some(Words::List(words)) => words,
+        Some(Words::One(word)) => vec![word],
+        None => Vec::new(),
+    })
 }
 
 /// OCI says that `null` means absent.

@@ -16,6 +16,7 @@ use shared::model::settings::{BaseImage, LONGEST_TEXT, MOST_ENTRIES, Settings};
 
 use super::{Case, ExamineError, with_cause};
 use crate::image::analysis::LayerAnalysis;
+use crate::misconfig::{self, Facts};
 use crate::secrets::Secrets;
 use crate::source::SourceError;
 
@@ -110,9 +111,32 @@ impl Config {
         text.parse().ok()
     }
 
-    /// What is secret in it.
-    pub(super) fn secrets(&self, secrets: &Secrets) -> Vec<Observation> {
-        self.0.as_ref().map(|config| secrets.in_settings(config)).unwrap_or_default()
+    /// What is secret in it, and in the annotations beside it.
+    pub(super) fn secrets(&self, manifest: &Manifest, secrets: &Secrets) -> Vec<Observation> {
+        let mut observations = secrets.in_annotations(&manifest.annotations);
+        observations.extend(self.0.iter().flat_map(|config| secrets.in_settings(config)));
+        observations
+    }
+
+    /// The program that it starts, if it is a path.
+    pub(super) fn program(&self) -> Option<&str> {
+        let runtime = &self.0.as_ref()?.config;
+        let first = runtime.entrypoint.first().or_else(|| runtime.cmd.first())?;
+        first.starts_with('/').then_some(first)
+    }
+
+    /// What is wrong with the way in which the image was built and would be run.
+    pub(super) fn misconfiguration(
+        &self,
+        facts: &Facts,
+        manifest: &Manifest,
+        secrets: &Secrets,
+    ) -> Vec<Observation> {
+        let image = self
+            .0
+            .as_ref()
+            .map(|config| misconfig::Image::new(config, manifest.layers.len(), facts, secrets));
+        image.map(|image| image.judge()).unwrap_or_default()
     }
 
     /// The command that made each layer, without the secrets in it; none at all where history and layers do not line up.

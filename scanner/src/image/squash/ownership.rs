@@ -146,6 +146,11 @@ impl Owners {
         Self(owners)
     }
 
+    /// Whether no OS package is installed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The installed package that a list belongs to.
     fn find(&self, owned: &OwnedFiles) -> Option<&Owner> {
         let named = self.0.get(&owned.package)?;

@@ -1,5 +1,6 @@
 //! Layers over layers: one promise a test, and a naive extraction to compare random stacks with.
 
+use shared::model::observation::ObservationKind;
 use shared::model::package::Evidence;
 use shared::model::problem::ProblemKind;
 
@@ -341,7 +342,8 @@ fn copies_in_two_places_are_two_places_to_repair() {
 /// Every secret: the rule, where, and whether a container sees it.
 fn secrets(layers: &[&[Put]]) -> Vec<String> {
     let examined = Image::of(layers).examine();
-    let told = examined.observations.iter().map(|observation| {
+    let secrets = examined.observations.iter().filter(|one| one.kind == ObservationKind::Secret);
+    let told = secrets.map(|observation| {
         let place = &observation.place;
         let layer = place.layer.map_or(u16::MAX, |layer| layer.0);
         let path = place.path.as_deref().unwrap_or_default();
@@ -398,4 +400,30 @@ fn i4_what_a_package_installed_weighs_less_unless_it_can_be_nothing_but_a_secret
         secrets(&[&files, &[later]]).contains(&"high at opt/tool/a.txt in 1: Visible".to_owned()),
         "a later layer wrote it, no package"
     );
+}
+
+/// What is said about files left over: in which layer, and of which.
+fn leftovers(layers: &[&[Put]]) -> Vec<String> {
+    let examined = Image::of(layers).examine();
+    let leftovers = examined.observations.iter().filter(|one| one.rule == "TW-FS-JUNK");
+    let told = leftovers.map(|one| {
+        let path = one.place.path.as_deref().unwrap_or("several");
+        format!("{path} in {}", one.place.layer.map_or(u16::MAX, |layer| layer.0))
+    });
+    told.collect()
+}
+
+#[test]
+fn misconfiguration_is_of_what_a_container_sees() {
+    let lower: &[Put] = &[file("app/Dockerfile", "FROM x"), file("app/x", "")];
+    assert_eq!(leftovers(&[lower]), ["app/Dockerfile in 0"]);
+    assert!(leftovers(&[lower, &[file("app/.wh.Dockerfile", "")]]).is_empty());
+    assert!(leftovers(&[lower, &[directory("app"), file("app/.wh..wh..opq", "")]]).is_empty());
+    assert_eq!(leftovers(&[lower, &[file("app/Dockerfile", "FROM y")]]), ["app/Dockerfile in 1"]);
+    assert_eq!(
+        leftovers(&[lower, &[file("srv/Dockerfile", ""), file("srv/.DS_Store", "")]]),
+        ["several in 1", "app/Dockerfile in 0"]
+    );
+    let merged: &[Put] = &[symlink("link", "app"), file("link/Dockerfile", "FROM z")];
+    assert_eq!(leftovers(&[lower, merged]), ["app/Dockerfile in 1"]);
 }

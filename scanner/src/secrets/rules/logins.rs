@@ -23,5 +23,8 @@ pub(super) const RULES: &[Rule] = &[
     text("TW-SEC-DJANGO", "A Django secret key", Medium, &["SECRET_KEY"], r#"\bSECRET_KEY\s*=\s*["']([^"'\n]{30,})["']"#).checked(Check::Entropy(3.5)),
     text("TW-SEC-LARAVEL", "A Laravel application key", High, &["APP_KEY=base64:"], r"APP_KEY=base64:([A-Za-z0-9+/]{43}=)"),
     text("TW-SEC-WORDPRESS", "A password in wp-config.php", High, &["DB_PASSWORD"], r#"define\(\s*['"]DB_PASSWORD['"]\s*,\s*['"]([^'"]{4,})['"]"#),
+    text("TW-SEC-REDIS", "A secret that is loaded into Redis", High, &["SET ", "set "],
+        r#"(?im)^\s*SET\s+["']?[a-z0-9_:.-]{0,60}(?:secret|token|passw(?:or)?d|api_?key|credential)[a-z0-9_:.-]{0,60}["']?\s+["']?([^\s"'=]{12,200})"#).guarded(Guard::OpensLine)
+        .checked(Check::Entropy(3.0)),
     token("TW-SEC-SYMFONY", "Symfony's secret, left as it came", Low, &["ThisTokenIsNotSoSecretChangeIt"], r"(ThisTokenIsNotSoSecretChangeIt)"),
 ];

@@ -6,7 +6,7 @@ use shared::model::problem::Problem;
 use shared::model::report::{Distribution, Revision};
 
 use super::*;
-use crate::analyzers::{Checksum, Found, FoundObservation, FoundPackage, OwnedFile, OwnedFiles};
+use crate::analyzers::{Account, Checksum, Found, FoundObservation, FoundPackage, OwnedFile, OwnedFiles};
 use crate::image::analysis::{Checksums, Compression, LayerObservation, Reading, WantedLink};
 use crate::image::analysis::{Entry, EntryKind, EntryTable, Evidence as FileEvidence};
 use crate::image::entries::EntryWriter;
@@ -101,14 +101,16 @@ fn found() -> impl Strategy<Value = Found> {
         vec(owned(), 0..3),
         option::of(distribution()),
         some_text(),
+        vec((text(), any::<u32>()).prop_map(|(name, uid)| Account { name, uid }), 0..2),
         vec(observation(), 0..2),
         vec(problem(), 0..2),
     )
-        .prop_map(|(packages, owned, distribution, log_of, observations, problems)| Found {
+        .prop_map(|(packages, owned, distribution, log_of, accounts, observations, problems)| Found {
             packages,
             owned,
             distribution,
             log_of,
+            accounts,
             observations,
             problems,
         })
