@@ -33,6 +33,7 @@ pub mod npm_lock;
 pub mod nuget_lock;
 pub mod os_release;
 pub mod pnpm;
+pub mod programs;
 pub mod python;
 pub mod python_lock;
 pub mod rpm;
@@ -64,6 +65,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &deno::Deno,
     &bun::Bun,
     &zipped::Zipped,
+    &programs::Programs,
 ];
 
 /// Reads one package format.

@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
-use shared::model::package::{Level, Purl};
+use shared::model::package::{self, Level, Purl};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Distribution, InstalledPackage};
 
@@ -88,6 +88,7 @@ pub(super) fn squash(
     declared::settle(&mut located);
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
+    located.retain(|located| !is_told_by_owner(&located.package));
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
@@ -105,6 +106,11 @@ pub(super) fn squash(
 struct Located<'s, 'a> {
     package: InstalledPackage,
     sighting: &'s Sighting<'a>,
+}
+
+/// A program's own version says nothing about the patches of the distribution that built it; its package does.
+fn is_told_by_owner(package: &InstalledPackage) -> bool {
+    package.package.evidence == package::Evidence::Recognised && package.owned_by.is_some()
 }
 
 fn evidence_of<'a>(layers: &[Option<Applied<'a>>]) -> EvidenceAt<'a> {
