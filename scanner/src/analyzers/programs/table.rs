@@ -10,7 +10,7 @@ const fn row(name: &'static str, files: &'static [FileName], evidence: &'static 
 
 /// Every program. Several rows may look at one file: who forks a program keeps its file's name.
 pub(super) const PROGRAMS: &[Program] = &[
-    row("python", &[Named("python"), Library("libpython")], &[PatchOfFileName]),
+    row("python", &[Named("python"), Library("libpython")], &[PatchOfFileName, Between(b"/Python-", b"\0")]),
     row("pypy", &[Named("pypy"), Library("libpypy")], &[Between(b"[PyPy ", b"")]),
     row("node", &[Named("node")], &[Between(b"node.js/v", b"")]),
     row("ruby", &[Named("ruby"), Library("libruby")], &[Between(b"ruby ", b"p"), Between(b"ruby ", b" (20")]),

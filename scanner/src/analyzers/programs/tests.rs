@@ -24,6 +24,8 @@ fn programs(path: &str, evidence: &[u8]) -> Vec<String> {
 const ROWS: &[(&str, &[u8], &str)] = &[
     ("opt/bin/python3.11", b"\x003.11\x003.2.0\x003.11.2\0", "python@3.11.2"),
     ("opt/lib/libpython3.13.so.1.0", b"\x003.13.0rc1\0", "python@3.13.0rc1"),
+    // The linker keeps one copy of strings that end alike, and this one ended the source directory's name.
+    ("opt/lib/libpython3.10.so.1.0", b"/tmp/Python-3.10.13\0./Modules", "python@3.10.13"),
     ("opt/bin/pypy3.10", b"3.10.14 [PyPy 7.3.17 with GCC", "pypy@7.3.17"),
     ("usr/local/bin/node", b"node.js/v20.20.2\0", "node@20.20.2"),
     ("usr/local/bin/ruby", b"ruby 1.8)\0ruby 3.1.2p20 (2022-04-12 revision", "ruby@3.1.2"),
