@@ -57,6 +57,7 @@ pub mod pear;
 pub mod pnpm;
 pub mod podfile_lock;
 pub mod portage;
+pub mod programs;
 pub mod pubspec_lock;
 pub mod python;
 pub mod python_lock;
@@ -132,6 +133,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &github_actions::GitHubActions,
     &vscode::VsCode,
     &system_settings::SystemSettings,
+    &programs::Programs,
 ];
 
 /// So many accounts of a table are kept.

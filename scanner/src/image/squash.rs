@@ -19,9 +19,7 @@ use std::collections::{HashMap, HashSet};
 
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
-use shared::model::package::{
-    Evidence as PackageEvidence, Level, Package, PackageKind, Purl, PurlDistribution,
-};
+use shared::model::package::{self, Level, Package, PackageKind, Purl, PurlDistribution};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Distribution, InstalledPackage};
 
@@ -116,6 +114,7 @@ pub(super) fn squash(
     origin::settle(&mut located);
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
+    located.retain(|located| !is_told_by_owner(&located.package));
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let facts = candidates.settle(&tree, layers, &sightings, &owners, program);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
@@ -137,7 +136,7 @@ pub(super) fn squash(
 
 /// Whether a package shows that there is a distribution.
 fn is_of_distribution(package: &Package) -> bool {
-    belongs_to_distribution(package.kind) && package.evidence == PackageEvidence::Installed
+    belongs_to_distribution(package.kind) && package.evidence == package::Evidence::Installed
 }
 
 /// Whether a package only means something together with a distribution. Nix and FreeBSD's pkg are the same on every
@@ -150,6 +149,11 @@ fn belongs_to_distribution(kind: PackageKind) -> bool {
 struct Located<'s, 'a> {
     package: InstalledPackage,
     sighting: &'s Sighting<'a>,
+}
+
+/// A program's own version says nothing about the patches of the distribution that built it; its package does.
+fn is_told_by_owner(package: &InstalledPackage) -> bool {
+    package.package.evidence == package::Evidence::Recognised && package.owned_by.is_some()
 }
 
 fn evidence_of<'a>(layers: &[Option<Applied<'a>>]) -> EvidenceAt<'a> {

@@ -9,7 +9,7 @@ use crate::image::matcher::Analyzers;
 use crate::limits::Limits;
 
 pub(super) const ANALYZERS: Analyzers =
-    &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking, &Lock, &Npm];
+    &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking, &Lock, &Npm, &Program];
 
 /// `name version` a line; `owns PACKAGE PATH [CHECKSUM OF CONTENT]`; anything else cannot be read.
 struct Database;
@@ -27,6 +27,8 @@ struct Panicking;
 struct Lock;
 /// `name version` a line, of npm packages.
 struct Npm;
+/// `name version` a line, of programs that say so themselves.
+struct Program;
 
 fn package(kind: PackageKind, line: &str) -> Option<Package> {
     let (name, version) = line.split_once(' ')?;
@@ -147,6 +149,13 @@ analyzer!(Lock, "lock", Text, [Trigger::Name("lock")], |file| {
     let mut found = lines(PackageKind::Maven, file.content);
     for found in &mut found.packages {
         found.package.evidence = Evidence::Declared;
+    }
+    found
+});
+analyzer!(Program, "program", Binary, [Trigger::Name("program")], |file| {
+    let mut found = lines(PackageKind::Generic, file.content);
+    for found in &mut found.packages {
+        found.package.evidence = Evidence::Recognised;
     }
     found
 });

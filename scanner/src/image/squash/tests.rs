@@ -288,6 +288,17 @@ fn i4_problems_of_visible_files_count_and_of_hidden_ones_do_not() {
     assert_eq!(kinds(&Image::of(&[&[debian(), broken], &[file(DPKG, "bash 5")]]).examine()), []);
 }
 
+#[test]
+fn a_recognised_program_that_an_os_package_owns_is_that_package_alone() {
+    let program = file("usr/bin/program", "nginx 1.25.3");
+    let recognised = "pkg:generic/nginx@1.25.3 at usr/bin/program from 0";
+    check(&[std::slice::from_ref(&program)], &[recognised]);
+    let os = "pkg:deb/debian/nginx@1.25.3-1?distro=debian-12 at var/lib/dpkg/status from 0";
+    let listed = file(DPKG, "nginx 1.25.3-1\nowns nginx usr/bin/program");
+    check(&[&[debian(), program.clone(), listed]], &[os]);
+    check(&[&[debian(), program, file(DPKG, "nginx 1.25.3-1")]], &[os, recognised]);
+}
+
 const METADATA: &str = "usr/lib/python3/urllib3-1.dist-info/METADATA";
 
 fn owner(layers: &[&[Put]]) -> Option<String> {
