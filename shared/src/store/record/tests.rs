@@ -6,7 +6,10 @@ use super::*;
 use crate::model::sample;
 use crate::model::verdict::Outcome;
 
+/// Written before packages had qualifiers.
 const REPORT_V1: &[u8] = include_bytes!("report.v1.zst");
+/// The same as it is written now: version 1 with a field more, which older builds pass over.
+const REPORT_V1_QUALIFIERS: &[u8] = include_bytes!("report.v1.qualifiers.zst");
 const VERDICT_V1: &[u8] = include_bytes!("verdict.v1.json");
 const CHANGE_V1: &[u8] = include_bytes!("change.v1.json");
 const PENDING_V1: &[u8] =
@@ -20,7 +23,8 @@ fn image() -> Digest {
 fn a_recorded_report_is_read_and_would_be_written_the_same_way() {
     let report = sample::report(&image());
     assert_eq!(decode_report(&image(), REPORT_V1).unwrap(), report);
-    let recorded = inflate(&REPORT_V1[1..], LARGEST_REPORT).unwrap();
+    assert_eq!(decode_report(&image(), REPORT_V1_QUALIFIERS).unwrap(), report);
+    let recorded = inflate(&REPORT_V1_QUALIFIERS[1..], LARGEST_REPORT).unwrap();
     assert_eq!(
         String::from_utf8(recorded).unwrap(),
         serde_json::to_string(&report).unwrap(),
