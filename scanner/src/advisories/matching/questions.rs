@@ -9,8 +9,8 @@ use shared::model::report::{Confidence, CoverageState, Distribution, InstalledPa
 use super::matches::Matcher;
 use crate::advisories::database::Artifact;
 use crate::advisories::ecosystems::{self, Fit, NamedBy, OsEcosystems};
-use crate::advisories::names;
 use crate::advisories::{Database, DatabaseError};
+use crate::advisories::{names, upstream};
 
 /// What all packages of one inventory share.
 pub(super) struct Scope<'a> {
@@ -90,6 +90,7 @@ impl<'a> Scope<'a> {
         }
         match package.kind.level() {
             Level::Os => Ok(self.os.as_ref().map_or(Asked::NoAdvisories, |os| os.questions(package))),
+            Level::Language if package.kind == PackageKind::Generic => program_questions(package, matcher),
             Level::Language => self.language_question(package, matcher),
         }
     }
@@ -103,13 +104,7 @@ impl<'a> Scope<'a> {
         let Some(ecosystem) = known else {
             return Ok(Asked::NoAdvisories);
         };
-        let mut confidence = match package.evidence {
-            Evidence::Declared => Confidence::Declared,
-            Evidence::Claimed => Confidence::DeclaredBySbom,
-            Evidence::Recognised => Confidence::UpstreamBinary,
-            Evidence::ArchiveNotInstalled => Confidence::ArchiveNotInstalled,
-            Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
-        };
+        let mut confidence = confidence(package);
         let name = match language_name(package) {
             Some(name) => name,
             None => match matcher.artifact(&package.name)? {
@@ -214,6 +209,34 @@ impl<'a> OsScope<'a> {
     /// The subscribers' advisories decide where the package itself came from there.
     fn entitled(&self, package: &Package) -> Option<&'a str> {
         self.pro.filter(|_| package.version.contains("esm"))
+    }
+}
+
+/// What a program without a packaging system asks: all who speak about it, each in its own words.
+fn program_questions<'p>(package: &'p Package, matcher: &Matcher<'_>) -> Result<Asked<'p>, DatabaseError> {
+    let mut questions = Vec::new();
+    for place in upstream::places(&package.name) {
+        if matcher.has_package(place.ecosystem, place.name)? {
+            questions.push(Question {
+                ecosystem: place.ecosystem,
+                name: Cow::Borrowed(place.name),
+                version: place.version(&package.version),
+                confidence: confidence(package),
+                weight: Weight::Adds,
+            });
+        }
+    }
+    Ok(if questions.is_empty() { Asked::NoAdvisories } else { Asked::Questions(questions) })
+}
+
+/// How sure a match can be by the evidence for the package.
+fn confidence(package: &Package) -> Confidence {
+    match package.evidence {
+        Evidence::Declared => Confidence::Declared,
+        Evidence::Claimed => Confidence::DeclaredBySbom,
+        Evidence::Recognised => Confidence::UpstreamBinary,
+        Evidence::ArchiveNotInstalled => Confidence::ArchiveNotInstalled,
+        Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
     }
 }
 
