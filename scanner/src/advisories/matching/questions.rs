@@ -170,11 +170,11 @@ impl<'a> OsScope<'a> {
         };
         let fit = match package.evidence {
             Evidence::ArchiveNotInstalled => fit.max(Confidence::ArchiveNotInstalled),
+            Evidence::Claimed => fit.max(Confidence::DeclaredBySbom),
             Evidence::Installed
             | Evidence::Embedded
             | Evidence::Unmatched
             | Evidence::Declared
-            | Evidence::Claimed
             | Evidence::Recognised => fit,
         };
         let mut questions = Vec::with_capacity(self.names.len());
@@ -264,10 +264,15 @@ fn language_name(package: &Package) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The version as the ecosystem writes it: Go's own releases are `go1.22.1` in binaries, `1.22.1` in advisories.
+/// The version as the ecosystem writes it: Go's own releases are `go1.22.1` in binaries, `1.22.1` in advisories;
+/// Bitnami's advisories know no revisions of its builds (`1.2.3-4`).
 fn language_version(package: &Package) -> Cow<'_, str> {
     let is_go =
         package.kind == PackageKind::Golang && matches!(package.name.as_str(), "stdlib" | "toolchain");
+    if package.kind == PackageKind::Bitnami {
+        let upstream = package.version.split('-').next().unwrap_or(&package.version);
+        return Cow::Borrowed(upstream);
+    }
     match package.version.strip_prefix("go") {
         Some(version) if is_go => Cow::Borrowed(version),
         Some(_) | None => Cow::Borrowed(&package.version),

@@ -64,6 +64,14 @@ fn programs_are_matched_with_those_who_speak_about_them() {
 }
 
 #[test]
+fn revisions_of_bitnamis_builds_are_not_compared() {
+    for (version, found) in [("20.9.0-3", 1), ("20.11.1-3", 0)] {
+        let judgement = judged(&records(), None, vec![package(PackageKind::Bitnami, "node", version)]);
+        assert_eq!(judgement.findings.len(), found, "{version}");
+    }
+}
+
+#[test]
 fn a_list_of_tags_promises_nothing_about_fixes() {
     for (name, version, fix) in [
         ("node", "20.9.0", Fix::Fixed { version: "20.11.1".to_owned() }),
