@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`osv`] (one record), [`compile`] (dumps → file), [`record`] and [`codec`] (what lies in the
 //! file), [`Database`] (the opened file), [`matching`] (inventory → findings); beside them the knowledge that
-//! matching needs: [`versions`], [`severity`], [`ecosystems`], [`names`], [`enrichment`].
+//! matching needs: [`versions`], [`severity`], [`ecosystems`], [`names`],
+//! [`upstream`], [`enrichment`].
 
 pub mod codec;
 pub mod compile;
@@ -16,6 +17,7 @@ pub mod osv;
 pub mod record;
 pub mod severity;
 mod tables;
+pub mod upstream;
 pub mod versions;
 
 pub use database::{ChangedPackages, Database, DatabaseError, DatabaseSummary, Ecosystem};

@@ -14,6 +14,7 @@ use crate::secrets::Secrets;
 
 pub mod apk;
 pub mod archived;
+pub mod bitnami;
 pub mod bottlerocket;
 pub mod bun;
 pub mod cargo_auditable;
@@ -64,6 +65,7 @@ pub mod python_lock;
 pub mod python_origin;
 pub mod r;
 pub mod rpm;
+pub mod sbom;
 pub mod snap;
 pub mod sqlite;
 pub mod swift_resolved;
@@ -134,6 +136,8 @@ pub const ALL: &[&dyn Analyzer] = &[
     &vscode::VsCode,
     &system_settings::SystemSettings,
     &programs::Programs,
+    &bitnami::Bitnami,
+    &sbom::Sbom,
 ];
 
 /// So many accounts of a table are kept.

@@ -56,9 +56,9 @@ pub enum Word {
 /// One package of an advisory, and which of its versions are affected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Affected {
-    /// The whole ecosystem string: `Debian:12`, `npm`.
+    /// The whole ecosystem string: `Debian:12`, `npm`; `GIT` for a source repository.
     pub ecosystem: String,
-    /// The package's name, as the ecosystem compares names.
+    /// The package's name, as the ecosystem compares names; the repository's address.
     pub name: String,
     /// Affected ranges; GIT ranges are left out.
     pub ranges: Vec<Range>,

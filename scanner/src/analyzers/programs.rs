@@ -21,7 +21,7 @@ impl Analyzer for Programs {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {

@@ -5,6 +5,7 @@
 //! where nothing of interest took its place. OCI image-spec layer.md, "Applying Changesets".
 
 mod attribution;
+mod claims;
 mod declared;
 mod distribution;
 mod facts;
@@ -115,6 +116,7 @@ pub(super) fn squash(
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
     located.retain(|located| !is_told_by_owner(&located.package));
+    claims::settle(&mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let facts = candidates.settle(&tree, layers, &sightings, &owners, program);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();

@@ -81,6 +81,13 @@ impl<'d> Reader<'d> {
         codec::from_bytes(&package.0).map_err(|error| self.opened.value_error(error))
     }
 
+    /// Whether any advisory speaks about a package.
+    pub(crate) fn has_package(&self, ecosystem: &str, name: &str) -> Result<bool, DatabaseError> {
+        let key = format!("{ecosystem}\0{name}");
+        let value = self.affected.get(key.as_bytes()).map_err(|error| self.opened.read_error(error))?;
+        Ok(value.is_some())
+    }
+
     /// An advisory by its number.
     pub(crate) fn advisory(&mut self, number: RecordNumber) -> Result<StoredAdvisory, DatabaseError> {
         let key = number.to_be_bytes();

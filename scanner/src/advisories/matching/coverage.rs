@@ -1,6 +1,6 @@
 //! What was judged and what was not: coverage rows for everything present, problems for everything missing (I11).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::model::package::{Level, Package, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
@@ -23,6 +23,8 @@ struct Counted {
     unversioned: u32,
     foreign: u32,
     ungrouped: u32,
+    /// The ecosystems that programs were judged with; other packages have one for all of their kind.
+    consulted: BTreeSet<String>,
     /// Of those judged: their database does not say what source they were built from, and advisories name sources.
     sourceless: u32,
 }
@@ -43,6 +45,9 @@ impl<'s> Tally<'s> {
             Asked::UnknownGroup => &mut counted.ungrouped,
         };
         *counter = counter.saturating_add(1);
+        if let (PackageKind::Generic, Asked::Questions(questions)) = (package.kind, asked) {
+            counted.consulted.extend(questions.iter().map(|question| question.ecosystem.to_owned()));
+        }
         let asks_by_source = matches!(asked, Asked::Questions(_)) && package.kind.level() == Level::Os;
         if asks_by_source && package.source.is_none() && self.scope.is_named_by_source() {
             counted.sourceless = counted.sourceless.saturating_add(1);
@@ -68,6 +73,12 @@ impl<'s> Tally<'s> {
     fn row(&self, kind: PackageKind, counted: &Counted) -> Coverage {
         let (subject, ecosystem, state) = match kind.level() {
             Level::Os => self.distribution_row(kind),
+            Level::Language if !counted.consulted.is_empty() => {
+                let state =
+                    if counted.unpublished == 0 { CoverageState::Full } else { CoverageState::Partial };
+                let ecosystems: Vec<&str> = counted.consulted.iter().map(String::as_str).collect();
+                (kind.purl_type().to_owned(), Some(ecosystems.join(", ")), state)
+            }
             Level::Language => {
                 let ecosystem = ecosystems::of_kind(kind);
                 let known = ecosystem.is_some_and(|name| self.scope.database.has_ecosystem(name));
@@ -133,6 +144,10 @@ impl Counted {
         let mut add = |kind, detail: String| problems.push(Problem::new(kind, detail));
         if self.unpublished > 0 {
             let detail = match &row.ecosystem {
+                Some(ecosystem) if row.state == CoverageState::Partial => format!(
+                    "{ecosystem} does not speak about {} packages of {subject}: they are not judged",
+                    self.unpublished
+                ),
                 Some(ecosystem) => format!(
                     "the advisory database has nothing for {ecosystem}: {} packages of {subject} are not judged",
                     self.unpublished

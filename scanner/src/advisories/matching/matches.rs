@@ -191,6 +191,11 @@ impl<'d> Matcher<'d> {
         Ok(worst)
     }
 
+    /// Whether any advisory speaks about a package.
+    pub(super) fn has_package(&self, ecosystem: &str, name: &str) -> Result<bool, DatabaseError> {
+        self.reader.has_package(ecosystem, name)
+    }
+
     /// Which Maven package an artifact without group must be.
     pub(super) fn artifact(&self, artifact: &str) -> Result<Artifact, DatabaseError> {
         self.reader.artifact(artifact)

@@ -9,8 +9,8 @@ use shared::model::report::{Confidence, CoverageState, Distribution, InstalledPa
 use super::matches::Matcher;
 use crate::advisories::database::Artifact;
 use crate::advisories::ecosystems::{self, Fit, NamedBy, OsEcosystems};
-use crate::advisories::names;
 use crate::advisories::{Database, DatabaseError};
+use crate::advisories::{names, upstream};
 
 /// What all packages of one inventory share.
 pub(super) struct Scope<'a> {
@@ -90,6 +90,7 @@ impl<'a> Scope<'a> {
         }
         match package.kind.level() {
             Level::Os => Ok(self.os.as_ref().map_or(Asked::NoAdvisories, |os| os.questions(package))),
+            Level::Language if package.kind == PackageKind::Generic => program_questions(package, matcher),
             Level::Language => self.language_question(package, matcher),
         }
     }
@@ -103,13 +104,7 @@ impl<'a> Scope<'a> {
         let Some(ecosystem) = known else {
             return Ok(Asked::NoAdvisories);
         };
-        let mut confidence = match package.evidence {
-            Evidence::Declared => Confidence::Declared,
-            Evidence::Claimed => Confidence::DeclaredBySbom,
-            Evidence::Recognised => Confidence::UpstreamBinary,
-            Evidence::ArchiveNotInstalled => Confidence::ArchiveNotInstalled,
-            Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
-        };
+        let mut confidence = confidence(package);
         let name = match language_name(package) {
             Some(name) => name,
             None => match matcher.artifact(&package.name)? {
@@ -175,11 +170,11 @@ impl<'a> OsScope<'a> {
         };
         let fit = match package.evidence {
             Evidence::ArchiveNotInstalled => fit.max(Confidence::ArchiveNotInstalled),
+            Evidence::Claimed => fit.max(Confidence::DeclaredBySbom),
             Evidence::Installed
             | Evidence::Embedded
             | Evidence::Unmatched
             | Evidence::Declared
-            | Evidence::Claimed
             | Evidence::Recognised => fit,
         };
         let mut questions = Vec::with_capacity(self.names.len());
@@ -217,6 +212,34 @@ impl<'a> OsScope<'a> {
     }
 }
 
+/// What a program without a packaging system asks: all who speak about it, each in its own words.
+fn program_questions<'p>(package: &'p Package, matcher: &Matcher<'_>) -> Result<Asked<'p>, DatabaseError> {
+    let mut questions = Vec::new();
+    for place in upstream::places(&package.name) {
+        if matcher.has_package(place.ecosystem, place.name)? {
+            questions.push(Question {
+                ecosystem: place.ecosystem,
+                name: Cow::Borrowed(place.name),
+                version: place.version(&package.version),
+                confidence: confidence(package),
+                weight: Weight::Adds,
+            });
+        }
+    }
+    Ok(if questions.is_empty() { Asked::NoAdvisories } else { Asked::Questions(questions) })
+}
+
+/// How sure a match can be by the evidence for the package.
+fn confidence(package: &Package) -> Confidence {
+    match package.evidence {
+        Evidence::Declared => Confidence::Declared,
+        Evidence::Claimed => Confidence::DeclaredBySbom,
+        Evidence::Recognised => Confidence::UpstreamBinary,
+        Evidence::ArchiveNotInstalled => Confidence::ArchiveNotInstalled,
+        Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
+    }
+}
+
 /// Name and version of the source package; the binary's where the database does not state them.
 pub(super) fn source_of(package: &Package) -> (&str, &str) {
     match &package.source {
@@ -241,10 +264,15 @@ fn language_name(package: &Package) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The version as the ecosystem writes it: Go's own releases are `go1.22.1` in binaries, `1.22.1` in advisories.
+/// The version as the ecosystem writes it: Go's own releases are `go1.22.1` in binaries, `1.22.1` in advisories;
+/// Bitnami's advisories know no revisions of its builds (`1.2.3-4`).
 fn language_version(package: &Package) -> Cow<'_, str> {
     let is_go =
         package.kind == PackageKind::Golang && matches!(package.name.as_str(), "stdlib" | "toolchain");
+    if package.kind == PackageKind::Bitnami {
+        let upstream = package.version.split('-').next().unwrap_or(&package.version);
+        return Cow::Borrowed(upstream);
+    }
     match package.version.strip_prefix("go") {
         Some(version) if is_go => Cow::Borrowed(version),
         Some(_) | None => Cow::Borrowed(&package.version),

@@ -4,6 +4,7 @@ mod coverage;
 mod distributions;
 mod languages;
 mod ownership;
+mod programs;
 mod real;
 
 use serde_json::{Value, json};

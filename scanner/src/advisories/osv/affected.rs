@@ -6,7 +6,7 @@ use shared::model::report::FindingKind;
 
 use super::wire::{WireSeverity, is_usable_name, null_is_default, vectors};
 use super::{Affected, Event, Range, RangeOrder, Urgency};
-use crate::advisories::names;
+use crate::advisories::{names, upstream};
 
 /// The most events of one range, and the most versions of one entry, that are kept.
 const MOST_VERSIONS: usize = 100_000;
@@ -38,6 +38,8 @@ struct WirePackage {
 struct WireRange {
     #[serde(rename = "type", default)]
     kind: String,
+    /// Of a range of commits: where.
+    repo: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     events: Vec<WireEvent>,
 }
@@ -56,8 +58,46 @@ impl WireAffected {
         self.database_specific.get("informational").is_some_and(Value::is_string)
     }
 
-    /// The entry, unless it names no package.
-    pub(super) fn into_affected(self, kind: FindingKind) -> Option<Affected> {
+    /// The entry; one that names no package but a source repository is an entry of that repository, and one that
+    /// names neither is none.
+    pub(super) fn into_affected(self, kind: FindingKind) -> Vec<Affected> {
+        let names_ecosystem = |package: &WirePackage| !package.ecosystem.is_empty();
+        if self.package.as_ref().is_some_and(names_ecosystem) {
+            self.into_package(kind).into_iter().collect()
+        } else {
+            self.into_repositories()
+        }
+    }
+
+    /// One entry for each repository that programs come from.
+    fn into_repositories(self) -> Vec<Affected> {
+        let addresses = self.ranges.iter().filter(|range| range.kind == "GIT");
+        let addresses = addresses.filter_map(|range| range.repo.as_deref());
+        let mut repositories: Vec<&str> = addresses.filter_map(upstream::repository).collect();
+        repositories.sort_unstable();
+        repositories.dedup();
+        let vectors = vectors(&self.severity);
+        let mut versions = self.versions;
+        versions.truncate(MOST_VERSIONS);
+        let ranges: Vec<Range> = self.ranges.into_iter().filter_map(WireRange::into_range).collect();
+        let semver = ranges.into_iter().filter(|range| range.order == RangeOrder::Semver);
+        let semver: Vec<Range> = semver.collect();
+        let entry = |name: &str| Affected {
+            ecosystem: upstream::GIT.to_owned(),
+            name: name.to_owned(),
+            // Who is asked for by a tag cannot be ordered; the tags are listed.
+            ranges: if upstream::is_named_by_version(name) { semver.clone() } else { Vec::new() },
+            versions: versions.clone(),
+            vectors: vectors.clone(),
+            urgency: None,
+            binaries: Vec::new(),
+            systems: Vec::new(),
+            architectures: Vec::new(),
+        };
+        repositories.into_iter().map(entry).collect()
+    }
+
+    fn into_package(self, kind: FindingKind) -> Option<Affected> {
         let package = self.package?;
         if !is_usable_name(&package.ecosystem) || !is_usable_name(&package.name) {
             return None;

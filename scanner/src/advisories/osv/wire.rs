@@ -93,7 +93,7 @@ impl Record {
         }
         let kind = advisory.kind;
         let affected = self.affected.into_iter();
-        advisory.affected = affected.filter_map(|entry| entry.into_affected(kind)).collect();
+        advisory.affected = affected.flat_map(|entry| entry.into_affected(kind)).collect();
         Ok(advisory)
     }
 

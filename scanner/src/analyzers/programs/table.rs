@@ -14,7 +14,11 @@ pub(super) const PROGRAMS: &[Program] = &[
     row("pypy", &[Named("pypy"), Library("libpypy")], &[Between(b"[PyPy ", b"")]),
     row("node", &[Named("node")], &[Between(b"node.js/v", b"")]),
     row("ruby", &[Named("ruby"), Library("libruby")], &[Between(b"ruby ", b"p"), Between(b"ruby ", b" (20")]),
-    row("perl", &[Named("perl"), Library("libperl")], &[Between(b"/lib/perl5/", b"")]),
+    row(
+        "perl",
+        &[Named("perl"), Library("libperl")],
+        &[Between(b"/lib/perl5/", b""), Between(b"/perl/", b"")],
+    ),
     row(
         "php",
         &[Named("php"), Named("php-fpm"), Named("php-cgi"), Library("libphp")],

@@ -31,6 +31,8 @@ const ROWS: &[(&str, &[u8], &str)] = &[
     ("usr/local/bin/ruby", b"ruby 1.8)\0ruby 3.1.2p20 (2022-04-12 revision", "ruby@3.1.2"),
     ("usr/local/lib/libruby.so.3.4.1", b"ruby 3.4.1 (2024-12-25 revision", "ruby@3.4.1"),
     ("usr/local/bin/perl", b"/usr/local/lib/perl5/5.38.2/x86_64", "perl@5.38.2"),
+    // As Debian builds it.
+    ("opt/lib/libperl.so.5.36.0", b"-gnu/perl/5.36.0\0/share/perl/5.36\0-gnu/perl5/5.36", "perl@5.36.0"),
     ("usr/local/sbin/php-fpm", b"X-Powered-By: PHP/8.2.29\0", "php@8.2.29"),
     ("opt/jdk/bin/java", b"\0openjdk\0java\x000.0\x0017.0.15+6-Vendor\0", "openjdk@17.0.15+6"),
     ("opt/jdk/bin/java", b"\0openjdk\0java\x000.0\x0021+35\0", "openjdk@21+35"),

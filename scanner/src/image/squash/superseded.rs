@@ -24,9 +24,9 @@ pub(super) fn mark(visible: &mut [Sighting<'_>]) {
     }
 }
 
-/// Whether a package manager keeps its packages both in a list and in a file each: opkg.
+/// Whether packages stand both in a list and in a file each: opkg's, and Bitnami's components.
 pub(super) fn is_stated_twice(kind: PackageKind) -> bool {
-    kind == PackageKind::Opkg
+    matches!(kind, PackageKind::Opkg | PackageKind::Bitnami)
 }
 
 fn format(sighting: &Sighting<'_>) -> Option<usize> {

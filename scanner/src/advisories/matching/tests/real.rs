@@ -58,6 +58,10 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
             package(PackageKind::Cran, "png", "0.1-8"),
             package(PackageKind::Hackage, "aeson", "2.0.0.0"),
             package(PackageKind::Hackage, "ghc", "9.4.2"),
+            package(PackageKind::Generic, "node", "20.11.0"),
+            package(PackageKind::Generic, "openjdk", "1.8.0_392"),
+            package(PackageKind::Generic, "redis", "7.2.4"),
+            package(PackageKind::Generic, "postgresql", "15.1"),
         ],
     );
     let judgement = judge(&inventory, &database).unwrap();
@@ -78,6 +82,10 @@ fn well_known_flaws_are_found_and_repaired_versions_are_clean() {
         ("png", "CVE-2026-25646"),
         ("aeson", "CVE-2022-3433"),
         ("ghc", "HSEC-2024-0007"),
+        ("node", "CVE-2024-22019"),
+        ("openjdk", "CVE-2024-20918"),
+        ("redis", "CVE-2024-31449"),
+        ("postgresql", "CVE-2023-2454"),
     ] {
         assert!(find(&judgement, &inventory, name, id).is_some(), "{name} {id}");
     }

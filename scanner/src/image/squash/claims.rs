@@ -1,0 +1,86 @@
+//! What an SBOM in the image claims counts only where nothing says the same, and takes nothing away.
+//!
+//! The same holds for a program below `/opt/bitnami`: its component says what it is, with Bitnami's own patches.
+
+use std::collections::HashSet;
+
+use shared::model::package::{Evidence, PackageKind};
+
+use super::Located;
+use crate::advisories::upstream;
+
+/// Drops claims of packages that were seen or claimed before, and programs whose component is known.
+pub(super) fn settle(located: &mut Vec<Located<'_, '_>>) {
+    let is_claim = |it: &Located<'_, '_>| it.package.package.evidence == Evidence::Claimed;
+    if located.iter().any(is_claim) {
+        let seen = located.iter().filter(|it| !is_claim(it)).map(identity);
+        let mut known: HashSet<String> = seen.collect();
+        located.retain(|it| !is_claim(it) || known.insert(identity(it)));
+    }
+    let components = located.iter().map(|it| &it.package.package);
+    let components = components.filter(|package| package.kind == PackageKind::Bitnami);
+    let components: HashSet<String> = components.map(|package| package.name.clone()).collect();
+    located.retain(|it| {
+        let package = &it.package.package;
+        let is_told = it.sighting.path.starts_with(b"opt/bitnami/")
+            && package.evidence == Evidence::Recognised
+            && upstream::places(&package.name).iter().any(|place| components.contains(place.name));
+        !is_told
+    });
+}
+
+/// The purl without qualifiers, which SBOMs leave out or add to as they like.
+fn identity(located: &Located<'_, '_>) -> String {
+    let purl = located.package.purl.as_str();
+    purl.split_once('?').map_or(purl, |(identity, _)| identity).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use crate::image::Engine;
+    use crate::image::built::*;
+    use crate::limits::Limits;
+
+    /// What is there, as purl and path.
+    fn check(puts: &[Put], expected: &[(&str, &str)]) {
+        let mut source = MemorySource::default();
+        let (manifest, _) = Image::of(&[puts]).into_source(&mut source);
+        let engine = Engine::new(Limits::default(), NonZeroUsize::MIN);
+        let examination = examine(&engine, source, &manifest.digest).unwrap();
+        let packages = &inventory(&examination).packages;
+        let found: Vec<_> = packages.iter().map(|found| (found.purl.as_str(), &*found.path)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_claim_adds_what_nobody_saw_and_nothing_else() {
+        let manifest = "srv/node_modules/a/package.json";
+        let sbom = r#"{"components":[{"purl":"pkg:npm/a@1.0.0?x=y"},{"purl":"pkg:npm/b@2.0.0"}]}"#;
+        let puts = [
+            file(manifest, r#"{"name":"a","version":"1.0.0"}"#),
+            file("srv/bom.json", sbom),
+            file("usr/lib/sbom/again.json", sbom),
+        ];
+        check(&puts, &[("pkg:npm/a@1.0.0", manifest), ("pkg:npm/b@2.0.0", "srv/bom.json")]);
+    }
+
+    #[test]
+    fn a_component_of_bitnami_tells_what_its_program_is() {
+        let list = "opt/bitnami/.bitnami_components.json";
+        let head = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0".to_vec();
+        let node = [head, b"node.js/v20.20.2\0".to_vec()].concat();
+        let puts = [
+            file(list, r#"{"node":{"version":"20.20.2-1"}}"#),
+            file(
+                "opt/bitnami/node/.spdx-node.spdx",
+                r#"{"packages":[{"externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:bitnami/node@20.20.2-1"}]}]}"#,
+            ),
+            file("opt/bitnami/node/bin/node", &node),
+            file("srv/node", &node),
+        ];
+        let expected = [("pkg:bitnami/node@20.20.2-1", list), ("pkg:generic/node@20.20.2", "srv/node")];
+        check(&puts, &expected);
+    }
+}
