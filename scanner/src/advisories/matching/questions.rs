@@ -162,7 +162,8 @@ impl<'a> OsScope<'a> {
     }
 
     pub(super) fn questions<'p>(&'p self, package: &'p Package) -> Asked<'p> {
-        if self.names.is_empty() || package.kind != self.ecosystems.kind {
+        let entitled = self.entitled(package);
+        if (self.names.is_empty() && entitled.is_none()) || package.kind != self.ecosystems.kind {
             return Asked::NoAdvisories;
         }
         if self.ecosystems.is_foreign(package) {
@@ -183,7 +184,7 @@ impl<'a> OsScope<'a> {
             | Evidence::Recognised => fit,
         };
         let mut questions = Vec::with_capacity(self.names.len());
-        let entitled = self.entitled(package).map(|ecosystem| (ecosystem, Weight::Decides));
+        let entitled = entitled.map(|ecosystem| (ecosystem, Weight::Decides));
         let everybody = self.names.iter().map(|ecosystem| (*ecosystem, Weight::Adds));
         for (ecosystem, weight) in entitled.into_iter().chain(everybody) {
             let mut ask = |name: &'p str, version: &'p str, confidence: Confidence| {
@@ -246,7 +247,19 @@ fn language_version(package: &Package) -> Cow<'_, str> {
     let is_go =
         package.kind == PackageKind::Golang && matches!(package.name.as_str(), "stdlib" | "toolchain");
     match package.version.strip_prefix("go") {
-        Some(version) if is_go => Cow::Borrowed(version),
+        Some(version) if is_go => go_release(version),
         Some(_) | None => Cow::Borrowed(&package.version),
     }
+}
+
+/// Go's release as a semantic version: `1.27rc2` is `1.27.0-rc.2` in advisories (golang.org/x/vuln, `GoTagToSemver`).
+fn go_release(version: &str) -> Cow<'_, str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let candidate = ["beta", "rc"].iter().find_map(|stage| {
+        let (line, number) = version.split_once(stage)?;
+        let (major, minor) = line.split_once('.')?;
+        let is_candidate = [major, minor, number].into_iter().all(is_number);
+        is_candidate.then(|| format!("{line}.0-{stage}.{number}"))
+    });
+    candidate.map_or(Cow::Borrowed(version), Cow::Owned)
 }
