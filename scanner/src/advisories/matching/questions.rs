@@ -246,20 +246,26 @@ fn language_name(package: &Package) -> Option<Cow<'_, str>> {
 fn language_version(package: &Package) -> Cow<'_, str> {
     let is_go =
         package.kind == PackageKind::Golang && matches!(package.name.as_str(), "stdlib" | "toolchain");
-    match package.version.strip_prefix("go") {
-        Some(version) if is_go => go_release(version),
-        Some(_) | None => Cow::Borrowed(&package.version),
+    if !is_go {
+        return Cow::Borrowed(&package.version);
     }
+    go_release(package.version.strip_prefix("go").unwrap_or(&package.version))
 }
 
-/// Go's release as a semantic version: `1.27rc2` is `1.27.0-rc.2` in advisories (golang.org/x/vuln, `GoTagToSemver`).
+/// Go's release as a semantic version: `1.27rc2` and `1.27.0-rc2` are `1.27.0-rc.2` in advisories, so that the tenth
+/// candidate follows the ninth (golang.org/x/vuln, `GoTagToSemver`).
 fn go_release(version: &str) -> Cow<'_, str> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let candidate = ["beta", "rc"].iter().find_map(|stage| {
+    let candidate = ["alpha", "beta", "rc"].iter().find_map(|stage| {
         let (line, number) = version.split_once(stage)?;
-        let (major, minor) = line.split_once('.')?;
-        let is_candidate = [major, minor, number].into_iter().all(is_number);
-        is_candidate.then(|| format!("{line}.0-{stage}.{number}"))
+        let line = line.strip_suffix('-').unwrap_or(line);
+        let patch = match line.split('.').count() {
+            2 => ".0",
+            3 => "",
+            _ => return None,
+        };
+        let is_candidate = is_number(number) && line.split('.').all(is_number);
+        is_candidate.then(|| format!("{line}{patch}-{stage}.{number}"))
     });
     candidate.map_or(Cow::Borrowed(version), Cow::Owned)
 }
