@@ -35,7 +35,12 @@ pub(super) fn compare(
     {
         return (announced == stream).then_some(Confidence::Exact);
     }
-    if platform(installed.version) != platform(fixed) {
+    let of_other_stream = head
+        .summary
+        .as_deref()
+        .and_then(announced_line)
+        .is_some_and(|line| is_of_line(fixed, line) && !is_of_line(installed.version, line));
+    if of_other_stream || platform(installed.version) != platform(fixed) {
         return None;
     }
     let (own, other) = (line(installed.version), line(fixed));
@@ -58,6 +63,18 @@ fn announced_stream<'s>(summary: &'s str, module: &str) -> Option<&'s str> {
     summary.split_whitespace().find_map(|word| word.strip_prefix(module)?.strip_prefix(':'))
 }
 
+/// The stream that a title names for whatever module, where it is a version as most streams are: the 3.3 of `ruby:3.3`.
+fn announced_line(summary: &str) -> Option<&str> {
+    let mut streams = summary.split_whitespace().filter_map(|word| word.split_once(':'));
+    streams.find_map(|(_, stream)| stream.starts_with(|first: char| first.is_ascii_digit()).then_some(stream))
+}
+
+/// Whether the upstream version begins with the numbers of a stream. A module's libraries have numbers of their own.
+fn is_of_line(version: &str, stream: &str) -> bool {
+    let rest = upstream(version).strip_prefix(stream);
+    rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+}
+
 /// The `elN` of a release.
 fn platform(version: &str) -> Option<&str> {
     let start = version.find(".module")?;
@@ -67,10 +84,14 @@ fn platform(version: &str) -> Option<&str> {
     Some(&release[start..start + digits])
 }
 
-/// The first two numbers of the upstream version, without epoch.
+/// The first two numbers of the upstream version.
 fn line(version: &str) -> (&str, &str) {
-    let version = version.split_once(':').map_or(version, |(_, version)| version);
-    let upstream = version.split('-').next().unwrap_or(version);
-    let mut numbers = upstream.split('.');
+    let mut numbers = upstream(version).split('.');
     (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+}
+
+/// The version without epoch and release.
+fn upstream(version: &str) -> &str {
+    let version = version.split_once(':').map_or(version, |(_, version)| version);
+    version.split('-').next().unwrap_or(version)
 }

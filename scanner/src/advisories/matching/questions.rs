@@ -157,7 +157,8 @@ impl<'a> OsScope<'a> {
     }
 
     pub(super) fn questions<'p>(&'p self, package: &'p Package) -> Asked<'p> {
-        if self.names.is_empty() || package.kind != self.ecosystems.kind {
+        let entitled = self.entitled(package);
+        if (self.names.is_empty() && entitled.is_none()) || package.kind != self.ecosystems.kind {
             return Asked::NoAdvisories;
         }
         if self.ecosystems.is_foreign(package) {
@@ -178,7 +179,7 @@ impl<'a> OsScope<'a> {
             | Evidence::Recognised => fit,
         };
         let mut questions = Vec::with_capacity(self.names.len());
-        let entitled = self.entitled(package).map(|ecosystem| (ecosystem, Weight::Decides));
+        let entitled = entitled.map(|ecosystem| (ecosystem, Weight::Decides));
         let everybody = self.names.iter().map(|ecosystem| (*ecosystem, Weight::Adds));
         for (ecosystem, weight) in entitled.into_iter().chain(everybody) {
             let mut ask = |name: &'p str, version: &'p str, confidence: Confidence| {
@@ -273,8 +274,26 @@ fn language_version(package: &Package) -> Cow<'_, str> {
         let upstream = package.version.split('-').next().unwrap_or(&package.version);
         return Cow::Borrowed(upstream);
     }
-    match package.version.strip_prefix("go") {
-        Some(version) if is_go => Cow::Borrowed(version),
-        Some(_) | None => Cow::Borrowed(&package.version),
+    if !is_go {
+        return Cow::Borrowed(&package.version);
     }
+    go_release(package.version.strip_prefix("go").unwrap_or(&package.version))
+}
+
+/// Go's release as a semantic version: `1.27rc2` and `1.27.0-rc2` are `1.27.0-rc.2` in advisories, so that the tenth
+/// candidate follows the ninth (golang.org/x/vuln, `GoTagToSemver`).
+fn go_release(version: &str) -> Cow<'_, str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let candidate = ["alpha", "beta", "rc"].iter().find_map(|stage| {
+        let (line, number) = version.split_once(stage)?;
+        let line = line.strip_suffix('-').unwrap_or(line);
+        let patch = match line.split('.').count() {
+            2 => ".0",
+            3 => "",
+            _ => return None,
+        };
+        let is_candidate = is_number(number) && line.split('.').all(is_number);
+        is_candidate.then(|| format!("{line}{patch}-{stage}.{number}"))
+    });
+    candidate.map_or(Cow::Borrowed(version), Cow::Owned)
 }

@@ -1,5 +1,6 @@
 //! Judgements of small inventories by small databases: each rule of matching as a table.
 
+mod accuracy;
 mod coverage;
 mod distributions;
 mod languages;
