@@ -153,8 +153,9 @@ fn wrong_secret_rules_stop_the_start_with_their_place() -> Result<()> {
     let rules = folder.path().join("rules.yaml").display().to_string();
     let text = format!("[worker]\nsecret_rules = {rules:?}\n[advisories]\ndatabase = {database:?}\n");
     std::fs::write(folder.path().join("tidewaiter.toml"), text)?;
+    let data = folder.path().join("data").display().to_string();
     for command in [vec!["serve"], vec!["config", "check"], vec!["scan", "oci:nowhere"]] {
-        let done = run(folder.path(), &command)?;
+        let done = run(folder.path(), &[vec!["--data-dir", &data], command.clone()].concat())?;
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(2), "{command:?}: {said}");
         let parts = ["worker.secret_rules", "rules.yaml", "line 3, column 9", "TW-"];
