@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
+use scanner::secrets::{Key, OwnRules, Secrets};
+use secrecy::ExposeSecret;
 use shared::announce::Announcer;
 use shared::config::{
     AttestConfig, Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig,
@@ -116,8 +118,21 @@ pub(crate) fn limits(config: &WorkerConfig) -> Limits {
 }
 
 /// What reads images, within the configured limits.
-pub(crate) fn engine(config: &WorkerConfig) -> Engine {
-    Engine::new(limits(config), config.layers)
+pub(crate) fn engine(config: &WorkerConfig) -> Result<Engine, Failure> {
+    Ok(Engine::with_secrets(limits(config), config.layers, secrets(config)?))
+}
+
+/// Who searches for secrets: by the site's rules besides the built-in ones, and under its key.
+pub(crate) fn secrets(config: &WorkerConfig) -> Result<Arc<Secrets>, Failure> {
+    let own = match &config.secret_rules {
+        Some(path) => OwnRules::load(path).context("worker.secret_rules").map_err(Failure::usage)?,
+        None => OwnRules::default(),
+    };
+    let key = match &config.secret_key {
+        Some(key) => Key::Site(key.expose_secret().as_bytes()),
+        None => Key::Public,
+    };
+    Ok(Arc::new(Secrets::new(key, own)))
 }
 
 /// Whether an api and a worker share one process.
@@ -186,7 +201,7 @@ pub(crate) fn worker(
         endpoints: endpoints(config)?,
         registries: config.registries.client().map_err(Failure::usage)?,
         lent,
-        engine: engine(&config.worker).with_cache(shelf),
+        engine: engine(&config.worker)?.with_cache(shelf),
         database: Arc::new(ArcSwap::from_pointee(database)),
         policies,
         concurrency: config.worker.concurrency,

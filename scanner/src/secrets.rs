@@ -7,7 +7,7 @@
 //! never kept, logged or printed.
 //!
 //! `search` is one file; `nested` what is packed inside of files; `settings` the image's config and history;
-//! `rules` the tables, one file a family.
+//! `rules` the tables, one file a family; `own` the rules that a site adds.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,7 +17,7 @@ use shared::model::observation::ObservationKind;
 
 use crate::analyzers::FoundObservation;
 use prefilter::Prefilter;
-use rule::{CompiledRule, Reach, Rule};
+use rule::{CompiledRule, Kind, Reach};
 
 mod assignment;
 mod check;
@@ -25,6 +25,7 @@ mod command_line;
 mod guard;
 mod named_file;
 mod nested;
+mod own;
 mod placeholder;
 mod prefilter;
 mod rule;
@@ -32,14 +33,21 @@ mod rules;
 mod search;
 mod settings;
 
+pub use own::{OwnRules, OwnRulesError};
 pub use search::{Cut, Memory, Search, Searched};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).
 const VERSION: u32 = 3;
 
-/// The key of sites that configure none. Public: it keeps hashes apart from other uses of SHA-256, no more.
-const PUBLIC_KEY: &[u8] = b"tidewaiter secrets";
+/// What fingerprints are made with.
+#[derive(Clone, Copy)]
+pub enum Key<'k> {
+    /// That of sites that configure none. It keeps hashes apart from other uses of SHA-256, no more.
+    Public,
+    /// The site's own, of any length: nobody without it can tell what a fingerprint is of by trying.
+    Site(&'k [u8]),
+}
 
 /// Who knows all rules, and the site's key.
 pub struct Secrets {
@@ -49,7 +57,8 @@ pub struct Secrets {
     key: Vec<u8>,
 }
 
-static BUILT_IN: LazyLock<Arc<Secrets>> = LazyLock::new(|| Arc::new(Secrets::new(PUBLIC_KEY)));
+static BUILT_IN: LazyLock<Arc<Secrets>> =
+    LazyLock::new(|| Arc::new(Secrets::new(Key::Public, OwnRules::default())));
 
 impl Secrets {
     /// The built-in rules under the public key.
@@ -57,9 +66,15 @@ impl Secrets {
         Arc::clone(&BUILT_IN)
     }
 
-    /// The built-in rules; `key` is what fingerprints are made with.
-    pub fn new(key: &[u8]) -> Self {
-        let rules: Vec<CompiledRule> = rules::all().map(CompiledRule::new).collect();
+    /// The built-in rules, and those of the site.
+    pub fn new(key: Key<'_>, own: OwnRules) -> Self {
+        let key = match key {
+            Key::Public => b"tidewaiter secrets",
+            Key::Site(key) => key,
+        };
+        let built_in =
+            rules::all().map(|rule| CompiledRule::new(rule).expect("built-in expressions are tested"));
+        let rules: Vec<CompiledRule> = built_in.chain(own.into_rules()).collect();
         let of = |reach| Prefilter::new(&rules, reach);
         let (everywhere, texts) = (of(Reach::Everywhere), of(Reach::Texts));
         Self { rules, everywhere, texts, key: key.to_vec() }
@@ -67,7 +82,7 @@ impl Secrets {
 
     /// What decides about the findings, for the analyzer revision (I6): the rules, and which key it is.
     pub(crate) fn revision(&self) -> String {
-        let rules: Vec<String> = self.rules.iter().map(CompiledRule::revision).collect();
+        let rules: Vec<&str> = self.rules.iter().map(|rule| rule.revision.as_str()).collect();
         format!("secrets {VERSION} key {} rules {}", self.fingerprint(b"which key"), rules.join(","))
     }
 
@@ -85,16 +100,16 @@ impl Secrets {
         text: &[u8],
         (from, to): (usize, usize),
         reach: Reach,
-        hit: &mut dyn FnMut(&Rule, usize, usize),
+        hit: &mut dyn FnMut(Kind<'_>, usize, usize),
     ) {
         let mut candidate = |position: usize, rules: &[usize]| {
             for number in rules {
                 let rule = &self.rules[*number];
                 if let Some((begin, end)) = rule.find(text, position)
                     && !placeholder::is_placeholder(&text[begin..end])
-                    && rule.rule.check.holds(&text[begin..end])
+                    && rule.check.holds(&text[begin..end])
                 {
-                    hit(&rule.rule, begin, end);
+                    hit(rule.kind(), begin, end);
                 }
             }
         };
@@ -122,13 +137,13 @@ impl Secrets {
         shown
     }
 
-    /// The observation of a rule's hit.
-    fn observation(&self, rule: &Rule, secret: &[u8], line: Option<u32>) -> FoundObservation {
+    /// The observation of a hit.
+    fn observation(&self, kind: Kind<'_>, secret: &[u8], line: Option<u32>) -> FoundObservation {
         FoundObservation {
-            rule: rule.id.to_owned(),
+            rule: kind.id.to_owned(),
             kind: ObservationKind::Secret,
-            severity: rule.severity,
-            title: rule.title.to_owned(),
+            severity: kind.severity,
+            title: kind.title.to_owned(),
             remediation: REMEDIATION.to_owned(),
             inner_path: None,
             line,

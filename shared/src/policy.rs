@@ -1,7 +1,7 @@
 //! Opinions: a policy file becomes a [`Policy`]; policy × report × now becomes a verdict. Pure.
 //!
 //! Reading order: the types here, `file` (YAML in, errors with line and column out), `rule` and `image_rule`,
-//! `observation_rule` (conditions), `ruling` (what becomes of one finding), `judge` (the rules applied to one report), `fold` (an
+//! `observation_rule`, `license_rule` (conditions), `ruling` (what becomes of one finding), `judge` (the rules applied to one report), `fold` (an
 //! index's children into one verdict), `explain` (all of it in words); `place`, `admission` and `pods` are for
 //! gates.
 
@@ -25,6 +25,7 @@ mod fold;
 mod horizon;
 mod image_rule;
 mod judge;
+mod license_rule;
 mod observation_rule;
 mod pattern;
 mod place;
@@ -45,6 +46,7 @@ pub use explain::{Decision, Explained, Explanation};
 pub use expression::{Expression, ExpressionError, Sight};
 pub use file::{PolicyError, Position};
 pub use image_rule::{ImageConditions, ImageRule, looks_secret};
+pub use license_rule::{LicenseConditions, LicensePattern, LicenseRule, NoExpression};
 pub use observation_rule::{ObservationConditions, ObservationPattern, ObservationRule};
 pub use pattern::{Glob, ImagePattern, PatternError, PurlPattern};
 pub use place::{Circumstances, Place, Scope};
@@ -77,6 +79,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// Tried in order for each observation; the first that matches decides about it.
     pub observation_rules: Vec<ObservationRule>,
+    /// Tried in order for each package; the first that matches decides about its licence.
+    pub license_rules: Vec<LicenseRule>,
     /// What the image itself must not be; every one that matches speaks.
     pub image_rules: Vec<ImageRule>,
     /// Signatures that images must have.
@@ -122,6 +126,8 @@ pub struct Exception {
     pub package: Option<PurlPattern>,
     /// The observations, if it is about some; it is about no finding then.
     pub observation: Option<ObservationPattern>,
+    /// The licence expression, or text, that it is about; it is about no finding then.
+    pub license: Option<Glob>,
     /// Where it holds; everywhere if it says nothing.
     pub scope: Scope,
     /// Who answers for it.

@@ -87,6 +87,83 @@ fn scan_prints_a_table_that_names_the_upgrade() -> Result<()> {
     Ok(())
 }
 
+/// A token that only this site knows, put together here.
+fn own_token() -> String {
+    format!("{}{}", "acme_dt_", "8fj2k1m4n7q0r3t6v9xz")
+}
+
+const OWN_RULES: &str = r"version: 1
+rules:
+  - id: ACME-DEPLOY-TOKEN
+    title: A deploy token of Acme's
+    severity: critical
+    literals: [acme_dt_]
+    pattern: '\b(acme_dt_[a-z0-9]{20})\b'
+    reach: everywhere
+    entropy: 3.0
+";
+
+#[test]
+fn a_token_of_a_sites_own_is_found_in_a_deleted_file_and_never_shown() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = database(folder.path())?;
+    let layout = Layout::new(&folder.path().join("layout"))?;
+    let image = Image::debian_with_python(HARMLESS)
+        .layer([("app/deploy.bin", &*format!("\0\u{1}{}\0", own_token()))])
+        .layer([("app/.wh.deploy.bin", "")]);
+    layout.tag(&layout.image(&image)?, "x")?;
+    let name = format!("oci:{}", layout.folder().display());
+    let at = |file: &str| folder.path().join(file).display().to_string();
+    let configure = |text: &str| std::fs::write(folder.path().join("tidewaiter.toml"), text);
+    let scan =
+        |format: &str| run(folder.path(), &["scan", "--database", &database, "--format", format, &name]);
+
+    assert!(!String::from_utf8(scan("json")?.stdout)?.contains("ACME-DEPLOY-TOKEN"), "nobody asked for it");
+    std::fs::write(folder.path().join("rules.yaml"), OWN_RULES)?;
+    let mut fingerprints = std::collections::BTreeSet::new();
+    for key in ["", "0123456789abcdef-ours", "0123456789abcdef-theirs"] {
+        std::fs::write(folder.path().join("key"), key)?;
+        let key = if key.is_empty() { String::new() } else { format!("secret_key_file = {:?}\n", at("key")) };
+        configure(&format!("[worker]\nsecret_rules = {:?}\n{key}", at("rules.yaml")))?;
+        let done = scan("json")?;
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        let report: Value = serde_json::from_slice(&done.stdout)?;
+        let observations = report["observations"].as_array().expect("a list");
+        let found =
+            observations.iter().find(|found| found["rule"] == "ACME-DEPLOY-TOKEN").expect("it is found");
+        assert_eq!(found["place"]["path"], "app/deploy.bin");
+        assert!(found["visibility"].to_string().contains("deleted"), "{found}");
+        assert_eq!(found["masked"], "acme… (28 characters)");
+        fingerprints.insert(found["fingerprint"].to_string());
+    }
+    assert_eq!(fingerprints.len(), 3);
+    for format in ["table", "json", "cyclonedx", "spdx", "sarif", "openvex", "markdown"] {
+        let done = scan(format)?;
+        let said = [done.stdout, done.stderr].concat();
+        assert!(!String::from_utf8_lossy(&said).contains(&own_token()), "{format}");
+    }
+    Ok(())
+}
+
+#[test]
+fn wrong_secret_rules_stop_the_start_with_their_place() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = database(folder.path())?;
+    std::fs::write(folder.path().join("rules.yaml"), OWN_RULES.replace("ACME", "TW"))?;
+    let rules = folder.path().join("rules.yaml").display().to_string();
+    let text = format!("[worker]\nsecret_rules = {rules:?}\n[advisories]\ndatabase = {database:?}\n");
+    std::fs::write(folder.path().join("tidewaiter.toml"), text)?;
+    let data = folder.path().join("data").display().to_string();
+    for command in [vec!["serve"], vec!["config", "check"], vec!["scan", "oci:nowhere"]] {
+        let done = run(folder.path(), &[vec!["--data-dir", &data], command.clone()].concat())?;
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{command:?}: {said}");
+        let parts = ["worker.secret_rules", "rules.yaml", "line 3, column 9", "TW-"];
+        assert!(parts.iter().all(|part| said.contains(part)), "{command:?}: {said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn api_and_worker_refuse_embedded_parts_and_say_why() -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -33,6 +33,7 @@ fn check(overrides: &Overrides) -> Result<Exit, Failure> {
     let policies = site::policies(&config)?;
     config.registries.client().map_err(Failure::usage)?;
     site::endpoints(&config)?;
+    site::secrets(&config.worker)?;
     api::webhooks::check(&config.auth).map_err(Failure::usage)?;
     println!(
         "configuration is sound: {}, {}, {}, {}, {} to notify",

@@ -25,6 +25,7 @@ pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Res
     let config = site::configuration(overrides)?;
     let database = site::database(arguments.database.as_deref().unwrap_or(&config.advisories.database))?;
     let policy = policy(&arguments)?;
+    let engine = site::engine(&config.worker)?;
     let argument: ImageArgument = arguments.image.parse().map_err(Failure::usage)?;
     let name = match &argument {
         ImageArgument::Registry(reference) => Some(reference.name.clone()),
@@ -33,7 +34,6 @@ pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Res
         | ImageArgument::DockerArchive { .. } => None,
     };
     let (source, digest) = open(argument, &config, &arguments).await?;
-    let engine = site::engine(&config.worker);
     let wanted = arguments.platform.as_ref();
     let scanned = scanner::scan::scan(&engine, source, &digest, wanted, &database, progress::for_terminal())
         .await

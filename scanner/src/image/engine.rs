@@ -91,22 +91,37 @@ impl Progress for Silent {
 impl Engine {
     /// An engine with every analyzer that there is.
     pub fn new(limits: Limits, layers_in_parallel: NonZeroUsize) -> Self {
-        Self::with_analyzers(limits, layers_in_parallel, analyzers::ALL)
+        Self::with_secrets(limits, layers_in_parallel, Secrets::built_in())
+    }
+
+    /// An engine that searches for secrets by a site's own rules, or marks them with its key.
+    pub fn with_secrets(limits: Limits, layers_in_parallel: NonZeroUsize, secrets: Arc<Secrets>) -> Self {
+        Self::assembled(limits, layers_in_parallel, analyzers::ALL, secrets)
     }
 
     /// An engine with other analyzers than all.
+    #[cfg(test)]
     pub(crate) fn with_analyzers(
         limits: Limits,
         layers_in_parallel: NonZeroUsize,
         analyzers: Analyzers,
+    ) -> Self {
+        Self::assembled(limits, layers_in_parallel, analyzers, Secrets::built_in())
+    }
+
+    fn assembled(
+        limits: Limits,
+        layers_in_parallel: NonZeroUsize,
+        analyzers: Analyzers,
+        secrets: Arc<Secrets>,
     ) -> Self {
         let kit = Kit {
             analyzers,
             matcher: Matcher::new(analyzers),
             pool: Pool::new(limits.capture_bytes),
             windows: Pool::new(WINDOW_BYTES),
-            revision: analyzers::revision_of(analyzers, &Secrets::built_in(), &limits),
-            secrets: Secrets::built_in(),
+            revision: analyzers::revision_of(analyzers, &secrets, &limits),
+            secrets,
             limits,
         };
         let places = layers_in_parallel.get().min(Semaphore::MAX_PERMITS);

@@ -8,10 +8,9 @@ use regex::bytes::Regex;
 use shared::model::report::Severity;
 
 use super::Secrets;
-use super::check::{Check, entropy};
-use super::guard::Guard;
+use super::check::entropy;
 use super::placeholder::is_placeholder;
-use super::rule::{Reach, Rule, Span};
+use super::rule::Kind;
 use crate::analyzers::FoundObservation;
 
 /// Larger files are data, not settings.
@@ -81,21 +80,15 @@ pub(super) const HARMLESS_NAMES: &[&str] = &[
     "expir", "ttl",
 ];
 
-const WEAK: Rule = Rule {
+const WEAK: Kind<'static> = Kind {
     id: "TW-SEC-ASSIGNMENT",
     title: "A value under a name that promises a secret",
     severity: Severity::Low,
-    literals: &[],
-    pattern: "",
-    guard: Guard::None,
-    span: Span::Covers(0, 0),
-    reach: Reach::Texts,
-    check: Check::None,
 };
 
 /// Disorder that words do not have.
-const STRONG: Rule =
-    Rule { title: "A random value under a name that promises a secret", severity: Severity::Medium, ..WEAK };
+const STRONG: Kind<'static> =
+    Kind { title: "A random value under a name that promises a secret", severity: Severity::Medium, ..WEAK };
 
 /// Where the values of assignments are in a text.
 pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
@@ -114,7 +107,7 @@ pub(super) fn search(secrets: &Secrets, text: &[u8], found: &mut dyn FnMut(Found
         let secret = &text[begin..end];
         let rule = if entropy(secret) >= 3.5 && secret.len() >= 12 { STRONG } else { WEAK };
         let line = memchr::memchr_iter(b'\n', &text[..begin]).count();
-        found(secrets.observation(&rule, secret, u32::try_from(line + 1).ok()));
+        found(secrets.observation(rule, secret, u32::try_from(line + 1).ok()));
     });
 }
 

@@ -9,27 +9,19 @@ use regex::bytes::Regex;
 use shared::model::report::Severity;
 
 use super::assignment::HARMLESS_NAMES;
-use super::check::Check;
-use super::guard::Guard;
 use super::placeholder::is_placeholder;
-use super::rule::{Reach, Rule, Span};
+use super::rule::Kind;
 use super::{Described, Secrets};
 use crate::analyzers::FoundObservation;
 
-const VARIABLE: Rule = Rule {
+const VARIABLE: Kind<'static> = Kind {
     id: "TW-CFG-ENV-SECRET",
     title: "A variable whose name promises a secret",
     severity: Severity::High,
-    literals: &[],
-    pattern: "",
-    guard: Guard::None,
-    span: Span::Covers(0, 0),
-    reach: Reach::Texts,
-    check: Check::None,
 };
 
-const COMMAND: Rule =
-    Rule { id: "TW-HIST-SECRET", title: "A password on a command line or in a build argument", ..VARIABLE };
+const COMMAND: Kind<'static> =
+    Kind { id: "TW-HIST-SECRET", title: "A password on a command line or in a build argument", ..VARIABLE };
 
 /// Options and headers that passwords follow. The first group of each alternative is the value.
 static OPTIONS: LazyLock<Regex> = LazyLock::new(|| {
@@ -84,7 +76,7 @@ pub(super) fn search(secrets: &Secrets, described: &Described) -> Vec<FoundObser
     let text = described.text.as_bytes();
     let mut first = None;
     places(text, &mut |begin, end| first = first.or(Some((begin, end))));
-    first.map(|(begin, end)| secrets.observation(&rule, &text[begin..end], None)).into_iter().collect()
+    first.map(|(begin, end)| secrets.observation(rule, &text[begin..end], None)).into_iter().collect()
 }
 
 fn promises(name: &[u8]) -> bool {

@@ -9,10 +9,9 @@ use shared::model::report::Severity;
 
 use super::Secrets;
 use super::assignment::is_of_others;
-use super::check::{Check, entropy};
-use super::guard::Guard;
+use super::check::entropy;
 use super::placeholder::is_placeholder;
-use super::rule::{Reach, Rule, Span};
+use super::rule::Kind;
 use crate::analyzers::FoundObservation;
 
 /// A secret and a few words around it.
@@ -35,16 +34,10 @@ const NAMES: &[&str] = &[
 
 const FOLDERS: &[&str] = &["credentials", "secret", "secrets"];
 
-const RULE: Rule = Rule {
+const RULE: Kind<'static> = Kind {
     id: "TW-SEC-NAMED-FILE",
     title: "A random value in a file whose name promises a secret",
     severity: Severity::Medium,
-    literals: &[],
-    pattern: "",
-    guard: Guard::None,
-    span: Span::Covers(0, 0),
-    reach: Reach::Texts,
-    check: Check::None,
 };
 
 static WORD: LazyLock<Regex> =
@@ -66,7 +59,7 @@ pub(super) fn search(secrets: &Secrets, text: &[u8], found: &mut dyn FnMut(Found
         let value = word.as_bytes();
         if entropy(value) >= 3.5 && value.iter().any(u8::is_ascii_digit) && !is_placeholder(value) {
             let line = memchr::memchr_iter(b'\n', &text[..word.start()]).count();
-            found(secrets.observation(&RULE, value, u32::try_from(line + 1).ok()));
+            found(secrets.observation(RULE, value, u32::try_from(line + 1).ok()));
         }
     }
 }

@@ -27,8 +27,8 @@ impl Prefilter {
     /// Of the rules with that reach.
     pub(super) fn new(rules: &[CompiledRule], reach: Reach) -> Self {
         let mut by_literal: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (position, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.rule.reach == reach) {
-            for literal in rule.rule.literals {
+        for (position, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.reach == reach) {
+            for literal in &rule.literals {
                 by_literal.entry(literal).or_default().push(position);
             }
         }

@@ -6,20 +6,26 @@ use shared::model::report::{Revision, Severity};
 use super::check::Check;
 use super::guard::Guard;
 
-/// One kind of secret.
+/// What a report says about a hit.
 #[derive(Clone, Copy)]
-pub(super) struct Rule {
+pub(super) struct Kind<'r> {
     /// Stable: `TW-SEC-GITHUB-TOKEN`.
-    pub(super) id: &'static str,
+    pub(super) id: &'r str,
     /// One line for people.
-    pub(super) title: &'static str,
+    pub(super) title: &'r str,
     pub(super) severity: Severity,
+}
+
+/// One kind of secret, and how it is found.
+#[derive(Clone, Copy)]
+pub(super) struct Rule<'r> {
+    pub(super) kind: Kind<'r>,
     /// One of them is in every hit, in this very case. At least four bytes
     /// where the rule reaches everywhere: they are looked for in every byte.
-    pub(super) literals: &'static [&'static str],
+    pub(super) literals: &'r [&'r str],
     /// Finds the secret around a literal; its first group is the secret itself. Bytes, no Unicode. `span` bounds
     /// it: an upper bound of a repetition would only make a large automaton.
-    pub(super) pattern: &'static str,
+    pub(super) pattern: &'r str,
     /// What is looked at before the pattern.
     pub(super) guard: Guard,
     /// Where it stands to the literal.
@@ -53,10 +59,19 @@ pub(super) const BEFORE: usize = 256;
 /// How far behind the beginning of a literal a match may end: a private key of 16,384 bits fits.
 pub(super) const BEHIND: usize = 16 << 10;
 
-/// A rule whose expression is ready.
+/// A rule whose expression is ready. It owns what it needs: a site's rules come out of a file.
 pub(super) struct CompiledRule {
-    pub(super) rule: Rule,
+    id: Box<str>,
+    title: Box<str>,
+    severity: Severity,
+    pub(super) literals: Vec<Box<str>>,
+    guard: Guard,
+    span: Span,
+    pub(super) reach: Reach,
+    pub(super) check: Check,
     regex: Regex,
+    /// For the analyzer revision.
+    pub(super) revision: String,
 }
 
 /// Expressions are bounded in what they may compile to.
@@ -65,7 +80,8 @@ const LARGEST_REGEX: usize = 256 << 10;
 const LARGEST_CACHE: usize = 128 << 10;
 
 impl CompiledRule {
-    pub(super) fn new(rule: Rule) -> Self {
+    /// Fails where the pattern is no expression, or compiles to too much.
+    pub(super) fn new(rule: Rule<'_>) -> Result<Self, regex::Error> {
         let pattern = match rule.span {
             Span::Begins(_) => format!(r"\A(?:{})", rule.pattern),
             Span::Covers(..) => rule.pattern.to_owned(),
@@ -74,20 +90,44 @@ impl CompiledRule {
             .unicode(false)
             .size_limit(LARGEST_REGEX)
             .dfa_size_limit(LARGEST_CACHE)
-            .build()
-            .expect("built-in expressions are tested");
-        Self { rule, regex }
+            .build()?;
+        let Rule { kind: Kind { id, title, severity }, literals, pattern, guard, span, reach, check } = rule;
+        let all = format!("{title}{severity}{literals:?}{pattern}{guard:?}{span:?}{reach:?}{check:?}");
+        Ok(Self {
+            id: id.into(),
+            title: title.into(),
+            severity,
+            literals: literals.iter().map(|literal| Box::from(*literal)).collect(),
+            guard,
+            span,
+            reach,
+            check,
+            regex,
+            revision: format!("{id}:{}", Revision::of(all.as_bytes())),
+        })
+    }
+
+    /// What a report says about its hits.
+    pub(super) fn kind(&self) -> Kind<'_> {
+        Kind { id: &self.id, title: &self.title, severity: self.severity }
+    }
+
+    /// Whether its expression is content with nothing at all.
+    pub(super) fn matches_nothing(&self) -> bool {
+        self.regex.is_match(b"")
     }
 
     /// The secret that the literal at a position of `text` belongs to: from where to where.
     pub(super) fn find(&self, text: &[u8], literal: usize) -> Option<(usize, usize)> {
-        if !self.rule.guard.lets_pass(text, literal) {
+        if !self.guard.lets_pass(text, literal) {
             return None;
         }
-        match self.rule.span {
+        let found = match self.span {
             Span::Begins(behind) => self.begins(text, literal, behind),
             Span::Covers(before, behind) => self.covers(text, literal, before, behind),
-        }
+        };
+        // A group may take part in a match with nothing in it.
+        found.filter(|(begin, end)| begin < end)
     }
 
     fn begins(&self, text: &[u8], literal: usize, behind: usize) -> Option<(usize, usize)> {
@@ -116,12 +156,5 @@ impl CompiledRule {
             from = found.end().max(from + 1);
         }
         None
-    }
-
-    /// For the analyzer revision.
-    pub(super) fn revision(&self) -> String {
-        let Rule { id, title, severity, literals, pattern, guard, span, reach, check } = &self.rule;
-        let text = format!("{title}{severity}{literals:?}{pattern}{guard:?}{span:?}{reach:?}{check:?}");
-        format!("{id}:{}", Revision::of(text.as_bytes()))
     }
 }

@@ -6,7 +6,7 @@ use shared::model::report::Severity;
 
 use super::check::Check;
 use super::guard::Guard;
-use super::rule::{Reach, Rule, Span};
+use super::rule::{Kind, Reach, Rule, Span};
 
 mod cloud;
 mod clusters;
@@ -17,7 +17,7 @@ mod packages;
 mod services;
 
 /// Every family. Adding one: a file, and a line here.
-const FAMILIES: &[&[Rule]] = &[
+const FAMILIES: &[&[Rule<'static>]] = &[
     cloud::RULES,
     forges::RULES,
     packages::RULES,
@@ -28,7 +28,7 @@ const FAMILIES: &[&[Rule]] = &[
 ];
 
 /// Every rule.
-pub(super) fn all() -> impl Iterator<Item = Rule> {
+pub(super) fn all() -> impl Iterator<Item = Rule<'static>> {
     FAMILIES.iter().copied().flatten().copied()
 }
 
@@ -39,12 +39,10 @@ const fn token(
     severity: Severity,
     literals: &'static [&'static str],
     pattern: &'static str,
-) -> Rule {
+) -> Rule<'static> {
     let span = Span::Begins(700);
     Rule {
-        id,
-        title,
-        severity,
+        kind: Kind { id, title, severity },
         literals,
         pattern,
         guard: Guard::None,
@@ -61,12 +59,10 @@ const fn text(
     severity: Severity,
     literals: &'static [&'static str],
     pattern: &'static str,
-) -> Rule {
+) -> Rule<'static> {
     let span = Span::Covers(100, 700);
     Rule {
-        id,
-        title,
-        severity,
+        kind: Kind { id, title, severity },
         literals,
         pattern,
         guard: Guard::None,
@@ -76,7 +72,7 @@ const fn text(
     }
 }
 
-impl Rule {
+impl Rule<'_> {
     /// The same rule for texts only: its literal is too short, or its form too common.
     const fn in_texts(self) -> Self {
         Self { reach: Reach::Texts, ..self }

@@ -257,11 +257,11 @@ impl Search<'_> {
         let (secrets, lines, from) = (self.secrets, self.lines, self.done);
         let hits = &mut self.hits;
         let reach = if is_text { Reach::Texts } else { Reach::Everywhere };
-        secrets.hits(text, (from, to), reach, &mut |rule, begin, end| {
+        secrets.hits(text, (from, to), reach, &mut |kind, begin, end| {
             // One more, and it is known that there are more.
             if hits.cut == Cut::None {
                 let line = is_text.then(|| lines.saturating_add(newlines(&text[..begin])).saturating_add(1));
-                hits.push(secrets.observation(rule, &text[begin..end], line));
+                hits.push(secrets.observation(kind, &text[begin..end], line));
             }
         });
         if self.settings && is_text && from == 0 && to == text.len() {

@@ -256,7 +256,7 @@ fn every_rule_finds_its_kind() {
         assert!(rules("app/file.txt", sample.as_bytes()).contains(&(*rule).to_owned()), "{rule}: {sample}");
     }
     let sampled: BTreeSet<&str> = samples.iter().map(|(rule, _)| *rule).collect();
-    let all: BTreeSet<&str> = rules::all().map(|rule| rule.id).collect();
+    let all: BTreeSet<&str> = rules::all().map(|rule| rule.kind.id).collect();
     assert_eq!(sampled, all, "a rule without a sample, or the other way round");
 }
 
@@ -401,10 +401,11 @@ fn the_same_secret_has_the_same_fingerprint_and_another_key_another_one() {
         search.feed(text.as_bytes());
         search.finish().found[0].fingerprint.clone().unwrap()
     };
-    let ours = Secrets::new(b"ours");
+    let theirs = Secrets::new(Key::Site(b"theirs"), OwnRules::default());
+    let ours = Secrets::new(Key::Site(b"ours"), OwnRules::default());
     assert_eq!(of(&ours, &token), of(&ours, &format!("elsewhere {token} ")));
-    assert_ne!(of(&ours, &token), of(&Secrets::new(b"theirs"), &token));
-    assert_ne!(ours.revision(), Secrets::new(b"theirs").revision());
+    assert_ne!(of(&ours, &token), of(&theirs, &token));
+    assert_ne!(ours.revision(), theirs.revision());
 }
 
 /// SCANNING 8, 145.

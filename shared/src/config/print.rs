@@ -14,7 +14,8 @@ pub struct Setting {
 }
 
 /// Keys whose values are secrets, by their last part.
-const SECRET_KEYS: [&str; 5] = ["password", "token", "hmac_secret", "secret", "credentials_key"];
+const SECRET_KEYS: [&str; 6] =
+    ["password", "token", "hmac_secret", "secret", "credentials_key", "secret_key"];
 const REDACTED: &str = "[redacted]";
 
 pub(super) fn settings(layers: &::config::Config) -> Vec<Setting> {
@@ -99,6 +100,8 @@ mod tests {
             ("registries.main.password_file", "/run/secrets/x", "/run/secrets/x"),
             ("auth.tokens.ci.token", "abc", "[redacted]"),
             ("gates.harbor.credentials_key", "abc", "[redacted]"),
+            ("worker.secret_key", "abc", "[redacted]"),
+            ("worker.secret_rules", "rules.yaml", "rules.yaml"),
             ("notify.ops.url", "https://u:p@hooks.io:8443/T0/key?x=1", "https://hooks.io:8443/[redacted]"),
             ("notify.ops.url", "not a url", "[redacted]"),
         ] {

@@ -1,5 +1,7 @@
 //! What a configuration file promises: a setting is used or refused by name, never passed over.
 
+use secrecy::ExposeSecret;
+
 use super::*;
 use crate::model::image::ImageName;
 
@@ -234,6 +236,22 @@ fn the_key_for_lent_credentials_is_a_secret_that_cannot_be_guessed() {
     assert!(!format!("{harbor:?}").contains("0123456789abcdef0123"));
     assert!(load("").unwrap().gates.harbor.credentials_key.is_none());
     refused("[gates.harbor]\ncredentials_key = \"short\"", &["gates.harbor.credentials_key", "openssl rand"]);
+}
+
+#[test]
+fn the_key_of_fingerprints_is_a_secret_out_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let text = format!("[worker]\nsecret_key_file = {:?}", file.display().to_string());
+    refused(&text, &["worker.secret_key_file", "cannot read"]);
+    std::fs::write(&file, "0123456789abcdef0123\n").unwrap();
+    let worker = load(&text).unwrap().worker;
+    assert_eq!(worker.secret_key.as_ref().map(ExposeSecret::expose_secret), Some("0123456789abcdef0123"));
+    assert!(!format!("{worker:?}").contains("0123456789abcdef0123"));
+    refused(&format!("{text}\nsecret_key = \"0123456789abcdef0123\""), &["worker.secret_key", "keep one"]);
+    std::fs::write(&file, "short\n").unwrap();
+    refused(&text, &["worker.secret_key", "openssl rand"]);
+    assert!(load("").unwrap().worker.secret_key.is_none());
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::values::{Bytes, Span, seconds};
+use super::values::{Bytes, Span, seconds, secret};
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -30,6 +32,10 @@ pub struct WorkerConfig {
     pub image_time: Duration,
     /// How far a process that reads images confines itself; default best effort.
     pub confinement: Confinement,
+    /// A YAML file with rules for secrets of the site's own; default none.
+    pub secret_rules: Option<PathBuf>,
+    /// What fingerprints of secrets are made with; default a key that everybody knows.
+    pub secret_key: Option<SecretString>,
 }
 
 /// How far a process that reads images gives up rights that it does not need.
@@ -57,7 +63,13 @@ pub(super) struct RawWorker {
     layer_bytes: Option<Bytes>,
     image_time: Option<Span>,
     confinement: Option<Confinement>,
+    secret_rules: Option<PathBuf>,
+    secret_key: Option<SecretString>,
+    secret_key_file: Option<PathBuf>,
 }
+
+/// With shorter keys a short secret can be found out from its fingerprint by trying.
+const SHORTEST_KEY: usize = 16;
 
 fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).expect("defaults are not zero")
@@ -72,6 +84,13 @@ impl RawWorker {
                 "is under 3s; a busy network would lose every lease",
             ));
         }
+        let key = "worker.secret_key";
+        let secret_key = secret(key, self.secret_key, self.secret_key_file)?;
+        if secret_key.as_ref().is_some_and(|key| key.expose_secret().len() < SHORTEST_KEY) {
+            let reason =
+                format!("is shorter than {SHORTEST_KEY} characters; make one with `openssl rand -hex 32`");
+            return Err(ConfigError::invalid(key, reason));
+        }
         Ok(WorkerConfig {
             concurrency: self.concurrency.unwrap_or_else(|| count(2)),
             layers: self.layers.unwrap_or_else(|| count(4)),
@@ -82,6 +101,8 @@ impl RawWorker {
             layer_bytes: self.layer_bytes.map_or(40 << 30, |bytes| bytes.0),
             image_time: seconds(self.image_time, 1800),
             confinement: self.confinement.unwrap_or_default(),
+            secret_rules: self.secret_rules,
+            secret_key,
         })
     }
 }

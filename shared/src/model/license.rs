@@ -6,6 +6,10 @@
 use spdx::identifiers::LICENSES;
 use spdx::{Expression, ParseMode};
 
+mod terms;
+
+pub use terms::{Stated, Term, Terms};
+
 /// Longer texts are no expressions; they are licences pasted whole.
 const LONGEST_EXPRESSION: usize = 1000;
 

@@ -28,7 +28,7 @@ pub struct Explanation {
     pub verdict: Verdict,
     /// What became of each finding, in the report's order.
     pub findings: Vec<Explained>,
-    /// What is said about the image as a whole: problems, rules about the image, observations, signatures.
+    /// What is said about the image as a whole: problems, rules about the image, observations, licences, signatures.
     pub general: Vec<Reason>,
     /// What would make it pass, one step a line; empty where it passes.
     pub to_pass: Vec<String>,
@@ -156,6 +156,7 @@ impl Policy {
             Subject::Image(_) => {
                 reasons.extend(self.image_reasons(report, &ImageValues::new(report, now), &mut horizon));
                 reasons.extend(self.observation_reasons(report, circumstances, &mut horizon));
+                reasons.extend(self.license_reasons(report, circumstances, &mut horizon));
                 reasons.extend(self.missing_signatures(report));
             }
             Subject::Index { .. } => reasons.extend(self.missing_signatures(report)),

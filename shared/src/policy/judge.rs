@@ -74,6 +74,8 @@ impl Policy {
         drafts.extend(self.image_reasons(report, &values, &mut horizon).into_iter().map(Draft::said));
         let observed = self.observation_reasons(report, circumstances, &mut horizon);
         drafts.extend(observed.into_iter().map(Draft::said));
+        let licensed = self.license_reasons(report, circumstances, &mut horizon);
+        drafts.extend(licensed.into_iter().map(Draft::said));
         for finding in &report.findings {
             // A finding about no package of the inventory cannot be: matching makes them from it.
             let Some(package) = report.package_of(finding) else {

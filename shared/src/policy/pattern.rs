@@ -23,6 +23,11 @@ pub enum PatternError {
     /// Not the beginning of a package URL.
     #[error("{0:?} is not a purl; expected pkg:type/name, with one * at the end if any")]
     Purl(String),
+    /// No licence is called so.
+    #[error(
+        "{0:?} is no licence of SPDX; expected an identifier like MIT or GPL-3.0-only, with * or WITH and an exception if any"
+    )]
+    License(String),
 }
 
 /// A name in which `*` stands for any characters, also none; compared byte by byte.

@@ -100,6 +100,7 @@ impl Exception {
             finding.id == *id || finding.aliases.contains(id) || finding.advisories.contains(id)
         };
         self.observation.is_none()
+            && self.license.is_none()
             && self.advisory.as_ref().is_none_or(names)
             && self.package.as_ref().is_none_or(|pattern| pattern.matches(purl))
     }

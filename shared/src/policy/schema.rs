@@ -30,6 +30,7 @@ pub fn schema() -> Value {
             "pods": object(&[], pods()),
             "rules": list_of(json!({ "$ref": "#/$defs/rule" }), 0),
             "observations": list_of(json!({ "$ref": "#/$defs/observation_rule" }), 0),
+            "licenses": list_of(json!({ "$ref": "#/$defs/license_rule" }), 0),
             "image": list_of(json!({ "$ref": "#/$defs/image_rule" }), 0),
             "signatures": list_of(json!({ "$ref": "#/$defs/signature" }), 0),
             "problems": object(&[], problems()),
@@ -77,6 +78,11 @@ fn definitions() -> Value {
             "when": object(&[], observation_conditions()),
             "then": { "enum": ["deny", "warn", "ignore"] },
         })),
+        "license_rule": object(&["name", "when", "then"], json!({
+            "name": name(),
+            "when": object(&[], license_conditions()),
+            "then": { "enum": ["deny", "warn", "ignore"] },
+        })),
         "image_rule": object(&["name", "when", "then"], json!({
             "name": name(),
             "when": object(&[], image_conditions()),
@@ -121,6 +127,18 @@ fn observation_conditions() -> Value {
     })
 }
 
+fn license_conditions() -> Value {
+    let ecosystems: Vec<&str> = PackageKind::ALL.iter().map(|kind| kind.purl_type()).collect();
+    let licenses = || list_of(json!({ "$ref": "#/$defs/glob" }), 0);
+    json!({
+        "requires": licenses(),
+        "beyond": licenses(),
+        "stated": list_of(json!({ "enum": ["missing", "unknown"] }), 0),
+        "ecosystem": list_of(json!({ "enum": ecosystems }), 0),
+        "package": { "$ref": "#/$defs/purl" },
+    })
+}
+
 fn image_conditions() -> Value {
     json!({
         "runs_as_root": { "type": "boolean" },
@@ -146,14 +164,14 @@ fn exception() -> Value {
             "package": { "$ref": "#/$defs/purl" },
             "observation": { "$ref": "#/$defs/glob", "description": "A check, for example TW-SEC-PRIVATE-KEY." },
             "path": { "$ref": "#/$defs/glob", "description": "The file of the observation." },
+            "license": { "$ref": "#/$defs/glob", "description": "The licence expression, for example AGPL-*." },
             "scope": { "$ref": "#/$defs/scope" },
             "owner": { "type": "string", "pattern": "\\S" },
             "reason": { "type": "string", "pattern": "\\S" },
             "expires": { "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "The last day on which it holds, UTC." },
         }),
     );
-    exception["anyOf"] =
-        json!([{ "required": ["advisory"] }, { "required": ["package"] }, { "required": ["observation"] }]);
+    exception["anyOf"] = json!([{ "required": ["advisory"] }, { "required": ["package"] }, { "required": ["observation"] }, { "required": ["license"] }]);
     exception
 }
 

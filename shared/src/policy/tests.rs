@@ -14,6 +14,7 @@ mod conditions;
 mod documents;
 mod images;
 mod laws;
+mod licenses;
 mod observations;
 
 const NOW: &str = "2026-03-02T12:00:00Z";

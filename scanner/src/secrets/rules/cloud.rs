@@ -7,7 +7,7 @@ use super::super::guard::Guard;
 use super::super::rule::Rule;
 use super::{text, token};
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule<'static>] = &[
     // The id alone gives nothing; the secret beside it is another rule's.
     token("TW-SEC-AWS-KEY-ID", "An AWS access key id", Medium, &["AKIA", "ASIA", "ABIA", "ACCA"], r"((?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b")
         .checked(Check::Entropy(2.5)),

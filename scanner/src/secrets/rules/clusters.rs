@@ -6,7 +6,7 @@ use super::super::check::Check;
 use super::super::rule::Rule;
 use super::{text, token};
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule<'static>] = &[
     text("TW-SEC-DOCKER-CONFIG", "A login of an image registry", Critical, &["\"auths\""],
         r#"(?s)"auths"\s*:\s*\{.*?"auth"\s*:\s*"([A-Za-z0-9+/]{8,}={0,2})""#).around(4, 4500)
         .checked(Check::BasicAuth),

@@ -6,7 +6,7 @@ use super::super::check::Check;
 use super::super::rule::Rule;
 use super::token;
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule<'static>] = &[
     // The last six characters are a checksum: a hit is a token, wherever it stands.
     token("TW-SEC-GITHUB-TOKEN", "A GitHub token", Critical, &["ghp_", "gho_", "ghu_", "ghs_"], r"(gh[pous]_[A-Za-z0-9]{36})\b")
         .checked(Check::Crc32Base62),

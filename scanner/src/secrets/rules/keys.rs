@@ -9,7 +9,7 @@ use super::token;
 /// A key in PEM, also inside of a string with `\n` for its lines (RFC 7468, openssh's PROTOCOL.key).
 const PEM: &str = r"(-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED )?PRIVATE KEY-----[\sA-Za-z0-9+/=,:.\\n-]{60,}?-----END (?:RSA |EC |DSA |OPENSSH |ENCRYPTED )?PRIVATE KEY-----)";
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule<'static>] = &[
     token("TW-SEC-PRIVATE-KEY", "A private key", High, &["PRIVATE KEY-----"], PEM).around(30, 16_000).checked(Check::OpenKey),
     token("TW-SEC-PROTECTED-KEY", "A private key that a passphrase protects", Low, &["PRIVATE KEY-----"], PEM).around(30, 16_000).checked(Check::ProtectedKey),
     token("TW-SEC-PGP-KEY", "A private PGP key", High, &["PGP PRIVATE KEY BLOCK-----"], r"(-----BEGIN PGP PRIVATE KEY BLOCK-----[\sA-Za-z0-9+/=,:.-]{100,}?-----END PGP PRIVATE KEY BLOCK-----)").around(30, 16_000),

@@ -7,7 +7,7 @@ use super::super::guard::Guard;
 use super::super::rule::Rule;
 use super::{text, token};
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule<'static>] = &[
     text("TW-SEC-URL-PASSWORD", "A password in an address", High, &["://"],
         r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|ldaps?|smtps?|mssql|ftp|https?)://[^\s:/@"'<>]{1,80}:([^\s:/@"'<>$\{]{6,})@[A-Za-z0-9.-]{2,}"#)
         .guarded(Guard::Word(b'@', 300))

@@ -7,7 +7,7 @@ use super::super::guard::Guard;
 use super::super::rule::Rule;
 use super::{text, token};
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule<'static>] = &[
     token("TW-SEC-NPM-TOKEN", "An npm token", Critical, &["npm_"], r"(npm_[A-Za-z0-9]{36})\b")
         .checked(Check::Crc32Base62),
     text(

@@ -7,7 +7,7 @@ use super::super::guard::Guard;
 use super::super::rule::Rule;
 use super::{text, token};
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule<'static>] = &[
     token(
         "TW-SEC-SLACK-TOKEN",
         "A Slack token",

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use serde_saphyr::Spanned;
 
 use super::raw::{
-    RawConditions, RawException, RawGrace, RawImageConditions, RawImageRule, RawObservationRule, RawPolicy,
-    RawRegistries, RawRule, RawScope, RawSignature,
+    RawConditions, RawException, RawGrace, RawImageConditions, RawImageRule, RawLicenseRule,
+    RawObservationRule, RawPolicy, RawRegistries, RawRule, RawScope, RawSignature,
 };
 use super::{PolicyError, Position};
 use crate::model::problem::{ProblemKind, Weight};
@@ -22,6 +22,10 @@ use crate::policy::{
     ObservationConditions, ObservationPattern, ObservationRule, Policy, ProblemEffect, PublicKey,
     PurlPattern, RegistryRules, Rule, RuleEffect, Scope, Sight, SignatureRule,
 };
+
+mod licenses;
+
+use licenses::license_rule;
 
 /// The longest grace: ten years are no grace.
 const LONGEST_GRACE_DAYS: u32 = 3650;
@@ -65,6 +69,7 @@ pub(super) fn policy(raw: RawPolicy, source: Arc<str>, revision: Revision) -> Re
         observation_rules: parts("observations", raw.observations, |part, raw| {
             observation_rule(part, raw, &mut names)
         })?,
+        license_rules: parts("licenses", raw.licenses, |part, raw| license_rule(part, raw, &mut names))?,
         image_rules: parts("image", raw.image, |part, raw| image_rule(part, raw, &mut names))?,
         signatures: parts("signatures", raw.signatures, |part, raw| signature(part, raw, &mut names))?,
         problems: raw.problems.map(problems).transpose()?.unwrap_or_default(),
@@ -123,6 +128,12 @@ impl Named for RawRule {
 }
 
 impl Named for RawObservationRule {
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+}
+
+impl Named for RawLicenseRule {
     fn name(&self) -> Option<&str> {
         Some(&self.name)
     }
@@ -281,14 +292,23 @@ fn signature(part: &Part<'_>, raw: RawSignature, names: &mut Names) -> Result<Si
 
 fn exception(part: &Part<'_>, raw: RawException) -> Result<Exception, PolicyError> {
     let observation = observation_pattern(part, raw.observation, raw.path)?;
+    let license = raw.license.map(|text| glob(part, text)).transpose()?;
     let is_about_findings = raw.advisory.is_some() || raw.package.is_some();
-    if !is_about_findings && observation.is_none() {
-        let reason =
-            "name an advisory, a package or both, or an observation; an exception for everything is none";
-        return Err(part.refuse(reason));
-    }
-    if is_about_findings && observation.is_some() {
-        return Err(part.refuse("an exception is about findings or about observations; make it two"));
+    match (&observation, &license) {
+        (None, None) if !is_about_findings => {
+            let reason = "name an advisory, a package or both, an observation or a license; an exception for everything is none";
+            return Err(part.refuse(reason));
+        }
+        (Some(_), None) if is_about_findings => {
+            return Err(part.refuse("an exception is about findings or about observations; make it two"));
+        }
+        (None, Some(_)) if raw.advisory.is_some() => {
+            return Err(part.refuse("an exception is about findings or about licences; make it two"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(part.refuse("an exception is about observations or about licences; make it two"));
+        }
+        (None, None) | (Some(_), None) | (None, Some(_)) => {}
     }
     for (key, text) in [("owner", &raw.owner), ("reason", &raw.reason)] {
         if text.value.trim().is_empty() {
@@ -306,6 +326,7 @@ fn exception(part: &Part<'_>, raw: RawException) -> Result<Exception, PolicyErro
         advisory: raw.advisory,
         package: raw.package.map(|text| purl(part, text)).transpose()?,
         observation,
+        license,
         scope: scope(part, raw.scope)?,
         owner: raw.owner.value,
         reason: raw.reason.value,

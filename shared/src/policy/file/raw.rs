@@ -11,7 +11,7 @@ use crate::model::package::PackageKind;
 use crate::model::problem::ProblemKind;
 use crate::model::report::{FindingKind, Severity};
 use crate::model::verdict::{Effect, Mode, PolicyName};
-use crate::policy::{FailMode, GraceFrom, Origin, PodRules, ProblemEffect, RuleEffect};
+use crate::policy::{FailMode, GraceFrom, NoExpression, Origin, PodRules, ProblemEffect, RuleEffect};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +30,8 @@ pub(super) struct RawPolicy {
     pub(super) rules: Vec<Spanned<RawRule>>,
     #[serde(default)]
     pub(super) observations: Vec<Spanned<RawObservationRule>>,
+    #[serde(default)]
+    pub(super) licenses: Vec<Spanned<RawLicenseRule>>,
     #[serde(default)]
     pub(super) image: Vec<Spanned<RawImageRule>>,
     #[serde(default)]
@@ -130,6 +132,28 @@ pub(super) struct RawObservationConditions {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct RawLicenseRule {
+    pub(super) name: String,
+    pub(super) when: RawLicenseConditions,
+    pub(super) then: RuleEffect,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLicenseConditions {
+    #[serde(default)]
+    pub(super) requires: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) beyond: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) stated: Vec<NoExpression>,
+    #[serde(default)]
+    pub(super) ecosystem: Vec<PackageKind>,
+    pub(super) package: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawImageRule {
     pub(super) name: String,
     pub(super) when: RawImageConditions,
@@ -173,6 +197,7 @@ pub(super) struct RawException {
     pub(super) package: Option<Spanned<String>>,
     pub(super) observation: Option<Spanned<String>>,
     pub(super) path: Option<Spanned<String>>,
+    pub(super) license: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) scope: RawScope,
     pub(super) owner: Spanned<String>,

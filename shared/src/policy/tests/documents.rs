@@ -54,6 +54,8 @@ fn what_the_schema_refuses_the_parser_refuses_too() {
         "rules: [{name: r, when: {package: left-pad}, then: deny}]",
         "rules: [{name: r, when: {}, then: deny, grace: {days: 0}}]",
         "image: [{name: r, when: {runs_as_root: true}, then: ignore}]",
+        "licenses: [{name: r, when: {stated: [maybe]}, then: deny}]",
+        "licenses: [{name: r, when: {allow: [MIT]}, then: deny}]",
         "problems: {path-traversal: deny}",
         "exceptions: [{owner: o, reason: r, expires: 2027-01-31}]",
         "exceptions: [{advisory: CVE-1, owner: o, reason: r}]",
