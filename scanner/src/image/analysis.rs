@@ -14,6 +14,7 @@ use shared::model::report::Revision;
 
 pub use super::decompress::Compression;
 pub use super::entries::{Entries, Entry, EntryKind, EntryTable};
+pub use super::toc::chunked::TablePlace;
 use crate::analyzers::{Checksum, Found, FoundObservation};
 
 /// What one pass over a layer found.
@@ -43,6 +44,8 @@ pub struct LayerAnalysis {
     pub nested_databases: Vec<u32>,
     /// What was found in the bytes of files, whether a later layer hides them or not: secrets, malware.
     pub observations: Vec<LayerObservation>,
+    /// Tables of contents for lazy runtimes that show what the tar shows, where the layer has such by position.
+    pub tables: Vec<TablePlace>,
     /// What went wrong with the layer itself.
     pub problems: Vec<Problem>,
 }

@@ -144,6 +144,11 @@ impl MemorySource {
         descriptor
     }
 
+    /// A document that is held.
+    pub(super) fn document_held(&self, digest: &Digest) -> serde_json::Value {
+        serde_json::from_slice(&self.documents[digest].1).unwrap()
+    }
+
     pub(super) fn spoil(&mut self, digest: &Digest, fault: Fault) {
         self.faults.insert(digest.clone(), fault);
     }

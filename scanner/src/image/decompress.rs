@@ -17,6 +17,7 @@ use shared::model::digest::{Algorithm, Digest};
 use super::halt::Halt;
 use super::hashing::HashLine;
 use super::stored::Stored;
+use super::toc::chunked::{self, Tables};
 use crate::limits::Limits;
 
 const BUFFER_BYTES: usize = 128 << 10;
@@ -107,6 +108,7 @@ pub(super) struct Inflated {
     broken: bool,
     window: Option<u64>,
     member: Member,
+    tables: Tables,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -134,6 +136,7 @@ enum State {
 struct InflateLimits {
     bytes: u64,
     ratio: u64,
+    table: u64,
 }
 
 /// Both digests of a layer.
@@ -146,6 +149,8 @@ pub(super) struct Digests {
     pub(super) inflated_bytes: u64,
     /// The last stored bytes, at most as many as a footer has.
     pub(super) tail: Vec<u8>,
+    /// Tables of contents between the frames of zstd.
+    pub(super) tables: Tables,
 }
 
 impl Inflated {
@@ -175,11 +180,16 @@ impl Inflated {
             state: State::Between,
             line,
             bytes: 0,
-            limits: InflateLimits { bytes: limits.layer_bytes, ratio: limits.layer_ratio },
+            limits: InflateLimits {
+                bytes: limits.layer_bytes,
+                ratio: limits.layer_ratio,
+                table: limits.capture_bytes,
+            },
             trailing: false,
             broken: false,
             window,
             member: Member::default(),
+            tables: Tables::default(),
             buffer: vec![0; BUFFER_BYTES],
             start: 0,
             end: 0,
@@ -216,7 +226,7 @@ impl Inflated {
             Some(line) => Some(line.finish()),
             None => Some(stored.clone()),
         };
-        Ok(Digests { inflated, inflated_bytes: self.bytes, stored, stored_bytes, tail })
+        Ok(Digests { inflated, inflated_bytes: self.bytes, stored, stored_bytes, tail, tables: self.tables })
     }
 
     /// Decodes into the empty buffer; leaves it empty at the end.
@@ -232,7 +242,9 @@ impl Inflated {
                 State::Between => {
                     let stored_at = self.stored.position();
                     let start = self.stored.peek(PEEK).map_err(Halt::of)?;
-                    if Compression::of(start) == self.compression {
+                    if self.compression == Compression::Zstd && chunked::is_skippable(start) {
+                        self.tables.take_frame(&mut self.stored, self.limits.table)?;
+                    } else if Compression::of(start) == self.compression {
                         codec.begin(start)?;
                         let number = self.member.number + 1;
                         self.member = Member { number, stored_at, inflated_at: self.bytes };

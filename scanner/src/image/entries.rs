@@ -94,11 +94,6 @@ pub(super) struct EntryWriter {
 }
 
 impl EntryWriter {
-    /// The position that the next entry will have.
-    pub(super) fn next_position(&self) -> u32 {
-        self.count
-    }
-
     /// Adds an entry; gives its position.
     pub(super) fn push(&mut self, entry: &Entry) -> io::Result<u32> {
         let shared = self.path.iter().zip(&entry.path).take_while(|(before, now)| before == now).count();

@@ -5,6 +5,7 @@
 
 mod config;
 mod layers;
+mod lazy;
 mod logs;
 
 use std::cmp::Reverse;
@@ -214,6 +215,7 @@ impl Case<'_> {
         problems.extend(squashed.problems);
         let commands = config.commands(manifest.layers.len(), &self.engine.kit.secrets, &mut problems);
         let mut observations = squashed.observations;
+        observations.extend(lazy::observations(manifest, &problems));
         observations.extend(config.secrets(manifest, &self.engine.kit.secrets));
         observations.extend(config.misconfiguration(&squashed.facts, manifest, &self.engine.kit.secrets));
         for observation in &mut observations {

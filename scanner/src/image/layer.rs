@@ -22,6 +22,7 @@ use super::matcher::split;
 use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
 use super::toc::Views;
+use super::toc::chunked::{TablePlace, Tables};
 use crate::secrets;
 pub(super) use offer::{Contents, Focus, Request};
 
@@ -95,6 +96,7 @@ pub(super) struct LayerPass<'a> {
     contents: Contents,
     compression: Compression,
     views: Views,
+    tables: Vec<TablePlace>,
     problems: Problems,
 }
 
@@ -117,6 +119,7 @@ impl<'a> LayerPass<'a> {
             contents: Contents::new(),
             compression: Compression::Plain,
             views: Views::default(),
+            tables: Vec::new(),
             problems: Problems::default(),
         }
     }
@@ -189,7 +192,14 @@ impl<'a> LayerPass<'a> {
         self.outlive(Err(halt))?;
         stored.drain().map_err(Halt::of)?;
         let (stored, stored_bytes) = stored.finish();
-        Ok(Digests { stored, stored_bytes, inflated: None, inflated_bytes: 0, tail: Vec::new() })
+        Ok(Digests {
+            stored,
+            stored_bytes,
+            inflated: None,
+            inflated_bytes: 0,
+            tail: Vec::new(),
+            tables: Tables::default(),
+        })
     }
 
     fn walk(&mut self, archive: &mut Archive<Inflated>, watch: &Watch) -> Result<(), Halt> {
@@ -362,6 +372,7 @@ impl<'a> LayerPass<'a> {
             links: self.links,
             nested_databases: self.nested_databases,
             observations: self.observations,
+            tables: self.tables,
             problems: self.problems.finish(),
             layer,
         })

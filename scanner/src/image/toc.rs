@@ -1,26 +1,29 @@
-//! Layers with two views: the tar, and a table of contents by which lazy runtimes read single files (eStargz).
+//! Layers with two views: the tar, and a table of contents by which lazy runtimes read single files (eStargz, and
+//! zstd:chunked, see [`chunked`]).
 //!
 //! Nothing makes the two agree, so a layer can show one thing to a scanner and another to a runtime. Both
 //! views are folded into sums of keyed hashes as they pass, whatever their size, and compared at the end.
 //! stargz-snapshotter, "eStargz: Standard-Compatible Extension to Container Image Layers".
+
+pub(super) mod chunked;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, Read};
 use std::sync::LazyLock;
 
+use chunked::TablePlace;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
-use shared::model::observation::ObservationKind;
-use shared::model::report::Severity;
 
 use super::tar::{MemberKind, canonical};
-use crate::analyzers::FoundObservation;
 
 /// The member of the tar that holds the table.
 pub(super) const NAME: &[u8] = b"stargz.index.json";
+/// The longest footer of a gzip layer.
+const GZIP_FOOTER: usize = 51;
 /// The longest footer.
-pub(super) const FOOTER: usize = 51;
+pub(super) const FOOTER: usize = chunked::FOOTER;
 /// Mark where prefetching ends; they mean nothing to the file system.
 const LANDMARKS: [&[u8]; 2] = [b".prefetch.landmark", b".no.prefetch.landmark"];
 
@@ -111,6 +114,8 @@ struct Table {
     #[serde(rename = "version")]
     _version: u64,
     entries: View,
+    #[serde(default, rename = "tarSplitDigest")]
+    _tar_split: serde::de::IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +160,14 @@ struct Row {
     _attributes: serde::de::IgnoredAny,
     #[serde(default, rename = "chunkOffset")]
     _chunk_offset: serde::de::IgnoredAny,
+    #[serde(default, rename = "chunkType")]
+    _chunk_type: serde::de::IgnoredAny,
+    #[serde(default, rename = "endOffset")]
+    _end: serde::de::IgnoredAny,
+    #[serde(default, rename = "accesstime")]
+    _accessed: serde::de::IgnoredAny,
+    #[serde(default, rename = "changetime")]
+    _changed: serde::de::IgnoredAny,
 }
 
 impl<'de> Deserialize<'de> for View {
@@ -182,8 +195,6 @@ impl<'de> Deserialize<'de> for View {
 /// A table that was met in the tar.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Toc {
-    /// Its position among the entries.
-    pub(super) entry: u32,
     /// Where the compressed member that it begins starts in the stored bytes; `None` if it begins none.
     pub(super) at: Option<u64>,
     /// What it shows; `None` if it cannot be read.
@@ -200,7 +211,17 @@ pub(super) struct Views {
 impl Views {
     /// What is wrong, given the last bytes of the layer and how many there are. Without a footer nobody reads
     /// lazily; one that leads out of the layer leads nobody anywhere.
-    pub(super) fn disagreement(&self, tail: &[u8], stored: u64) -> Option<&'static str> {
+    pub(super) fn disagreement(
+        &self,
+        tail: &[u8],
+        stored: u64,
+        agreeing: &[TablePlace],
+    ) -> Option<&'static str> {
+        if chunked::footer(tail).is_some_and(|place| !agreeing.contains(&place)) {
+            return Some(
+                "the footer leads lazy runtimes to a table of contents that shows other files than the tar",
+            );
+        }
         let at = toc_offset(tail).filter(|at| *at < stored)?;
         match self.toc {
             Some(Toc { at: Some(seen), view: Some(view), .. }) if seen == at => (view != self.tar)
@@ -223,28 +244,12 @@ fn toc_offset(tail: &[u8]) -> Option<u64> {
         let is_gzip = footer.starts_with(&[0x1f, 0x8b, 8]) && footer[3] & 4 != 0;
         is_gzip.then_some(&footer[10..])
     };
-    let current = extra(FOOTER).and_then(|extra| extra.strip_prefix(b"\x1a\0SG\x16\0"));
+    let current = extra(GZIP_FOOTER).and_then(|extra| extra.strip_prefix(b"\x1a\0SG\x16\0"));
     let payload = current.or_else(|| extra(47)?.strip_prefix(b"\x16\0"))?;
     let (offset, rest) = payload.split_at_checked(16)?;
     let is_number = rest.starts_with(b"STARGZ") && offset.iter().all(u8::is_ascii_hexdigit);
     let offset = is_number.then(|| std::str::from_utf8(offset).ok()).flatten()?;
     u64::from_str_radix(offset, 16).ok()
-}
-
-/// The same for people who do not read problems.
-pub(super) fn observation(title: &str) -> FoundObservation {
-    FoundObservation {
-        rule: "TW-IMG-TOC".to_owned(),
-        kind: ObservationKind::Evasion,
-        severity: Severity::Critical,
-        title: title.to_owned(),
-        remediation: "Do not run this image; rebuild it with a tool that writes one view only.".to_owned(),
-        inner_path: None,
-        line: None,
-        masked: None,
-        fingerprint: None,
-        controls: Vec::new(),
-    }
 }
 
 #[cfg(test)]

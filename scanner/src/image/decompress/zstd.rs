@@ -5,8 +5,9 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 use super::{Codec, Step};
 use crate::image::halt::Halt;
 
-/// Windows that ordinary encoders use: 8 MiB.
-const ORDINARY_WINDOW_LOG: u32 = 23;
+/// Windows that ordinary encoders use: 8 MiB by default, 32 MiB at the level that skopeo and podman take for
+/// zstd:chunked. Of a window only the pages that a frame fills are really there, and their frames are files.
+const ORDINARY_WINDOW_LOG: u32 = 25;
 /// The largest window that is accepted, of `--long` streams: 128 MiB.
 const LARGEST_WINDOW_LOG: u32 = 27;
 

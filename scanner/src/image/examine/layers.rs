@@ -14,7 +14,7 @@ use tokio::task;
 use tokio::time::timeout_at;
 use tracing::Span;
 
-use super::{Case, ExamineError};
+use super::{Case, ExamineError, lazy};
 use crate::image::analysis::{Compression, Evidence, LayerAnalysis};
 use crate::image::engine::Turn;
 use crate::image::layer::{Contents, Focus, LayerError, LayerPass, Request};
@@ -119,8 +119,9 @@ impl Case<'_> {
         };
         Ok(match layer_type {
             LayerType::Tar | LayerType::Foreign | LayerType::Encrypted => {
-                let mislabelled = mislabelled(layer, analysis.compression).into_iter().collect();
-                Outcome::Analysed(analysis, mislabelled)
+                let mislabelled = mislabelled(layer, analysis.compression);
+                let problems = mislabelled.into_iter().chain(lazy::led_astray(layer, &analysis)).collect();
+                Outcome::Analysed(analysis, problems)
             }
             LayerType::Artifact | LayerType::Unknown => sniffed(layer, analysis),
         })

@@ -1,9 +1,9 @@
 //! What lazy runtimes would see of a layer, gathered in the same pass; see `toc`.
 
-use shared::model::problem::{Problem, ProblemKind};
+use shared::model::problem::ProblemKind;
 
 use super::{Focus, LayerPass};
-use crate::image::analysis::{Compression, LayerObservation};
+use crate::image::analysis::Compression;
 use crate::image::decompress::{Digests, Inflated};
 use crate::image::halt::Halt;
 use crate::image::stored::Watch;
@@ -26,10 +26,11 @@ impl LayerPass<'_> {
         archive: &mut Archive<Inflated>,
         watch: &Watch,
     ) -> Result<Option<Hashed>, Halt> {
-        if self.compression != Compression::Gzip || !matches!(self.focus, Focus::Everything) {
+        let is_seekable = matches!(self.compression, Compression::Gzip | Compression::Zstd);
+        if !is_seekable || !matches!(self.focus, Focus::Everything) {
             return Ok(None);
         }
-        if member.kind == MemberKind::File && path == toc::NAME {
+        if self.compression == Compression::Gzip && member.kind == MemberKind::File && path == toc::NAME {
             self.read_toc(member.size, archive, watch)?;
             return Ok(None);
         }
@@ -60,11 +61,7 @@ impl LayerPass<'_> {
     fn read_toc(&mut self, size: u64, archive: &mut Archive<Inflated>, watch: &Watch) -> Result<(), Halt> {
         let member = archive.source().member();
         let begins_it = member.inflated_at == archive.header_at();
-        let mut toc = Toc {
-            entry: self.entries.next_position(),
-            at: begins_it.then_some(member.stored_at),
-            view: None,
-        };
+        let mut toc = Toc { at: begins_it.then_some(member.stored_at), view: None };
         if size <= self.kit.limits.capture_bytes {
             let _permit = self.kit.pool.acquire(size, watch)?;
             toc.view = match toc::read(&mut *archive) {
@@ -79,11 +76,10 @@ impl LayerPass<'_> {
 
     /// Tells if lazy runtimes would see other files than everybody else.
     pub(super) fn compare_views(&mut self, digests: &Digests) {
-        let Some(detail) = self.views.disagreement(&digests.tail, digests.stored_bytes) else { return };
-        let problem = Problem::new(ProblemKind::LazyTocMismatch, detail);
-        self.problems.push(problem.in_layer(&self.descriptor.digest));
-        if let Some(toc) = self.views.toc {
-            self.observations.push(LayerObservation { entry: toc.entry, found: toc::observation(detail) });
+        self.tables = digests.tables.agreeing(&self.views.tar);
+        let disagreement = self.views.disagreement(&digests.tail, digests.stored_bytes, &self.tables);
+        if let Some(detail) = disagreement {
+            self.problem(ProblemKind::LazyTocMismatch, detail);
         }
     }
 }

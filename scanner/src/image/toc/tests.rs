@@ -136,9 +136,6 @@ fn i4_a_table_that_hides_alters_or_invents_is_told() {
         let analysis = analyze(&bytes);
         let found: Vec<_> = analysis.problems.iter().map(|problem| problem.kind).collect();
         assert_eq!(found, MISMATCH, "{what}");
-        assert_eq!(analysis.observations.len(), 1, "{what}");
-        assert_eq!(analysis.observations[0].found.rule, "TW-IMG-TOC");
-        assert_eq!(analysis.observations[0].found.severity, Severity::Critical);
     }
 }
 

@@ -7,7 +7,7 @@ use shared::model::report::{Distribution, Revision};
 
 use super::*;
 use crate::analyzers::{Account, Checksum, Found, FoundObservation, FoundPackage, OwnedFile, OwnedFiles};
-use crate::image::analysis::{Checksums, Compression, LayerObservation, Reading, WantedLink};
+use crate::image::analysis::{Checksums, Compression, LayerObservation, Reading, TablePlace, WantedLink};
 use crate::image::analysis::{Entry, EntryKind, EntryTable, Evidence as FileEvidence};
 use crate::image::entries::EntryWriter;
 
@@ -160,6 +160,7 @@ prop_compose! {
         links in vec((any::<u32>(), vec(text(), 0..3)), 0..3),
         nested_databases in vec(any::<u32>(), 0..3),
         observations in vec((any::<u32>(), observation()), 0..3),
+        tables in vec(any::<(u64, u64)>(), 0..3),
         problems in vec(problem(), 0..3),
     ) -> LayerAnalysis {
         LayerAnalysis {
@@ -178,6 +179,7 @@ prop_compose! {
                 .into_iter()
                 .map(|(entry, found)| LayerObservation { entry, found })
                 .collect(),
+            tables: tables.into_iter().map(|(at, length)| TablePlace { at, length }).collect(),
             problems,
         }
     }
