@@ -196,6 +196,7 @@ pub(crate) fn worker(
         store: Arc::clone(&store.verdicts),
         leases: Arc::clone(&store.leases),
         notes: Arc::clone(&store.notes),
+        bases: worker::Bases::new(Arc::clone(&store.notes), &config.worker.base_images),
         known: Arc::clone(&store.known),
         announcer,
         endpoints: endpoints(config)?,

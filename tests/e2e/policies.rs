@@ -82,3 +82,42 @@ async fn a_verdict_is_explained_with_the_policy_of_the_server_or_of_a_file() -> 
     assert!(settings.is_object(), "the report says how the image would run: {report}");
     Ok(())
 }
+
+/// What the base brings is somebody else's to repair; what the team brings is not.
+const BASE_IS_NOT_OURS: &str = "version: 1
+name: default
+problems: { advisories-stale: accept, no-advisory-coverage: accept }
+rules:
+  - { name: base, when: { origin: [base] }, then: warn }
+  - { name: app, when: {}, then: deny }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_of_a_known_base_image_are_judged_as_the_bases() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("default.yaml"), BASE_IS_NOT_OURS)?;
+    let extra = format!(
+        "[policies]\ndir = {:?}\n[worker]\nbase_images = [\"*/base/*\"]\n",
+        folder.path().display().to_string()
+    );
+    let site = Site::embedded_with(&extra).await?;
+    let base = Image::debian_with_python(VULNERABLE);
+    let app = base.clone().layer([("app/main.py", "print('hello')")]);
+    let before = site.push(&app, "team/app", "before")?;
+    assert_eq!(site.verdict(&before).await?["outcome"], "fail", "nobody knows yet what it was built on");
+    let known = site.push(&base, "base/python", "3")?;
+    assert_eq!(site.verdict(&known).await?["outcome"], "fail", "a base answers for itself");
+
+    let app = app.layer([("app/more.py", "print('more')")]);
+    let after = site.push(&app, "team/app", "after")?;
+    assert_eq!(site.verdict(&after).await?["outcome"], "warn");
+    let (_, report) = site.get(&format!("/v1/reports/{after}")).await?;
+    let base = &report["subject"]["base"];
+    assert_eq!((&base["layers"], &base["digest"]), (&2.into(), &known.to_string().into()), "{report}");
+    assert!(base["name"].as_str().is_some_and(|name| name.ends_with("/base/python")), "{base}");
+
+    let own = app.python(("werkzeug", "0.16.0"));
+    let own = site.push(&own, "team/app", "own")?;
+    assert_eq!(site.verdict(&own).await?["outcome"], "fail", "its own package is nobody else's");
+    Ok(())
+}

@@ -170,7 +170,7 @@ impl Carrier {
     ) -> Result<(), JudgeError> {
         let database = self.parts.database.load_full();
         let known = self.known_report(digest).await?;
-        let (report, work) = match known {
+        let (mut report, work) = match known {
             Some(report) if report.revisions == self.revisions() => (report, "policy"),
             Some(report) => (self.matched_again(report, database).await?, "match"),
             None => match self.restored(client, image, digest).await {
@@ -187,6 +187,7 @@ impl Carrier {
                 }
             },
         };
+        self.parts.bases.recognise(&mut report).await?;
         let children = match &report.subject {
             Subject::Index { children } => self.judge_children(client, image, children).await?,
             Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => Vec::new(),
@@ -194,6 +195,7 @@ impl Carrier {
         let policies = self.parts.policies.load_full();
         let verdicts = verdicts(&policies, &report, &children, Timestamp::now());
         self.parts.store.store(&report, &verdicts, &lease).await?;
+        self.parts.bases.remember(image, &report).await?;
         metrics::counter!("tidewaiter_scans_total", "work" => work).increment(1);
         for verdict in &verdicts {
             let outcome = verdict.outcome.name();

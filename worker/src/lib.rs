@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 mod attest;
+mod bases;
 mod consume;
 mod hold;
 mod job;
@@ -34,6 +35,7 @@ mod signatures;
 mod sweep;
 
 pub use attest::{Attestations, Press};
+pub use bases::Bases;
 pub use layers::LayerShelf;
 pub use notify::{EndpointError, Endpoints};
 pub use sweep::Sweeping;
@@ -48,6 +50,8 @@ pub struct Parts {
     pub leases: Arc<dyn Leases>,
     /// What workers tell one another.
     pub notes: Arc<dyn Notes>,
+    /// Which images others are built on.
+    pub bases: Bases,
     /// Every digest that has a report.
     pub known: Arc<dyn Known>,
     /// Who tells of changed verdicts.

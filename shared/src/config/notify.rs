@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::ConfigError;
-use super::values::{Span, seconds, secret};
+use super::values::{Span, parsed, seconds, secret};
 use crate::announce::{Interest, Transition};
 use crate::model::event::EndpointName;
 use crate::model::verdict::PolicyName;
@@ -151,14 +151,6 @@ fn check_url(key: &str, url: &SecretString, plain_http: bool) -> Result<(), Conf
         return refused("has a user name or password in it; use token instead");
     }
     Ok(())
-}
-
-fn parsed<T, E: std::error::Error>(
-    key: &str,
-    texts: &[String],
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<Vec<T>, ConfigError> {
-    texts.iter().map(|text| parse(text).map_err(|error| invalid(key, &error))).collect()
 }
 
 fn invalid(key: &str, error: &dyn std::error::Error) -> ConfigError {

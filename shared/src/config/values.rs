@@ -89,6 +89,18 @@ pub(super) fn scheme(key: &str, url: &SecretString, allowed: &[&str]) -> Result<
     }
 }
 
+/// Texts as what they stand for; the first that stands for nothing names the key.
+pub(super) fn parsed<T, E: std::error::Error>(
+    key: &str,
+    texts: &[String],
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, ConfigError> {
+    texts
+        .iter()
+        .map(|text| parse(text).map_err(|error| ConfigError::invalid(key, error.to_string())))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::parse_bytes;

@@ -9,7 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::values::{Bytes, Span, seconds, secret};
+use super::values::{Bytes, Span, parsed, seconds, secret};
+use crate::policy::ImagePattern;
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct WorkerConfig {
     pub confinement: Confinement,
     /// A YAML file with rules for secrets of the site's own; default none.
     pub secret_rules: Option<PathBuf>,
+    /// Repositories whose images others are built on; default none.
+    pub base_images: Vec<ImagePattern>,
     /// What fingerprints of secrets are made with; default a key that everybody knows.
     pub secret_key: Option<SecretString>,
 }
@@ -64,6 +67,8 @@ pub(super) struct RawWorker {
     image_time: Option<Span>,
     confinement: Option<Confinement>,
     secret_rules: Option<PathBuf>,
+    #[serde(default)]
+    base_images: Vec<String>,
     secret_key: Option<SecretString>,
     secret_key_file: Option<PathBuf>,
 }
@@ -102,6 +107,7 @@ impl RawWorker {
             image_time: seconds(self.image_time, 1800),
             confinement: self.confinement.unwrap_or_default(),
             secret_rules: self.secret_rules,
+            base_images: parsed("worker.base_images", &self.base_images, ImagePattern::new)?,
             secret_key,
         })
     }
