@@ -371,6 +371,8 @@ pub(crate) enum ConfigCommand {
     Print,
     /// Reads the whole configuration, policies included, and says what is wrong.
     Check,
+    /// Every metric of /metrics, as Markdown.
+    Metrics,
 }
 
 #[cfg(test)]

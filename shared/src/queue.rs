@@ -18,11 +18,14 @@ pub mod embedded;
 pub mod rabbitmq;
 
 mod dead_letter;
+mod depth;
 mod meters;
 mod turns;
 
 #[cfg(test)]
 mod contract;
+
+pub use depth::show_depth;
 
 /// A durable queue of jobs in three lanes.
 #[async_trait]

@@ -3,10 +3,14 @@
 //! Field names are dotted and the same everywhere: `image.name image.digest layer.digest job.id
 //! job.subject job.attempt analyzer.name advisory.id policy.name verdict.outcome problem.kind duration_ms size_bytes`.
 
+mod catalogue;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, TelemetryConfig};
+
+pub use catalogue::metrics_document;
 
 /// Why telemetry cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +45,10 @@ pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .map_err(|_| TelemetryError::Twice)?;
-    builder.install_recorder().map_err(|_| TelemetryError::Twice)
+    let handle = builder.install_recorder().map_err(|_| TelemetryError::Twice)?;
+    catalogue::describe();
+    metrics::gauge!("tidewaiter_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
 }
 
 /// An error with everything behind it on one line: TLS and network causes hide in `source`.

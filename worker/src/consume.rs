@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use shared::queue::{Delivery, QueueError, Settlement};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ pub(crate) async fn consume(parts: Parts, shutdown: CancellationToken) -> Result
     let carrier = Arc::new(Carrier::new(parts));
     let abandon = CancellationToken::new();
     let mut running = JoinSet::new();
+    metrics::gauge!("tidewaiter_jobs_capacity").set(f64::from(prefetch));
     tracing::info!(worker.concurrency = places, "worker ready");
     loop {
         // A settled job frees its place; the join set keeps no results.
@@ -58,6 +60,12 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
     async {
         let began = std::time::Instant::now();
         let lane = delivery.job.lane;
+        metrics::gauge!("tidewaiter_jobs_running").increment(1.0);
+        if delivery.attempt == 1 && delivery.postponed == 0 {
+            let waited = Timestamp::now().duration_since(delivery.job.enqueued_at);
+            metrics::histogram!("tidewaiter_queue_wait_seconds", "lane" => lane.name())
+                .record(waited.as_secs_f64().max(0.0));
+        }
         let (job, attempt, postponed) = (delivery.job.clone(), delivery.attempt, delivery.postponed);
         let task = tokio::spawn(
             async move {
@@ -81,6 +89,7 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
         }
         metrics::counter!("tidewaiter_jobs_total", "lane" => lane.name(), "result" => result).increment(1);
         metrics::histogram!("tidewaiter_job_seconds", "lane" => lane.name()).record(took.as_secs_f64());
+        metrics::gauge!("tidewaiter_jobs_running").decrement(1.0);
         if let Err(error) = delivery.settle(carried.into()).await {
             // The queue delivers it again; the verdict is stored, so that costs a look-up.
             tracing::warn!(error = %error, "job not settled");

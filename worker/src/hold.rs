@@ -22,11 +22,18 @@ where
 {
     let lease = match leases.acquire(digest, ttl).await? {
         Acquired::Held(lease) => Arc::new(lease),
-        Acquired::Busy { remaining } => return Ok(Held::Busy { remaining }),
+        Acquired::Busy { remaining } => {
+            count("busy");
+            return Ok(Held::Busy { remaining });
+        }
     };
+    count("held");
     let done = tokio::select! {
         done = work(Arc::clone(&lease)) => done,
-        lost = keep(leases, &lease, ttl) => Err(lost.into()),
+        lost = keep(leases, &lease, ttl) => {
+            count("lost");
+            Err(lost.into())
+        }
     };
     if let Some(lease) = Arc::into_inner(lease)
         && let Err(error) = leases.release(lease).await
@@ -35,6 +42,10 @@ where
         tracing::debug!(image.digest = %digest, error = %error, "lease not released");
     }
     done.map(Held::Done)
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("tidewaiter_leases_total", "outcome" => outcome).increment(1);
 }
 
 /// How it went.

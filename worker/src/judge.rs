@@ -193,8 +193,12 @@ impl Carrier {
             Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => Vec::new(),
         };
         let policies = self.parts.policies.load_full();
+        let began = Instant::now();
         let verdicts = verdicts(&policies, &report, &children, Timestamp::now());
+        staged("judge", began);
+        let began = Instant::now();
         self.parts.store.store(&report, &verdicts, &lease).await?;
+        staged("store", began);
         self.parts.bases.remember(image, &report).await?;
         metrics::counter!("tidewaiter_scans_total", "work" => work).increment(1);
         for verdict in &verdicts {
@@ -225,9 +229,11 @@ impl Carrier {
     }
 
     async fn matched_again(&self, report: Report, database: Arc<Database>) -> Result<Report, JudgeError> {
-        let digest = report.digest.clone();
+        let (digest, began) = (report.digest.clone(), Instant::now());
         let again = tokio::task::spawn_blocking(move || match_again(report, &database, Timestamp::now()));
-        Ok(again.await.map_err(|_| JudgeError::Panicked(digest))??)
+        let report = again.await.map_err(|_| JudgeError::Panicked(digest))??;
+        staged("match", began);
+        Ok(report)
     }
 
     async fn examined(
@@ -243,13 +249,16 @@ impl Carrier {
         let examined = self.parts.engine.examine(source, digest, Arc::new(Silent)).await;
         let examination: Examination =
             examined.map_err(|source| JudgeError::Examine { image: image.at(digest), source })?;
-        metrics::histogram!("tidewaiter_examination_seconds").record(began.elapsed().as_secs_f64());
+        staged("examine", began);
         let problems = examination.problems.len();
         tracing::info!(image.digest = %digest, problems, duration_ms = began.elapsed().as_millis(), "image examined");
         let analyzer = self.parts.engine.revision().clone();
+        let began = Instant::now();
         let assembled =
             tokio::task::spawn_blocking(move || assemble(examination, analyzer, &database, Timestamp::now()));
-        Ok(assembled.await.map_err(|_| JudgeError::Panicked(digest.clone()))??)
+        let report = assembled.await.map_err(|_| JudgeError::Panicked(digest.clone()))??;
+        staged("match", began);
+        Ok(report)
     }
 
     /// Judges each child by its own digest, and returns what every policy thinks of each.
@@ -319,6 +328,12 @@ impl Carrier {
             Held::Busy { .. } => Ok(()),
         }
     }
+}
+
+/// A stage of judging ended.
+fn staged(stage: &'static str, began: Instant) {
+    metrics::histogram!("tidewaiter_scan_stage_seconds", "stage" => stage)
+        .record(began.elapsed().as_secs_f64());
 }
 
 /// What a failed examination means for whoever asks about the digest.

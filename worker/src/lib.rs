@@ -89,5 +89,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), QueueE
     let _watching = AbortOnDropHandle::new(tokio::spawn(watch.run()));
     let sweeping = sweep::begin_when_due(parts.sweeping.clone(), shutdown.clone());
     let _sweeping = AbortOnDropHandle::new(tokio::spawn(sweeping));
+    let newest = parts.database.load().as_of().as_duration().as_secs_f64();
+    metrics::gauge!("tidewaiter_advisories_newest_timestamp_seconds").set(newest);
     consume::consume(parts, shutdown).await
 }

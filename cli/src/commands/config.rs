@@ -9,6 +9,10 @@ pub(crate) fn run(overrides: &Overrides, command: &ConfigCommand) -> Result<Exit
     match command {
         ConfigCommand::Print => print(overrides),
         ConfigCommand::Check => check(overrides),
+        ConfigCommand::Metrics => {
+            print!("{}", shared::telemetry::metrics_document());
+            Ok(Exit::Pass)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use shared::announce::Announcer;
 use shared::config::{Config, Overrides, QueueConfig, StoreConfig};
 use shared::policy::PolicySet;
-use shared::queue::JobQueue;
+use shared::queue::{JobQueue, show_depth};
 use shared::registry::LentCredentials;
 use shared::reload::PolicyHealth;
 use shared::store::Opened;
@@ -119,7 +119,8 @@ fn bind(
     lent: Option<LentCredentials>,
     announcer: Arc<Announcer>,
 ) -> Result<api::Server, Failure> {
-    let Process { config, policies, policy_health, shutdown: _, metrics } = process;
+    let Process { config, policies, policy_health, shutdown, metrics } = process;
+    tokio::spawn(show_depth(Arc::clone(&queue), shutdown));
     let sweeps = Sweeps::new(Arc::clone(&queue), Arc::clone(&store.notes));
     let server = api::Server::bind(api::Parts {
         server: config.server,
