@@ -2,6 +2,7 @@
 
 mod attest;
 mod bad_input;
+mod chart;
 mod ci;
 mod command_line;
 mod embedded;
