@@ -22,6 +22,9 @@ pub enum ApiError {
     /// The token is known and lacks the scope.
     #[error("the token lacks the scope {0:?}")]
     Forbidden(&'static str),
+    /// The gate asks for a client's certificate, and there is none.
+    #[error("this gate is for clients that show a certificate signed by server.tls.client_ca")]
+    NotCertified,
     /// No such route, or no such thing.
     #[error("{0}")]
     NotFound(String),
@@ -61,6 +64,12 @@ pub enum ApiError {
     /// The store did not answer.
     #[error("the store cannot be asked; try again")]
     Store(#[source] StoreError),
+    /// The client asks too often.
+    #[error("this client asks too often (server.requests_per_second); try again in {seconds} s")]
+    TooManyRequests {
+        /// When it may ask again.
+        seconds: u64,
+    },
     /// As much of this is being done as the process does at once.
     #[error("{0}")]
     Busy(&'static str),
@@ -96,6 +105,7 @@ impl ApiError {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::WebhookUnauthorized => (StatusCode::UNAUTHORIZED, "webhook-unauthorized"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotCertified => (StatusCode::FORBIDDEN, "not-certified"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::UnknownDigest(_) => (StatusCode::NOT_FOUND, "unknown-digest"),
@@ -108,6 +118,7 @@ impl ApiError {
             Self::RegistryNotConfigured(_) => (StatusCode::UNPROCESSABLE_ENTITY, "registry-not-configured"),
             Self::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
+            Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
             Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Keys(_) => (StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
@@ -138,6 +149,9 @@ impl ResponseError for ApiError {
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        if let Self::TooManyRequests { seconds } = self {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         if let Self::MethodNotAllowed { allowed } = self {
             response.insert_header((ALLOW, allowed.as_str()));

@@ -15,6 +15,7 @@ pub mod harbor;
 pub mod health;
 pub mod history;
 pub mod intake;
+mod limit;
 pub mod policies;
 pub mod probes;
 pub mod queue;

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -27,9 +27,10 @@ use crate::events::Events;
 use crate::gates::{GateParts, Gates};
 use crate::harbor::Harbor;
 use crate::intake::Intake;
+use crate::limit::Clients;
 use crate::simulate::Simulations;
 use crate::verdicts::Verdicts;
-use crate::{document, requests, routes, tls, webhooks};
+use crate::{document, limit, requests, routes, tls, webhooks};
 
 /// Everything that an api is made of.
 pub struct Parts {
@@ -81,6 +82,9 @@ pub enum BindError {
         /// The address.
         address: SocketAddr,
     },
+    /// Nobody could show a certificate.
+    #[error("gates.{0}.client_certificate needs server.tls.client_ca: whose certificates are meant")]
+    NoAuthority(&'static str),
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
@@ -105,7 +109,7 @@ pub enum BindError {
 pub struct Server {
     parts: Parts,
     client: RegistryClient,
-    tls: Option<rustls::ServerConfig>,
+    tls: Option<(rustls::ServerConfig, Arc<tls::Identity>)>,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -126,6 +130,11 @@ impl Server {
         let open = |(_, gate): &(&str, &GateConfig)| gate.access == GateAccess::Open;
         if unguarded && let Some((gate, _)) = parts.gates.each().into_iter().find(open) {
             return Err(BindError::OpenGate { gate, address: wanted });
+        }
+        let certified = |(_, gate): &(&str, &GateConfig)| gate.access == GateAccess::Certificate;
+        let has_authority = parts.server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        if !has_authority && let Some((gate, _)) = parts.gates.each().into_iter().find(certified) {
+            return Err(BindError::NoAuthority(gate));
         }
         let tls = parts.server.tls.as_ref().map(tls::server_config).transpose()?;
         let client = parts.registries.client().map_err(BindError::Registries)?;
@@ -190,12 +199,17 @@ impl Server {
         let history = web::Data::from(history);
         let policy_health = web::Data::new(policy_health);
         let metrics = web::Data::new(metrics);
+        let clients = web::Data::new(Clients::new(server.requests_per_second));
+        let transport = if self.tls.is_some() { Transport::Tls } else { Transport::Clear };
         let running = HttpServer::new(move || {
             let (app, mut document) = App::new()
                 .into_utoipa_app()
                 .openapi(routes::begun_document())
                 .map(|app| {
-                    app.wrap(from_fn(requests::observe))
+                    app.wrap(from_fn(limit::admit))
+                        .wrap(security_headers(transport))
+                        .wrap(from_fn(requests::observe))
+                        .app_data(clients.clone())
                         .app_data(web::Data::new(requests::Meters::default()))
                         .app_data(tokens.clone())
                         .app_data(intake.clone())
@@ -222,10 +236,14 @@ impl Server {
                 .route(routes::DOCUMENT, web::get().to(openapi))
                 .default_service(web::to(routes::unmatched))
         })
+        .on_connect(tls::note_client)
         .disable_signals()
         .shutdown_timeout(10);
         let running = match self.tls {
-            Some(tls) => running.listen_rustls_0_23(self.listener, tls)?,
+            Some((tls, identity)) => {
+                tokio::spawn(identity.follow(shutdown.clone()));
+                running.listen_rustls_0_23(self.listener, tls)?
+            }
             None => running.listen(self.listener)?,
         }
         .run();
@@ -237,6 +255,26 @@ impl Server {
         let ended = running.await;
         stopper.abort();
         ended
+    }
+}
+
+/// How requests arrive.
+#[derive(Clone, Copy)]
+enum Transport {
+    Clear,
+    Tls,
+}
+
+/// What browsers are told about every answer: it is what it says, it is shown in no frame, and its links leak nothing.
+fn security_headers(transport: Transport) -> DefaultHeaders {
+    let headers = DefaultHeaders::new()
+        .add(("X-Content-Type-Options", "nosniff"))
+        .add(("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"))
+        .add(("Referrer-Policy", "no-referrer"))
+        .add(("Cache-Control", "no-store"));
+    match transport {
+        Transport::Tls => headers.add(("Strict-Transport-Security", "max-age=31536000")),
+        Transport::Clear => headers,
     }
 }
 

@@ -1,13 +1,29 @@
 //! The server's side of TLS: certificate and key from PEM files, TLS 1.2 and 1.3, rustls with ring.
+//!
+//! Whoever renews certificates replaces the files: they are looked at again and again, and what can be used takes the
+//! place of what was there for the next connection. What cannot be used changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls::crypto::ring;
+use actix_web::dev::Extensions;
+use arc_swap::ArcSwap;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoClientAuth, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use shared::config::TlsConfig;
+use shared::telemetry::chain;
+use tokio_util::sync::CancellationToken;
+
+/// How often the files are looked at. Certificates are renewed days before they end.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Why the certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +31,7 @@ pub enum TlsError {
     /// A file cannot be read, or is not PEM of that kind.
     #[error("server.tls.{key}: cannot read {}", path.display())]
     File {
-        /// `certificate` or `key`.
+        /// `certificate`, `key` or `client_ca`.
         key: &'static str,
         /// Which file.
         path: PathBuf,
@@ -23,31 +39,124 @@ pub enum TlsError {
         #[source]
         source: pem::Error,
     },
-    /// The file of certificates has none.
-    #[error("server.tls.certificate: {} has no certificate; expected PEM", .0.display())]
-    Empty(PathBuf),
+    /// A file of certificates has none.
+    #[error("server.tls.{key}: {} has no certificate; expected PEM", path.display())]
+    Empty {
+        /// `certificate` or `client_ca`.
+        key: &'static str,
+        /// Which file.
+        path: PathBuf,
+    },
     /// Certificate and key do not belong together, or are of a kind that is not supported.
     #[error("server.tls: certificate and key cannot be used together")]
     Unusable(#[source] rustls::Error),
+    /// What clients' certificates should be signed with cannot sign.
+    #[error("server.tls.client_ca: {} cannot be used", path.display())]
+    ClientAuthority {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: VerifierBuilderError,
+    },
+}
+
+/// Who the server is, as its files say now.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    files: TlsConfig,
+    current: ArcSwap<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Identity {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+impl Identity {
+    /// Follows the files until `shutdown`.
+    pub(crate) async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = shutdown.cancelled() => return,
+            }
+            match certified_key(&self.files) {
+                Ok(key) if key.cert == self.current.load().cert => failing = false,
+                Ok(key) => {
+                    self.current.store(Arc::new(key));
+                    failing = false;
+                    tracing::info!("the new certificate is in use");
+                }
+                // Two files are never replaced at the same moment; told once, not at each look.
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::error!(error = %chain(&error), "the new certificate cannot be used; the old one stays");
+                }
+                Err(_) => {}
+            }
+        }
+    }
 }
 
 /// A server that is who its certificate says.
-pub fn server_config(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
-    let failed = |key: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::File { key, path, source }
-    };
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&config.certificate)
-        .and_then(Iterator::collect)
-        .map_err(failed("certificate", &config.certificate))?;
-    if certificates.is_empty() {
-        return Err(TlsError::Empty(config.certificate.clone()));
-    }
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(failed("key", &config.key))?;
-    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+pub(crate) fn server_config(config: &TlsConfig) -> Result<(ServerConfig, Arc<Identity>), TlsError> {
+    let current = ArcSwap::from_pointee(certified_key(config)?);
+    let identity = Arc::new(Identity { files: config.clone(), current });
+    let server = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Unusable)?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(TlsError::Unusable)
+        .with_client_cert_verifier(verifier(config.client_ca.as_deref())?)
+        .with_cert_resolver(Arc::clone(&identity) as _);
+    Ok((server, identity))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn certified_key(config: &TlsConfig) -> Result<CertifiedKey, TlsError> {
+    let certificates = certificates("certificate", &config.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::File {
+        key: "key",
+        path: config.key.clone(),
+        source,
+    })?;
+    CertifiedKey::from_der(certificates, key, &provider()).map_err(TlsError::Unusable)
+}
+
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    match found {
+        Ok(found) if found.is_empty() => Err(TlsError::Empty { key, path: path.to_owned() }),
+        Ok(found) => Ok(found),
+        Err(source) => Err(TlsError::File { key, path: path.to_owned(), source }),
+    }
+}
+
+/// Clients may show a certificate and need not: most routes ask for a token. One that is shown has to be good.
+fn verifier(authority: Option<&Path>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let Some(path) = authority else { return Ok(Arc::new(NoClientAuth)) };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("client_ca", path)? {
+        roots.add(certificate).map_err(TlsError::Unusable)?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|source| TlsError::ClientAuthority { path: path.to_owned(), source })
+}
+
+/// The client of a connection has shown a certificate that `server.tls.client_ca` has signed.
+pub(crate) struct CertifiedClient;
+
+/// Notes on a connection whether its client is certified.
+pub(crate) fn note_client(connection: &dyn std::any::Any, notes: &mut Extensions) {
+    type Stream = actix_tls::accept::rustls_0_23::TlsStream<actix_web::rt::net::TcpStream>;
+    let stream = connection.downcast_ref::<Stream>();
+    if stream.is_some_and(|stream| stream.get_ref().1.peer_certificates().is_some()) {
+        notes.insert(CertifiedClient);
+    }
 }

@@ -1,10 +1,14 @@
 //! The API server of Kubernetes speaks only HTTPS: the gate answers it under a certificate that it can check.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rcgen::generate_simple_self_signed;
-use reqwest::{Certificate, Client, StatusCode};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    generate_simple_self_signed,
+};
+use reqwest::{Certificate, Client, Identity, StatusCode};
 use tests::process::{Process, free_port, listens, wait_until};
 use tests::site::{Site, binary};
 
@@ -51,7 +55,7 @@ async fn the_gate_answers_over_tls_and_refuses_to_be_open_in_clear_text() -> Res
         key.display()
     ))?;
     let serving = Process::start("tls", &mut command(), &folder)?;
-    wait_until("the server", std::time::Duration::from_secs(30), || listens(port))?;
+    wait_until("the server", Duration::from_secs(30), || listens(port))?;
     let trusting =
         Client::builder().tls_certs_only([Certificate::from_pem(own.cert.pem().as_bytes())?]).build()?;
     let url = format!("https://localhost:{port}/gates/kubernetes/validate");
@@ -61,5 +65,114 @@ async fn the_gate_answers_over_tls_and_refuses_to_be_open_in_clear_text() -> Res
     let plain = Client::new().post(format!("http://localhost:{port}/healthz")).send().await;
     assert!(plain.is_err(), "nothing in clear text");
     drop(serving);
+    Ok(())
+}
+
+/// A CA, and a certificate for a client that it has signed, as one PEM with its key.
+struct Authority {
+    certificate: String,
+    client: Vec<u8>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Result<Self> {
+        let mut parameters = CertificateParams::new(Vec::new())?;
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate()?;
+        let certificate = parameters.self_signed(&key)?.pem();
+        let issuer = Issuer::new(parameters, key);
+        let mut of_client = CertificateParams::new(Vec::new())?;
+        of_client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        let client = of_client.signed_by(&key, &issuer)?.pem() + &key.serialize_pem();
+        Ok(Self { certificate, client: client.into_bytes() })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_used_and_a_gate_is_for_certified_clients_only() -> Result<()> {
+    let mut site = Site::embedded().await?;
+    site.front.kill();
+    let folder = site.folder.path().to_owned();
+    let write_identity = || -> Result<Certificate> {
+        let own = generate_simple_self_signed(["localhost".to_owned()])?;
+        std::fs::write(folder.join("tls.key"), own.signing_key.serialize_pem())?;
+        std::fs::write(folder.join("tls.crt"), own.cert.pem())?;
+        Ok(Certificate::from_pem(own.cert.pem().as_bytes())?)
+    };
+    let first = write_identity()?;
+    let (ours, theirs) = (Authority::new("ours")?, Authority::new("theirs")?);
+    std::fs::write(folder.join("clients.pem"), &ours.certificate)?;
+    let written = std::fs::read_to_string(folder.join("tidewaiter.toml"))?;
+    let port = free_port()?;
+    let place = folder.display();
+    let lines = written.lines().map(|line| match line.starts_with("listen = ") {
+        true => format!(
+            "listen = \"127.0.0.1:{port}\"\nrequests_per_second = 5\ntls = {{ certificate = \"{place}/tls.crt\", key = \"{place}/tls.key\", client_ca = \"{place}/clients.pem\" }}"
+        ),
+        false => line.to_owned(),
+    });
+    let text = lines.collect::<Vec<_>>().join("\n") + "\n[gates.kubernetes]\nclient_certificate = true\n";
+    std::fs::write(folder.join("tls.toml"), text)?;
+    let mut command = Command::new(binary());
+    command.arg("--config").arg(folder.join("tls.toml")).arg("serve");
+    let serving = Process::start("mtls", &mut command, &folder)?;
+    wait_until("the server", Duration::from_secs(30), || listens(port))?;
+
+    let client = |trusted: &Certificate, identity: Option<&[u8]>| -> Result<Client> {
+        let builder = Client::builder().tls_certs_only([trusted.clone()]).pool_max_idle_per_host(0);
+        Ok(match identity {
+            Some(pem) => builder.identity(Identity::from_pem(pem)?),
+            None => builder,
+        }
+        .build()?)
+    };
+    let gate = format!("https://localhost:{port}/gates/kubernetes/validate");
+    let uncertified = client(&first, None)?.post(&gate).body("{}").send().await?;
+    assert_eq!(uncertified.status(), StatusCode::FORBIDDEN);
+    assert!(uncertified.text().await?.contains("server.tls.client_ca"));
+    let certified = client(&first, Some(&ours.client))?.post(&gate).body("{}").send().await?;
+    assert_eq!(certified.status(), StatusCode::OK);
+    let headers = certified.headers();
+    for (name, value) in
+        [("x-content-type-options", "nosniff"), ("strict-transport-security", "max-age=31536000")]
+    {
+        assert_eq!(headers.get(name).and_then(|found| found.to_str().ok()), Some(value));
+    }
+    let foreign = client(&first, Some(&theirs.client))?.post(&gate).body("{}").send().await;
+    assert!(foreign.is_err(), "a certificate that is shown has to be good");
+
+    // Everybody else needs none, but may not ask without end.
+    let plain = client(&first, None)?;
+    let policies = format!("https://localhost:{port}/v1/policies");
+    let mut refused = None;
+    for _ in 0..100 {
+        let answer = plain.get(&policies).send().await?;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(answer);
+            break;
+        }
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    let refused = refused.context("a client that asks too often is refused")?;
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(plain.get(format!("https://localhost:{port}/healthz")).send().await?.status(), StatusCode::OK);
+
+    // Half of a renewal changes nothing; the whole one is used by the next connection.
+    std::fs::write(folder.join("tls.key"), "nothing")?;
+    tests::site::eventually("the broken key is noticed", || async {
+        Ok(serving.log().contains("the new certificate cannot be used"))
+    })
+    .await?;
+    let health = format!("https://localhost:{port}/healthz");
+    assert!(client(&first, None)?.get(&health).send().await.is_ok(), "the old one stays");
+    let second = write_identity()?;
+    let renewed = client(&second, None)?;
+    tests::site::eventually("the renewed certificate is used", || async {
+        Ok(renewed.get(&health).send().await.is_ok())
+    })
+    .await?;
+    assert!(client(&first, None)?.get(&health).send().await.is_err());
     Ok(())
 }

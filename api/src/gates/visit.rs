@@ -9,6 +9,7 @@ use shared::config::{GateAccess, GateConfig, Scope};
 
 use crate::auth::{self, Tokens};
 use crate::error::ApiError;
+use crate::tls::CertifiedClient;
 
 /// A request to a gate from its first byte on.
 pub(super) struct Visit {
@@ -28,6 +29,9 @@ impl Visit {
     pub(super) fn begin(request: &HttpRequest, gate: &GateConfig) -> Result<Self, ApiError> {
         match gate.access {
             GateAccess::Open => {}
+            GateAccess::Certificate => {
+                request.conn_data::<CertifiedClient>().ok_or(ApiError::NotCertified)?;
+            }
             GateAccess::Token => {
                 let tokens = request.app_data::<web::Data<Tokens>>().ok_or(ApiError::Unauthorized)?;
                 let own = request.headers().get(TOKEN_HEADER).map(HeaderValue::as_bytes);

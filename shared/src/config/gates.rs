@@ -78,6 +78,8 @@ pub struct GateConfig {
 pub enum GateAccess {
     /// Whoever shows an API token with the scope `read`; everybody where no tokens are configured.
     Token,
+    /// Whoever shows a certificate that `server.tls.client_ca` has signed.
+    Certificate,
     /// Everybody: the caller cannot show a token, and something else guards the way to the gate.
     Open,
 }
@@ -127,6 +129,8 @@ pub(super) struct RawGates {
 struct RawPull {
     #[serde(default)]
     open: bool,
+    #[serde(default)]
+    client_certificate: bool,
     deadline: Option<Span>,
     margin: Option<Span>,
     registry: Option<RegistryHost>,
@@ -149,6 +153,8 @@ struct RawHarbor {
 struct RawGate {
     #[serde(default)]
     open: bool,
+    #[serde(default)]
+    client_certificate: bool,
     deadline: Option<Span>,
     margin: Option<Span>,
     body_limit: Option<Bytes>,
@@ -196,7 +202,13 @@ impl RawPull {
             (None, Some(deadline)) if short => Some(Span(deadline.0 / 5)),
             (margin, _) => margin,
         };
-        let raw = RawGate { open: self.open, deadline: self.deadline, margin, body_limit: None };
+        let raw = RawGate {
+            open: self.open,
+            client_certificate: self.client_certificate,
+            deadline: self.deadline,
+            margin,
+            body_limit: None,
+        };
         Ok(PullConfig {
             gate: raw.check("gates.pull", defaults)?,
             registry: self.registry,
@@ -234,8 +246,17 @@ impl RawHarbor {
 impl RawGate {
     fn check(self, key: &str, defaults: GateConfig) -> Result<GateConfig, ConfigError> {
         let body_limit = self.body_limit.map(|bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX));
+        let access = match (self.open, self.client_certificate) {
+            (false, false) => defaults.access,
+            (true, false) => GateAccess::Open,
+            (false, true) => GateAccess::Certificate,
+            (true, true) => {
+                let reason = "contradicts client_certificate = true of the same gate; keep one";
+                return Err(ConfigError::invalid(format!("{key}.open"), reason));
+            }
+        };
         let gate = GateConfig {
-            access: if self.open { GateAccess::Open } else { defaults.access },
+            access,
             deadline: self.deadline.map_or(defaults.deadline, |span| span.0),
             margin: self.margin.map_or(defaults.margin, |span| span.0),
             body_limit: body_limit.unwrap_or(defaults.body_limit),

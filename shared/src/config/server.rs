@@ -1,6 +1,7 @@
 //! `server`: the HTTP listener.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct ServerConfig {
     pub longest_wait: Duration,
     /// How many clients may listen to `GET /v1/events` at the same time; default 256.
     pub event_subscribers: usize,
+    /// How many requests a client, known by its address, may make in a second; default as many as it likes.
+    pub requests_per_second: Option<NonZeroU32>,
     /// How long a digest counts as pending before it must be asked for again (I3); default 1 h.
     pub pending_ttl: Duration,
 }
@@ -38,6 +41,8 @@ pub struct TlsConfig {
     pub certificate: PathBuf,
     /// A PEM file: its private key.
     pub key: PathBuf,
+    /// A PEM file: what certificates of clients are signed with; default clients show none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What happens when an api would listen beyond loopback without any authentication.
@@ -60,6 +65,7 @@ pub(super) struct RawServer {
     body_limit: Option<Bytes>,
     longest_wait: Option<Span>,
     event_subscribers: Option<usize>,
+    requests_per_second: Option<NonZeroU32>,
     pending_ttl: Option<Span>,
 }
 
@@ -68,6 +74,7 @@ pub(super) struct RawServer {
 struct RawTls {
     certificate: PathBuf,
     key: PathBuf,
+    client_ca: Option<PathBuf>,
 }
 
 impl RawServer {
@@ -86,11 +93,16 @@ impl RawServer {
         Ok(ServerConfig {
             listen,
             public_url,
-            tls: self.tls.map(|RawTls { certificate, key }| TlsConfig { certificate, key }),
+            tls: self.tls.map(|RawTls { certificate, key, client_ca }| TlsConfig {
+                certificate,
+                key,
+                client_ca,
+            }),
             exposure,
             body_limit: usize::try_from(body_limit).unwrap_or(usize::MAX),
             longest_wait: seconds(self.longest_wait, 60),
             event_subscribers: self.event_subscribers.unwrap_or(256),
+            requests_per_second: self.requests_per_second,
             pending_ttl: seconds(self.pending_ttl, 3600),
         })
     }
