@@ -196,7 +196,7 @@ impl<'d> Matcher<'d> {
         self.reader.has_package(ecosystem, name)
     }
 
-    /// Which Maven package an artifact without group must be.
+    /// Which Maven package of all groups has this artifact.
     pub(super) fn artifact(&self, artifact: &str) -> Result<Artifact, DatabaseError> {
         self.reader.artifact(artifact)
     }

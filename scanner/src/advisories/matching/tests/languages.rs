@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::model::image::Platform;
-use shared::model::package::{Evidence, PackageKind};
+use shared::model::package::{Evidence, Package, PackageKind};
 use shared::model::report::{Confidence, FindingKind, FindingStatus, Fix, Severity, Suppression};
 
 use super::{
@@ -243,6 +243,42 @@ fn an_archive_without_group_is_matched_only_if_one_package_can_be_meant() {
     assert_eq!(only(judged(std::slice::from_ref(&one), None, core())).confidence, Confidence::InferredGroup);
     let both = judged(&[one, other], None, core());
     assert_eq!((both.findings.len(), both.problems.len()), (0, 1));
+}
+
+#[test]
+fn an_inferred_group_decides_only_as_far_as_advisories_know_it() {
+    let known = || {
+        let names = ["org.x:core", "org.x.old:core", "com.y:core", "org.x:lone"];
+        let name =
+            |(number, name): (usize, &&str)| advisory(&format!("GHSA-{number}"), "Maven", name, "0..2.0");
+        names.iter().enumerate().map(name).collect::<Vec<_>>()
+    };
+    let maven = |artifact: &str| package(PackageKind::Maven, artifact, "1.0");
+    let inferred = |group: &str, artifact: &str| Package {
+        namespace: Some(group.to_owned()),
+        evidence: Evidence::Inferred,
+        ..maven(artifact)
+    };
+    let hinted = |hint: &str, artifact: &str| Package { vendor: Some(hint.to_owned()), ..maven(artifact) };
+    for (package, expected, problems) in [
+        (inferred("org.x", "core"), &["GHSA-0"][..], 0),
+        (inferred("com.y", "core"), &["GHSA-2"], 0),
+        // Advisories know it, though not by this group: nobody can say, and the report says that.
+        (inferred("com.z", "core"), &[], 1),
+        (inferred("com.z", "lone"), &[], 1),
+        (inferred("org.x.new", "lone"), &["GHSA-3"], 0),
+        (inferred("com.z", "unheard"), &[], 0),
+        (hinted("org.x.core.impl", "core"), &["GHSA-0"], 0),
+        (hinted("org.x.old.impl", "core"), &["GHSA-1"], 0),
+        (hinted("com.z", "core"), &[], 1),
+        (hinted("com.z", "lone"), &["GHSA-3"], 0),
+    ] {
+        let case = format!("{package:?}");
+        let judged = judged(&known(), None, vec![package]);
+        assert_eq!((ids(&judged), judged.problems.len()), (expected.to_vec(), problems), "{case}");
+        let confidences = judged.findings.iter().map(|finding| finding.confidence);
+        assert!(confidences.eq(expected.iter().map(|_| Confidence::InferredGroup)), "{case}");
+    }
 }
 
 #[test]
