@@ -24,7 +24,7 @@ impl Analyzer for GoBinary {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -144,7 +144,9 @@ fn standard_library(go_version: &str) -> Package {
     package
 }
 
-/// `go1.21rc2 X:boringcrypto` as `1.21.0-rc2`, and what a vendor added: `go1.22.9 (Red Hat 1.22.9-1.el9)`.
+/// `go1.21rc2 X:boringcrypto` as `1.21.0-rc.2`, and what a vendor added: `go1.22.9 (Red Hat 1.22.9-1.el9)`.
+///
+/// So do advisories write candidates: the tenth must follow the ninth (golang.org/x/vuln, `GoTagToSemver`).
 fn release(go_version: &str) -> Option<(String, Option<String>)> {
     let text = go_version.strip_prefix("go")?;
     let numbers_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -159,7 +161,10 @@ fn release(go_version: &str) -> Option<(String, Option<String>)> {
     for stage in ["alpha", "beta", "rc"] {
         if let Some(after) = rest.strip_prefix(stage) {
             let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-            version = format!("{version}-{stage}{}", &after[..end]);
+            version = match &after[..end] {
+                "" => format!("{version}-{stage}"),
+                number => format!("{version}-{stage}.{number}"),
+            };
             rest = &after[end..];
         }
     }
