@@ -4,6 +4,7 @@
 //! advisories. That makes its result cacheable by layer, and lets the squash decide what is still visible.
 
 use serde::{Deserialize, Serialize};
+use shared::model::functions::FunctionSet;
 use shared::model::observation::ObservationKind;
 use shared::model::package::Package;
 use shared::model::problem::Problem;
@@ -241,6 +242,8 @@ pub struct Found {
     pub distribution: Option<Distribution>,
     /// The file is a write-ahead log: the name of the SQLite database beside it that lacks what it holds.
     pub log_of: Option<String>,
+    /// The functions of a program that names them.
+    pub functions: Option<FunctionSet>,
     /// Who may own processes.
     pub accounts: Vec<Account>,
     /// What is wrong with the file, as long as it is visible.

@@ -22,7 +22,7 @@ use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
 use shared::model::package::{self, Level, Package, PackageKind, Purl, PurlDistribution};
 use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::{Distribution, InstalledPackage};
+use shared::model::report::{Distribution, InstalledPackage, LinkedProgram};
 
 use super::analysis::{Evidence, LayerAnalysis, Problems, Reading};
 use super::engine::Kit;
@@ -55,6 +55,8 @@ pub(super) struct Squashed {
     pub(super) distribution: Option<Distribution>,
     /// Sorted by purl, then path.
     pub(super) packages: Vec<InstalledPackage>,
+    /// Sorted by path.
+    pub(super) programs: Vec<LinkedProgram>,
     /// What is wrong with the image itself, in no order.
     pub(super) observations: Vec<Observation>,
     /// What checks of misconfiguration want to know.
@@ -128,6 +130,7 @@ pub(super) fn squash(
     Ok(Squashed {
         distribution,
         packages,
+        programs: programs(&sightings),
         observations,
         facts,
         problems: problems.finish(),
@@ -272,6 +275,16 @@ fn report_databases(
         let problem = Problem::new(ProblemKind::UnknownDistribution, detail);
         problems.push(problem.at(String::from_utf8_lossy(path)));
     }
+}
+
+/// The programs of the image's own root that name their functions; sightings are sorted by path.
+fn programs(sightings: &Sightings<'_>) -> Vec<LinkedProgram> {
+    let counted = sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted);
+    let programs = counted.filter_map(|sighting| {
+        let functions = sighting.readings.iter().find_map(|reading| reading.found.functions.clone())?;
+        Some(LinkedProgram { path: String::from_utf8_lossy(&sighting.path).into_owned(), functions })
+    });
+    programs.collect()
 }
 
 /// Every package of every visible file of the image's own root.

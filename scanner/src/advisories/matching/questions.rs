@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use shared::model::functions::{FunctionHash, FunctionSet};
 use shared::model::image::Platform;
 use shared::model::package::{Evidence, Level, Package, PackageKind};
 use shared::model::report::{Confidence, CoverageState, Distribution, InstalledPackage, Inventory};
@@ -78,6 +79,20 @@ impl<'a> Scope<'a> {
 
     pub(super) fn platform(&self) -> Option<&'a Platform> {
         self.inventory.platform.as_ref()
+    }
+
+    /// The functions of the program that a Go module was found in; nothing if none of them is the module's, which a
+    /// replacement by another module would look like.
+    pub(super) fn functions(&self, installed: &InstalledPackage) -> Option<&'a FunctionSet> {
+        let package = &installed.package;
+        if package.kind != PackageKind::Golang {
+            return None;
+        }
+        let programs = &self.inventory.programs;
+        let position = programs.binary_search_by(|program| program.path.cmp(&installed.path)).ok()?;
+        let functions = &programs[position].functions;
+        let is_there = functions.contains(FunctionHash::of_package(package.name.as_bytes()));
+        (is_there || package.name == "stdlib").then_some(functions)
     }
 
     /// What a package asks.
