@@ -27,6 +27,7 @@ pub mod conda;
 pub mod cpan;
 pub mod deno;
 pub mod dotnet;
+pub mod dotnet_bundle;
 pub mod dpkg;
 pub mod erlang_app;
 mod executable;
@@ -99,6 +100,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &gemfile_lock::GemfileLock,
     &composer::Composer,
     &dotnet::DotNet,
+    &dotnet_bundle::DotNetBundle,
     &cargo_lock::CargoLock,
     &nuget_lock::NuGetLock,
     &deno::Deno,
