@@ -42,6 +42,7 @@ pub mod gradle_lock;
 pub mod haskell;
 pub mod homebrew;
 pub mod java;
+pub mod java_release;
 pub mod julia;
 mod ledger;
 mod lock;
@@ -139,6 +140,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &vscode::VsCode,
     &system_settings::SystemSettings,
     &programs::Programs,
+    &java_release::JavaRelease,
     &bitnami::Bitnami,
     &sbom::Sbom,
 ];

@@ -119,6 +119,7 @@ pub(super) fn squash(
     ownership::mark(&tree, &sightings, &owners, &mut located);
     located.retain(|located| !is_told_by_owner(&located.package));
     claims::settle(&mut located);
+    claims::settle_runtimes(&mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let facts = candidates.settle(&tree, layers, &sightings, &owners, program);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
