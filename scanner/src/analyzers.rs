@@ -29,6 +29,7 @@ pub mod deno;
 pub mod dotnet;
 pub mod dotnet_bundle;
 pub mod dpkg;
+pub mod elf_note;
 pub mod erlang_app;
 mod executable;
 mod fields;
@@ -143,6 +144,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &java_release::JavaRelease,
     &bitnami::Bitnami,
     &sbom::Sbom,
+    &elf_note::ElfNote,
 ];
 
 /// So many accounts of a table are kept.

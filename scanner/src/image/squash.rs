@@ -30,6 +30,7 @@ use super::halt::Halt;
 use super::layer::Request;
 use super::tree::{Place, Tree};
 use crate::advisories::ecosystems;
+use crate::analyzers::elf_note;
 use crate::misconfig::Facts;
 use attribution::Versions;
 use sightings::{Sighting, Sightings, Standing};
@@ -117,7 +118,7 @@ pub(super) fn squash(
     origin::settle(&mut located);
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
-    located.retain(|located| !is_told_by_owner(&located.package));
+    located.retain(|located| !located.is_told_by_owner());
     claims::settle(&mut located);
     claims::settle_runtimes(&mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
@@ -157,9 +158,19 @@ struct Located<'s, 'a> {
     sighting: &'s Sighting<'a>,
 }
 
-/// A program's own version says nothing about the patches of the distribution that built it; its package does.
-fn is_told_by_owner(package: &InstalledPackage) -> bool {
-    package.package.evidence == package::Evidence::Recognised && package.owned_by.is_some()
+impl Located<'_, '_> {
+    /// Whether it is what a program says in a note that it belongs to.
+    fn is_noted(&self) -> bool {
+        self.package.package.evidence == package::Evidence::Claimed
+            && self.sighting.readings.iter().any(|reading| reading.analyzer == elf_note::NAME)
+    }
+
+    /// A program's own version says nothing about the patches of the distribution that built it; its package does. So
+    /// it does about what the program claims to belong to.
+    fn is_told_by_owner(&self) -> bool {
+        let is_recognised = self.package.package.evidence == package::Evidence::Recognised;
+        (is_recognised || self.is_noted()) && self.package.owned_by.is_some()
+    }
 }
 
 fn evidence_of<'a>(layers: &[Option<Applied<'a>>]) -> EvidenceAt<'a> {

@@ -99,6 +99,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_program_claims_to_belong_to_counts_where_no_package_owns_it() {
+        let program = include_bytes!("../../../fixtures/package-note.elf");
+        let status = "Package: hello\nStatus: install ok installed\nVersion: 2.10-3\nArchitecture: amd64\n";
+        let puts = [
+            file("etc/os-release", "ID=debian\nVERSION_ID=12\n"),
+            file("var/lib/dpkg/status", status),
+            file("var/lib/dpkg/info/hello.list", "/usr/bin/hello\n"),
+            file("usr/bin/hello", program),
+            file("opt/hello", program),
+        ];
+        let expected = [
+            ("pkg:deb/debian/hello-source@2.10-3?arch=amd64&distro=debian-12", "opt/hello"),
+            ("pkg:deb/debian/hello@2.10-3?arch=amd64&distro=debian-12", "var/lib/dpkg/status"),
+        ];
+        check(&puts, &expected);
+    }
+
+    #[test]
     fn a_component_of_bitnami_tells_what_its_program_is() {
         let list = "opt/bitnami/.bitnami_components.json";
         let head = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0".to_vec();
