@@ -4,6 +4,7 @@
 //! advisories. That makes its result cacheable by layer, and lets the squash decide what is still visible.
 
 use serde::{Deserialize, Serialize};
+use shared::model::functions::FunctionSet;
 use shared::model::observation::ObservationKind;
 use shared::model::package::Package;
 use shared::model::problem::Problem;
@@ -26,7 +27,9 @@ pub mod conda;
 pub mod cpan;
 pub mod deno;
 pub mod dotnet;
+pub mod dotnet_bundle;
 pub mod dpkg;
+pub mod elf_note;
 pub mod erlang_app;
 mod executable;
 mod fields;
@@ -40,6 +43,7 @@ pub mod gradle_lock;
 pub mod haskell;
 pub mod homebrew;
 pub mod java;
+pub mod java_release;
 pub mod julia;
 mod ledger;
 mod lock;
@@ -98,6 +102,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &gemfile_lock::GemfileLock,
     &composer::Composer,
     &dotnet::DotNet,
+    &dotnet_bundle::DotNetBundle,
     &cargo_lock::CargoLock,
     &nuget_lock::NuGetLock,
     &deno::Deno,
@@ -136,8 +141,10 @@ pub const ALL: &[&dyn Analyzer] = &[
     &vscode::VsCode,
     &system_settings::SystemSettings,
     &programs::Programs,
+    &java_release::JavaRelease,
     &bitnami::Bitnami,
     &sbom::Sbom,
+    &elf_note::ElfNote,
 ];
 
 /// So many accounts of a table are kept.
@@ -241,6 +248,8 @@ pub struct Found {
     pub distribution: Option<Distribution>,
     /// The file is a write-ahead log: the name of the SQLite database beside it that lacks what it holds.
     pub log_of: Option<String>,
+    /// The functions of a program that names them.
+    pub functions: Option<FunctionSet>,
     /// Who may own processes.
     pub accounts: Vec<Account>,
     /// What is wrong with the file, as long as it is visible.

@@ -1,6 +1,6 @@
 //! The vocabulary: every value that travels from push to decision, defined once.
 //!
-//! In the order in which an image meets them: [`push`] → [`job`] → [`layer`] → [`package`] and
+//! In the order in which an image meets them: [`push`] → [`job`] → [`layer`] → [`package`], [`functions`] and
 //! [`observation`] → [`report`] → [`verdict`] → [`change`] → [`event`]; [`digest`] and [`image`] are the words that all of them
 //! use. [`sweep`] and [`bookmark`]: the way of the pushes that nobody announced.
 
@@ -9,6 +9,7 @@ pub mod change;
 pub mod digest;
 pub mod document;
 pub mod event;
+pub mod functions;
 pub mod image;
 pub mod job;
 pub mod layer;

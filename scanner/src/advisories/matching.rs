@@ -4,6 +4,7 @@
 //! with [`matches`]; those are grouped into one finding for each flaw of each package in its place, rated, given
 //! a fix and a status. What could not be judged is in the problems and in the coverage, never left out (I4, I11).
 
+mod artifacts;
 mod coverage;
 mod findings;
 mod fixes;

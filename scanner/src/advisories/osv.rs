@@ -10,6 +10,7 @@ mod wire;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use shared::model::functions::FunctionHash;
 use shared::model::report::{FindingKind, Severity};
 
 use super::severity::CvssType;
@@ -74,6 +75,8 @@ pub struct Affected {
     pub systems: Vec<String>,
     /// The only architectures concerned, in Go's words; empty means any. Sorted.
     pub architectures: Vec<String>,
+    /// The functions that carry the flaw, and the packages that do as a whole, where the source names them; sorted.
+    pub functions: Vec<FunctionHash>,
 }
 
 /// A range of versions.

@@ -4,12 +4,13 @@
 //! and a file of another format is refused, never misread.
 
 use serde::{Deserialize, Serialize};
+use shared::model::functions::FunctionHash;
 use shared::model::report::{FindingKind, Score, Severity};
 
 use super::osv::Urgency;
 
 /// The format of the database file that this program writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Position of an advisory in the database, in the order of ids.
 pub type RecordNumber = u32;
@@ -54,6 +55,8 @@ pub struct StoredRemarks<'a> {
     /// The only architectures concerned.
     #[serde(borrow)]
     pub architectures: Vec<&'a str>,
+    /// The functions that carry the flaw, and the packages that do as a whole; empty if nobody says.
+    pub functions: Vec<FunctionHash>,
 }
 
 /// A range whose events are sorted by version, ends before beginnings where versions are equal.
@@ -206,7 +209,7 @@ mod tests {
     /// If this fails, a field or a variant moved: raise [`FORMAT`], then write down the new bytes.
     #[test]
     fn i6_the_bytes_of_this_format_do_not_change() {
-        assert_eq!(FORMAT, 1);
+        assert_eq!(FORMAT, 2);
         let advisory = StoredAdvisory {
             id: "A-1".to_owned(),
             modified: 3,
@@ -241,6 +244,7 @@ mod tests {
                     binaries: vec!["b"],
                     systems: vec!["s"],
                     architectures: vec!["a"],
+                    functions: vec![FunctionHash::of_package(b"p")],
                 }),
             }],
         };
@@ -251,7 +255,7 @@ mod tests {
         );
         assert_eq!(
             hex(codec::to_bytes(&package)),
-            "01ac02010100020003013101013201013301013401000104010162010173010161"
+            "01ac0201010002000301310101320101330101340100010401016201017301016101a3c8874b"
         );
     }
 }

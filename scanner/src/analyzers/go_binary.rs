@@ -1,7 +1,7 @@
 //! Go programs: an executable in; the modules compiled into it and the toolchain's standard library out.
 //!
 //! The linker writes where it was built and from what ("build information"), and stripping leaves it alone.
-//! [`build_info`] finds and decodes it; this file says what its lines mean. Format: Go's `debug/buildinfo` and
+//! [`build_info`] finds and decodes it; this file says what its lines mean. [`functions`] are what of it all was linked. Format: Go's `debug/buildinfo` and
 //! `runtime/debug` packages. Build settings (`GOOS`, `-tags`, `vcs.revision`) are not kept: no part of a
 //! package can hold them.
 
@@ -14,6 +14,7 @@ use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, execut
 use crate::limits::Limits;
 
 mod build_info;
+mod functions;
 
 /// Reads the build information of Go programs.
 pub struct GoBinary;
@@ -24,7 +25,7 @@ impl Analyzer for GoBinary {
     }
 
     fn version(&self) -> u32 {
-        1
+        3
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -46,9 +47,14 @@ impl Analyzer for GoBinary {
         }
         // The architectures of a universal binary mostly carry the same modules.
         let mut seen = HashSet::new();
-        for image in executable::images(file.content) {
-            match build_info::find(&image) {
+        let images = executable::images(file.content);
+        for image in &images {
+            match build_info::find(image) {
                 build_info::Search::Found(info) => {
+                    // Of several architectures nobody knows which one runs; obfuscators take the modules away.
+                    if let (1, Some(main)) = (images.len(), info.main_package()) {
+                        found.functions = functions::linked(image, main);
+                    }
                     let mut packages = packages(&info, &mut found.problems);
                     packages.retain(|package| seen.insert(package.clone()));
                     packages.into_iter().for_each(|package| found.push(package));
@@ -144,7 +150,9 @@ fn standard_library(go_version: &str) -> Package {
     package
 }
 
-/// `go1.21rc2 X:boringcrypto` as `1.21.0-rc2`, and what a vendor added: `go1.22.9 (Red Hat 1.22.9-1.el9)`.
+/// `go1.21rc2 X:boringcrypto` as `1.21.0-rc.2`, and what a vendor added: `go1.22.9 (Red Hat 1.22.9-1.el9)`.
+///
+/// So do advisories write candidates: the tenth must follow the ninth (golang.org/x/vuln, `GoTagToSemver`).
 fn release(go_version: &str) -> Option<(String, Option<String>)> {
     let text = go_version.strip_prefix("go")?;
     let numbers_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -159,7 +167,10 @@ fn release(go_version: &str) -> Option<(String, Option<String>)> {
     for stage in ["alpha", "beta", "rc"] {
         if let Some(after) = rest.strip_prefix(stage) {
             let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-            version = format!("{version}-{stage}{}", &after[..end]);
+            version = match &after[..end] {
+                "" => format!("{version}-{stage}"),
+                number => format!("{version}-{stage}.{number}"),
+            };
             rest = &after[end..];
         }
     }

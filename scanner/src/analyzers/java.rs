@@ -1,12 +1,13 @@
 //! Java archives: a jar, war, ear and so on in; every Maven artifact in it out, nested archives included.
 //!
 //! Reading order: [`archive`] (which entries there are and what they contain), [`manifest`], [`name`] (file
-//! names), [`identity`] (what an archive is, by all of these), [`log4j`] (what is told of it besides). Nested archives are read from memory, depth
+//! names), [`classes`] (the packages that its code is in), [`identity`] (what an archive is, by all of these), [`log4j`] (what is told of it besides). Nested archives are read from memory, depth
 //! first, each within what is left of the budgets. Formats: PKWARE APPNOTE, the JAR File Specification,
 //! Maven's archiver (`META-INF/maven`), JEP 261 (jmod).
 
 use std::borrow::Cow;
 
+use sha1::{Digest, Sha1};
 use shared::model::package::Package;
 use shared::model::problem::{Problem, ProblemKind};
 
@@ -17,6 +18,7 @@ use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, FoundPackage, T
 use crate::limits::Limits;
 
 mod archive;
+mod classes;
 mod identity;
 mod log4j;
 mod manifest;
@@ -36,7 +38,7 @@ impl Analyzer for Java {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -172,7 +174,12 @@ impl Walk<'_> {
         if has_jndi_lookup && !packages.iter().any(|package| package.name == "log4j-core") {
             self.found.observations.push(log4j::nameless(inner));
         }
-        for package in packages {
+        for mut package in packages {
+            if package.namespace.is_none() {
+                // By this Maven Central can be asked what it is.
+                let sha1 = hex::encode(Sha1::digest(bytes));
+                package.qualifiers.insert("checksum".to_owned(), format!("sha1:{sha1}"));
+            }
             self.push(package, inner);
         }
         for entry in &archive.entries {
@@ -217,6 +224,7 @@ impl Walk<'_> {
             stem: stem.to_owned(),
             // A jmod is a part of the JDK, whose version says everything; its own would be noise.
             has_classes: archive.has_classes && extension(file) != Some(".jmod"),
+            classes: archive.classes.clone(),
             ..Facts::default()
         };
         let mut projects = Vec::new();

@@ -240,6 +240,7 @@ impl Case<'_> {
                 })
                 .collect(),
             packages: squashed.packages,
+            programs: squashed.programs,
             settings: config.settings(&self.engine.kit.secrets),
             base: config.base(manifest, analyses.as_slice()),
         };

@@ -22,7 +22,7 @@ use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
 use shared::model::package::{self, Level, Package, PackageKind, Purl, PurlDistribution};
 use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::{Distribution, InstalledPackage};
+use shared::model::report::{Distribution, InstalledPackage, LinkedProgram};
 
 use super::analysis::{Evidence, LayerAnalysis, Problems, Reading};
 use super::engine::Kit;
@@ -30,6 +30,7 @@ use super::halt::Halt;
 use super::layer::Request;
 use super::tree::{Place, Tree};
 use crate::advisories::ecosystems;
+use crate::analyzers::elf_note;
 use crate::misconfig::Facts;
 use attribution::Versions;
 use sightings::{Sighting, Sightings, Standing};
@@ -55,6 +56,8 @@ pub(super) struct Squashed {
     pub(super) distribution: Option<Distribution>,
     /// Sorted by purl, then path.
     pub(super) packages: Vec<InstalledPackage>,
+    /// Sorted by path.
+    pub(super) programs: Vec<LinkedProgram>,
     /// What is wrong with the image itself, in no order.
     pub(super) observations: Vec<Observation>,
     /// What checks of misconfiguration want to know.
@@ -115,8 +118,9 @@ pub(super) fn squash(
     origin::settle(&mut located);
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
-    located.retain(|located| !is_told_by_owner(&located.package));
+    located.retain(|located| !located.is_told_by_owner());
     claims::settle(&mut located);
+    claims::settle_runtimes(&mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let facts = candidates.settle(&tree, layers, &sightings, &owners, program);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
@@ -128,6 +132,7 @@ pub(super) fn squash(
     Ok(Squashed {
         distribution,
         packages,
+        programs: programs(&sightings),
         observations,
         facts,
         problems: problems.finish(),
@@ -153,9 +158,19 @@ struct Located<'s, 'a> {
     sighting: &'s Sighting<'a>,
 }
 
-/// A program's own version says nothing about the patches of the distribution that built it; its package does.
-fn is_told_by_owner(package: &InstalledPackage) -> bool {
-    package.package.evidence == package::Evidence::Recognised && package.owned_by.is_some()
+impl Located<'_, '_> {
+    /// Whether it is what a program says in a note that it belongs to.
+    fn is_noted(&self) -> bool {
+        self.package.package.evidence == package::Evidence::Claimed
+            && self.sighting.readings.iter().any(|reading| reading.analyzer == elf_note::NAME)
+    }
+
+    /// A program's own version says nothing about the patches of the distribution that built it; its package does. So
+    /// it does about what the program claims to belong to.
+    fn is_told_by_owner(&self) -> bool {
+        let is_recognised = self.package.package.evidence == package::Evidence::Recognised;
+        (is_recognised || self.is_noted()) && self.package.owned_by.is_some()
+    }
 }
 
 fn evidence_of<'a>(layers: &[Option<Applied<'a>>]) -> EvidenceAt<'a> {
@@ -272,6 +287,16 @@ fn report_databases(
         let problem = Problem::new(ProblemKind::UnknownDistribution, detail);
         problems.push(problem.at(String::from_utf8_lossy(path)));
     }
+}
+
+/// The programs of the image's own root that name their functions; sightings are sorted by path.
+fn programs(sightings: &Sightings<'_>) -> Vec<LinkedProgram> {
+    let counted = sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted);
+    let programs = counted.filter_map(|sighting| {
+        let functions = sighting.readings.iter().find_map(|reading| reading.found.functions.clone())?;
+        Some(LinkedProgram { path: String::from_utf8_lossy(&sighting.path).into_owned(), functions })
+    });
+    programs.collect()
 }
 
 /// Every package of every visible file of the image's own root.

@@ -84,6 +84,9 @@ pub struct SourcePackage {
 pub enum Evidence {
     /// Metadata of what is really on disk.
     Installed,
+    /// What is really on disk, under a name that no metadata states in full: the group of a Java archive was inferred
+    /// from its manifest, its name and its classes.
+    Inferred,
     /// Compiled in and stated by the binary itself.
     Embedded,
     /// Present, but never to be matched: the application itself, an unversioned main module.

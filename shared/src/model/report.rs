@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::functions::FunctionSet;
 use super::image::Platform;
 use super::layer::{Layer, LayerIndex};
 use super::observation::Observation;
@@ -130,6 +131,9 @@ pub struct Inventory {
     pub layers: Vec<Layer>,
     /// Sorted by purl, then path.
     pub packages: Vec<InstalledPackage>,
+    /// What is linked into programs that tell it, sorted by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<LinkedProgram>,
     /// What a runtime would do; `None` where the config could not be read, or was not looked at then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
@@ -153,6 +157,15 @@ pub struct InstalledPackage {
     /// The OS package that owns the evidence file unchanged; the package is then not counted again.
     #[serde(default)]
     pub owned_by: Option<Purl>,
+}
+
+/// A program that says which functions it is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LinkedProgram {
+    /// Where it is, as the [`path`](InstalledPackage::path) of the packages in it.
+    pub path: String,
+    /// Its functions, and the packages that they are in.
+    pub functions: FunctionSet,
 }
 
 /// The distribution of an image's root, as `os-release` states it.

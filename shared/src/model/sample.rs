@@ -77,6 +77,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
         layers: vec![layer(b"base", "ADD rootfs.tar.xz /"), layer(b"app", "RUN pip install jinja2==2.11.2")],
         settings: None,
         base: None,
+        programs: Vec::new(),
         packages: vec![
             installed(libc, "var/lib/dpkg/status", 0),
             installed(jinja, "usr/lib/python3/dist-packages/Jinja2-2.11.2.dist-info/METADATA", 1),

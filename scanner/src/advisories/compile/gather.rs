@@ -203,6 +203,7 @@ fn remarks(affected: &Affected) -> Option<StoredRemarks<'_>> {
         binaries: affected.binaries.iter().map(String::as_str).collect(),
         systems: affected.systems.iter().map(String::as_str).collect(),
         architectures: affected.architectures.iter().map(String::as_str).collect(),
+        functions: affected.functions.clone(),
     };
     (remarks != StoredRemarks::default()).then_some(remarks)
 }

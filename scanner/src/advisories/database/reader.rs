@@ -127,7 +127,7 @@ impl<'d> Reader<'d> {
         Ok(block.and_then(|block| exploitation::find(block.value(), position)).unwrap_or_default())
     }
 
-    /// Which Maven package an artifact without group must be.
+    /// Which Maven package of all groups has this artifact.
     pub(crate) fn artifact(&self, artifact: &str) -> Result<Artifact, DatabaseError> {
         let table = self.table(&tables::ARTIFACTS)?;
         let value = table.get(artifact.as_bytes()).map_err(|error| self.opened.read_error(error))?;

@@ -180,7 +180,7 @@ impl Counted {
         }
         if self.ungrouped > 0 {
             let detail = format!(
-                "{} archives of {subject} state no group, and their names fit none or several packages",
+                "{} archives of {subject} state no group, and what they are named fits none or several packages",
                 self.ungrouped
             );
             add(ProblemKind::PartialCoverage, detail);

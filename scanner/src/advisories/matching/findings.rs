@@ -107,6 +107,7 @@ fn asker<'p>(scope: &Scope<'p>, installed: &'p InstalledPackage) -> Asker<'p> {
         module: (package.kind == PackageKind::Rpm)
             .then_some(Installed { version: &package.version, label: package.module.as_deref() }),
         platform: scope.platform(),
+        functions: scope.functions(installed),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::model::package::{Level, PackageKind};
 
-use super::matches::{Match, Matcher};
+use super::matches::{Linkage, Match, Matcher};
 use crate::advisories::DatabaseError;
 use crate::advisories::compile::canonical;
 use crate::advisories::record::{RecordNumber, StoredAdvisory};
@@ -67,6 +67,14 @@ fn flaws_of(head: &StoredAdvisory) -> Vec<&str> {
 }
 
 impl Group<'_> {
+    /// Whether the linker left out all that carries the flaw, by the records that say what does. Those of Go's own
+    /// database must all say it; copies of them elsewhere cannot.
+    pub(super) fn is_not_linked(&self) -> bool {
+        let says = |found: &&&Match| found.linkage != Linkage::Unknown || found.head.id.starts_with("GO-");
+        let saying = self.matches.iter().filter(says);
+        Linkage::of_all(saying.map(|found| found.linkage)) == Linkage::NotLinked
+    }
+
     /// Every other name of the flaw, sorted.
     pub(super) fn aliases(&self) -> Vec<String> {
         let single = self.matches.iter().filter(|found| found.head.cves.len() <= 1);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use shared::model::functions::{FunctionHash, FunctionSet};
 use shared::model::image::Platform;
 use shared::model::report::{Confidence, Probability};
 
@@ -32,6 +33,19 @@ pub(super) struct Match {
     pub(super) fix: RecordFix,
     /// It concerns other systems or machines than the image's.
     pub(super) elsewhere: bool,
+    /// Whether the program has what carries the flaw.
+    pub(super) linkage: Linkage,
+}
+
+/// Whether code that carries a flaw is in the program that a package was found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Linkage {
+    /// The advisory, or the program, does not say.
+    Unknown,
+    /// Some of it is.
+    Linked,
+    /// The linker left all of it out.
+    NotLinked,
 }
 
 /// All answers to one question.
@@ -51,6 +65,20 @@ pub(super) struct Asker<'p> {
     /// The installed version and module label of an rpm.
     pub(super) module: Option<modules::Installed<'p>>,
     pub(super) platform: Option<&'p Platform>,
+    /// What is linked into the program that the package was found in.
+    pub(super) functions: Option<&'p FunctionSet>,
+}
+
+impl Linkage {
+    /// Of several: left out only if all are known to be.
+    pub(super) fn of_all(all: impl Iterator<Item = Self>) -> Self {
+        let worst = |one, other| match (one, other) {
+            (Self::Linked, _) | (_, Self::Linked) => Self::Linked,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::NotLinked, Self::NotLinked) => Self::NotLinked,
+        };
+        all.reduce(worst).unwrap_or(Self::Unknown)
+    }
 }
 
 type Key = (String, String, String);
@@ -85,6 +113,7 @@ struct Remark {
     binaries: Vec<String>,
     systems: Vec<String>,
     architectures: Vec<String>,
+    functions: Vec<FunctionHash>,
 }
 
 impl<'d> Matcher<'d> {
@@ -196,7 +225,7 @@ impl<'d> Matcher<'d> {
         self.reader.has_package(ecosystem, name)
     }
 
-    /// Which Maven package an artifact without group must be.
+    /// Which Maven package of all groups has this artifact.
     pub(super) fn artifact(&self, artifact: &str) -> Result<Artifact, DatabaseError> {
         self.reader.artifact(artifact)
     }
@@ -252,6 +281,18 @@ impl Remark {
             binaries: owned(&stored.binaries),
             systems: owned(&stored.systems),
             architectures: owned(&stored.architectures),
+            functions: stored.functions.clone(),
+        }
+    }
+
+    /// Whether anything that carries the flaw is among the functions of a program.
+    fn linkage(&self, functions: Option<&FunctionSet>) -> Linkage {
+        match functions {
+            Some(functions) if !self.functions.is_empty() => {
+                let is_linked = self.functions.iter().any(|function| functions.contains(*function));
+                if is_linked { Linkage::Linked } else { Linkage::NotLinked }
+            }
+            Some(_) | None => Linkage::Unknown,
         }
     }
 
@@ -298,6 +339,7 @@ impl Answered {
             urgency: affecting().find_map(|remark| remark.urgency),
             fix: self.fix.clone(),
             elsewhere: affecting().all(|remark| remark.is_elsewhere(asker.platform)),
+            linkage: Linkage::of_all(affecting().map(|remark| remark.linkage(asker.functions))),
             head,
         })
     }

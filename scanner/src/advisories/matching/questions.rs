@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use shared::model::functions::{FunctionHash, FunctionSet};
 use shared::model::image::Platform;
 use shared::model::package::{Evidence, Level, Package, PackageKind};
 use shared::model::report::{Confidence, CoverageState, Distribution, InstalledPackage, Inventory};
 
+use super::artifacts;
 use super::matches::Matcher;
 use crate::advisories::database::Artifact;
 use crate::advisories::ecosystems::{self, Fit, NamedBy, OsEcosystems};
@@ -61,7 +63,7 @@ pub(super) enum Asked<'a> {
     NoVersion,
     /// Nothing, because another distribution than the advisories' built it.
     Foreign,
-    /// Nothing, because the Maven group is unknown and cannot be inferred.
+    /// Nothing, because nobody can say which Maven package it is.
     UnknownGroup,
 }
 
@@ -77,6 +79,20 @@ impl<'a> Scope<'a> {
 
     pub(super) fn platform(&self) -> Option<&'a Platform> {
         self.inventory.platform.as_ref()
+    }
+
+    /// The functions of the program that a Go module was found in; nothing if none of them is the module's, which a
+    /// replacement by another module would look like.
+    pub(super) fn functions(&self, installed: &InstalledPackage) -> Option<&'a FunctionSet> {
+        let package = &installed.package;
+        if package.kind != PackageKind::Golang {
+            return None;
+        }
+        let programs = &self.inventory.programs;
+        let position = programs.binary_search_by(|program| program.path.cmp(&installed.path)).ok()?;
+        let functions = &programs[position].functions;
+        let is_there = functions.contains(FunctionHash::of_package(package.name.as_bytes()));
+        (is_there || package.name == "stdlib").then_some(functions)
     }
 
     /// What a package asks.
@@ -107,7 +123,7 @@ impl<'a> Scope<'a> {
         let mut confidence = confidence(package);
         let name = match language_name(package) {
             Some(name) => name,
-            None => match matcher.artifact(&package.name)? {
+            None => match artifacts::meant(package, ecosystem, matcher)? {
                 Artifact::Only(name) => {
                     confidence = confidence.max(Confidence::InferredGroup);
                     Cow::Owned(name)
@@ -173,6 +189,7 @@ impl<'a> OsScope<'a> {
             Evidence::ArchiveNotInstalled => fit.max(Confidence::ArchiveNotInstalled),
             Evidence::Claimed => fit.max(Confidence::DeclaredBySbom),
             Evidence::Installed
+            | Evidence::Inferred
             | Evidence::Embedded
             | Evidence::Unmatched
             | Evidence::Declared
@@ -237,6 +254,7 @@ fn confidence(package: &Package) -> Confidence {
         Evidence::Claimed => Confidence::DeclaredBySbom,
         Evidence::Recognised => Confidence::UpstreamBinary,
         Evidence::ArchiveNotInstalled => Confidence::ArchiveNotInstalled,
+        Evidence::Inferred => Confidence::InferredGroup,
         Evidence::Installed | Evidence::Embedded | Evidence::Unmatched => Confidence::Exact,
     }
 }
@@ -252,8 +270,11 @@ pub(super) fn source_of(package: &Package) -> (&str, &str) {
     }
 }
 
-/// The name as the ecosystem writes it; `None` for a Maven artifact without group.
+/// The name as the ecosystem writes it; `None` for a Maven artifact whose group nothing states.
 fn language_name(package: &Package) -> Option<Cow<'_, str>> {
+    if package.evidence == Evidence::Inferred {
+        return None;
+    }
     let separator = match package.kind {
         PackageKind::Maven => ':',
         _ => '/',

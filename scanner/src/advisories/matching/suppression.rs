@@ -36,6 +36,9 @@ pub(super) fn status(
         }
         return Ok(FindingStatus::Affected);
     }
+    if group.is_not_linked() {
+        return because(Suppression::NotLinked);
+    }
     if let Some(status) = ownership::status(scope, installed, group, matcher)? {
         return Ok(status);
     }

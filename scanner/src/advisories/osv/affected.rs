@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use shared::model::functions::FunctionHash;
 use shared::model::report::FindingKind;
 
 use super::wire::{WireSeverity, is_usable_name, null_is_default, vectors};
@@ -93,6 +94,7 @@ impl WireAffected {
             binaries: Vec::new(),
             systems: Vec::new(),
             architectures: Vec::new(),
+            functions: Vec::new(),
         };
         repositories.into_iter().map(entry).collect()
     }
@@ -130,6 +132,7 @@ impl WireAffected {
             binaries: binaries(&self.ecosystem_specific),
             systems,
             architectures,
+            functions: functions(&self.ecosystem_specific),
         })
     }
 }
@@ -217,6 +220,27 @@ fn platforms(specific: &Value) -> (Vec<String>, Vec<String>) {
     let systems = list("os").into_iter().map(|name| go_word(&name).to_owned());
     let architectures = list("arch").into_iter().map(|name| go_word(&name).to_owned());
     (sorted(systems.collect()), sorted(architectures.collect()))
+}
+
+/// Go's list of packages, each with those of its functions that carry the flaw; without any, all of it does. Nothing if
+/// one entry names no package, because then nobody can say where the flaw is not.
+fn functions(specific: &Value) -> Vec<FunctionHash> {
+    let imports = specific.get("imports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut functions = Vec::new();
+    for import in imports {
+        let Some(path) = import.get("path").and_then(Value::as_str).filter(|path| !path.is_empty()) else {
+            return Vec::new();
+        };
+        let symbols = strings(import.get("symbols"));
+        let hash = |symbol: &String| FunctionHash::of_function(path.as_bytes(), symbol.as_bytes());
+        functions.extend(symbols.iter().map(hash));
+        if symbols.is_empty() {
+            functions.push(FunctionHash::of_package(path.as_bytes()));
+        }
+    }
+    functions.sort_unstable();
+    functions.dedup();
+    functions
 }
 
 /// The union over all imports, or nothing if one of them is not limited.

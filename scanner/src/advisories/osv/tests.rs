@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use shared::model::functions::FunctionHash;
 use shared::model::report::{FindingKind, Severity};
 
 use super::{Advisory, Affected, Event, RecordError, Urgency, Word, cve_in};
@@ -175,6 +176,30 @@ fn words_are_told_apart_by_who_said_them() {
         ("GHSA-1", json!({"severity": [{"type": "Other", "score": "high"}]}), None),
     ] {
         assert_eq!(rated(id, extra.clone()), expected, "{id} {extra}");
+    }
+}
+
+#[test]
+fn functions_that_carry_the_flaw_are_kept_by_their_hashes() {
+    let functions = |imports: Value| {
+        entry(&record("GO-1", &json!({"ecosystem_specific": {"imports": imports}}))).functions
+    };
+    let sorted = |mut hashes: Vec<FunctionHash>| {
+        hashes.sort_unstable();
+        hashes
+    };
+    let of = FunctionHash::of_function;
+    for (imports, expected) in [
+        (json!([{"path": "a/b", "symbols": ["F", "T.M", "F"]}]), vec![of(b"a/b", b"F"), of(b"a/b", b"T.M")]),
+        (
+            json!([{"path": "a/b"}, {"path": "a", "symbols": []}]),
+            vec![FunctionHash::of_package(b"a/b"), FunctionHash::of_package(b"a")],
+        ),
+        (json!([{"path": "a/b"}, {"symbols": ["F"]}]), vec![]),
+        (json!([{"path": ""}]), vec![]),
+        (json!("none"), vec![]),
+    ] {
+        assert_eq!(functions(imports.clone()), sorted(expected), "{imports}");
     }
 }
 

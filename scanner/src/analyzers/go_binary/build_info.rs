@@ -32,6 +32,13 @@ pub(super) struct BuildInfo {
     pub(super) modules: String,
 }
 
+impl BuildInfo {
+    /// The import path of the main package.
+    pub(super) fn main_package(&self) -> Option<&str> {
+        self.modules.lines().find_map(|line| line.strip_prefix("path\t"))
+    }
+}
+
 /// What a search came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Search {

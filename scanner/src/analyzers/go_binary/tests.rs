@@ -202,9 +202,9 @@ fn toolchain_versions_become_semantic_versions() {
     for (text, expected) in [
         ("go1.21.5", Some(("1.21.5", None))),
         ("go1.21", Some(("1.21.0", None))),
-        ("go1.21rc2", Some(("1.21.0-rc2", None))),
-        ("go1.18beta1", Some(("1.18.0-beta1", None))),
-        ("go1.8.5rc5", Some(("1.8.5-rc5", None))),
+        ("go1.21rc2", Some(("1.21.0-rc.2", None))),
+        ("go1.18beta1", Some(("1.18.0-beta.1", None))),
+        ("go1.8.5rc5", Some(("1.8.5-rc.5", None))),
         ("go1.21.0 X:boringcrypto,arenas", Some(("1.21.0", None))),
         ("go1.26-X:nodwarf5", Some(("1.26.0", None))),
         ("go1.22.9 (Red Hat 1.22.9-1.el9)", Some(("1.22.9", Some("Red Hat 1.22.9-1.el9")))),

@@ -13,6 +13,8 @@ use flate2::Crc;
 use flate2::read::DeflateDecoder;
 use memchr::memmem;
 
+use super::classes::ClassPackages;
+
 const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const END: &[u8] = b"PK\x05\x06";
@@ -62,6 +64,8 @@ pub(super) struct Archive<'a> {
     pub(super) total: u64,
     /// Whether any entry is a class.
     pub(super) has_classes: bool,
+    /// The packages that its classes are in.
+    pub(super) classes: ClassPackages,
     /// Where directory and local headers contradict each other about something wanted.
     pub(super) mismatches: Vec<String>,
     /// Whether the directory ends before its stated end: damage, or more entries than allowed.
@@ -142,6 +146,7 @@ impl<'a> Archive<'a> {
             entries: Vec::new(),
             total: 0,
             has_classes: false,
+            classes: ClassPackages::default(),
             mismatches: Vec::new(),
             end: DirectoryEnd::Complete,
         };
@@ -159,6 +164,7 @@ impl<'a> Archive<'a> {
             position = next;
             archive.total += 1;
             archive.has_classes |= entry.name.ends_with(".class");
+            archive.classes.note(&entry.name);
             covered.extend(archive.extent(&entry));
             if wanted(&entry.name) {
                 archive.compare(&entry);

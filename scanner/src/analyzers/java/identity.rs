@@ -1,15 +1,18 @@
 //! What an archive is: the facts found in it in, packages out.
 //!
 //! `pom.properties` are the word of the build itself, `pom.xml` is where it began. Without them the file name is the best witness, because
-//! Maven made it, then the manifest. A group is stated only where the build states it: a wrong group would
-//! never match an advisory, while none can still be looked up. What the manifest says about groups
-//! (`Implementation-Vendor-Id`, the front of `Bundle-SymbolicName`) is kept as the vendor.
+//! Maven made it, then the manifest. What the build does not state is inferred where that is safe ([`group`]), and
+//! such packages say so; what only hints at a group is kept as the vendor.
 
 use quick_xml::events::Event;
 use shared::model::package::{Evidence, Package, PackageKind};
 
+use self::group::{Group, Witnesses};
+use super::classes::ClassPackages;
 use super::manifest::Manifest;
 use super::name::FileName;
+
+mod group;
 
 /// What `pom.properties` states.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +40,8 @@ pub(super) struct Facts {
     pub(super) has_jndi_lookup: bool,
     /// Whether there is code in it.
     pub(super) has_classes: bool,
+    /// The packages of its code.
+    pub(super) classes: ClassPackages,
 }
 
 impl Facts {
@@ -93,8 +98,20 @@ impl Facts {
             return None;
         }
         let mut package = Package::new(PackageKind::Maven, artifact, version, Evidence::Installed);
-        package.namespace = group;
-        package.vendor = package.namespace.is_none().then(|| group_hint(manifest, artifact)).flatten();
+        match group {
+            Some(group) => package.namespace = Some(group),
+            None => {
+                let witnesses = Witnesses { artifact, version, manifest, classes: &self.classes };
+                match witnesses.group() {
+                    Group::Inferred(group) => {
+                        package.namespace = Some(group);
+                        package.evidence = Evidence::Inferred;
+                    }
+                    Group::Hinted(hint) => package.vendor = Some(hint),
+                    Group::Unknown => {}
+                }
+            }
+        }
         Some(self.described(package))
     }
 
@@ -221,18 +238,6 @@ fn stated_version(manifest: &Manifest) -> Option<&str> {
         [&manifest.implementation_version, &manifest.bundle_version, &manifest.specification_version];
     let mut words = stated.into_iter().flatten().filter_map(|text| text.split_whitespace().next());
     words.find(|word| is_token(word) && word.contains(|c: char| c.is_ascii_digit()))
-}
-
-/// Which group the manifest hints at.
-fn group_hint(manifest: &Manifest, artifact: &str) -> Option<String> {
-    let from_name = || {
-        let name = manifest.symbolic_name.as_deref()?;
-        let (front, last) = name.rsplit_once('.')?;
-        // A bundle is often named by its group alone.
-        Some(if last == artifact || artifact.ends_with(last) { front } else { name })
-    };
-    let hint = manifest.vendor_id.as_deref().or_else(from_name)?;
-    is_token(hint).then(|| hint.to_owned())
 }
 
 #[cfg(test)]

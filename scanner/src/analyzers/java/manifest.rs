@@ -12,6 +12,8 @@ pub(super) struct Manifest {
     pub(super) module_name: Option<String>,
     /// `Implementation-Title`.
     pub(super) title: Option<String>,
+    /// `Implementation-Vendor`.
+    pub(super) vendor: Option<String>,
     /// `Implementation-Vendor-Id`.
     pub(super) vendor_id: Option<String>,
     /// `Implementation-Version`.
@@ -67,6 +69,7 @@ impl Manifest {
             "bundle-symbolicname" => &mut self.symbolic_name,
             "automatic-module-name" => &mut self.module_name,
             "implementation-title" => &mut self.title,
+            "implementation-vendor" => &mut self.vendor,
             "implementation-vendor-id" => &mut self.vendor_id,
             "implementation-version" => &mut self.implementation_version,
             "bundle-version" => &mut self.bundle_version,

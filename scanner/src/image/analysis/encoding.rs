@@ -27,6 +27,7 @@ const LARGEST: u64 = 256 << 20;
 static WORDS: LazyLock<[u8; 8]> = LazyLock::new(|| {
     let evidence = [
         Evidence::Installed,
+        Evidence::Inferred,
         Evidence::Embedded,
         Evidence::Unmatched,
         Evidence::Declared,

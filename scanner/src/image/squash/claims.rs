@@ -1,6 +1,7 @@
 //! What an SBOM in the image claims counts only where nothing says the same, and takes nothing away.
 //!
-//! The same holds for a program below `/opt/bitnami`: its component says what it is, with Bitnami's own patches.
+//! The same holds for a program below `/opt/bitnami`: its component says what it is, with Bitnami's own patches; and for
+//! the launcher of a Java runtime, whose release file says it, with the vendor.
 
 use std::collections::HashSet;
 
@@ -25,6 +26,23 @@ pub(super) fn settle(located: &mut Vec<Located<'_, '_>>) {
         let is_told = it.sighting.path.starts_with(b"opt/bitnami/")
             && package.evidence == Evidence::Recognised
             && upstream::places(&package.name).iter().any(|place| components.contains(place.name));
+        !is_told
+    });
+}
+
+/// Drops the launchers of Java runtimes that say themselves what they are.
+pub(super) fn settle_runtimes(located: &mut Vec<Located<'_, '_>>) {
+    let is_runtime = |it: &Located<'_, '_>| {
+        it.package.package.evidence == Evidence::Recognised && it.package.package.name == "openjdk"
+    };
+    let releases = located.iter().filter(|it| is_runtime(it));
+    let homes = releases.filter_map(|it| it.sighting.path.strip_suffix(b"/release").map(<[u8]>::to_vec));
+    let homes: HashSet<Vec<u8>> = homes.collect();
+    located.retain(|it| {
+        let launcher = it.sighting.path.strip_suffix(b"/bin/java").filter(|_| is_runtime(it));
+        let is_told = launcher.is_some_and(|home| {
+            homes.contains(home) || home.strip_suffix(b"/jre").is_some_and(|home| homes.contains(home))
+        });
         !is_told
     });
 }
@@ -64,6 +82,38 @@ mod tests {
             file("usr/lib/sbom/again.json", sbom),
         ];
         check(&puts, &[("pkg:npm/a@1.0.0", manifest), ("pkg:npm/b@2.0.0", "srv/bom.json")]);
+    }
+
+    #[test]
+    fn a_launcher_of_java_is_told_of_by_its_runtime() {
+        let head = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0".to_vec();
+        let java = [head, b"\0openjdk\0java\x0017\x0017.0.15+6\0".to_vec()].concat();
+        let puts = [
+            file("opt/jdk/release", "JAVA_RUNTIME_VERSION=\"17.0.15+6\"\nJAVA_VERSION=\"17.0.15\"\n"),
+            file("opt/jdk/bin/java", &java),
+            file("opt/jdk/jre/bin/java", &java),
+            file("opt/other/bin/java", &java),
+        ];
+        let purl = "pkg:generic/openjdk@17.0.15%2B6";
+        check(&puts, &[(purl, "opt/jdk/release"), (purl, "opt/other/bin/java")]);
+    }
+
+    #[test]
+    fn what_a_program_claims_to_belong_to_counts_where_no_package_owns_it() {
+        let program = include_bytes!("../../../fixtures/package-note.elf");
+        let status = "Package: hello\nStatus: install ok installed\nVersion: 2.10-3\nArchitecture: amd64\n";
+        let puts = [
+            file("etc/os-release", "ID=debian\nVERSION_ID=12\n"),
+            file("var/lib/dpkg/status", status),
+            file("var/lib/dpkg/info/hello.list", "/usr/bin/hello\n"),
+            file("usr/bin/hello", program),
+            file("opt/hello", program),
+        ];
+        let expected = [
+            ("pkg:deb/debian/hello-source@2.10-3?arch=amd64&distro=debian-12", "opt/hello"),
+            ("pkg:deb/debian/hello@2.10-3?arch=amd64&distro=debian-12", "var/lib/dpkg/status"),
+        ];
+        check(&puts, &expected);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) fn settle(located: &mut Vec<Located<'_, '_>>) {
                 !installed.seen.contains(&(package.purl.as_str().to_owned(), directory.to_vec()))
             }
             Evidence::Installed
+            | Evidence::Inferred
             | Evidence::Embedded
             | Evidence::Unmatched
             | Evidence::Claimed
@@ -52,7 +53,10 @@ impl Installed {
         let mut installed = Self::default();
         for located in located {
             let package = &located.package;
-            let is_proof = matches!(package.package.evidence, Evidence::Installed | Evidence::Embedded);
+            let is_proof = matches!(
+                package.package.evidence,
+                Evidence::Installed | Evidence::Inferred | Evidence::Embedded
+            );
             let is_asked = kinds.contains(&package.package.kind) || !lists.is_empty();
             if !is_proof || !is_asked {
                 continue;

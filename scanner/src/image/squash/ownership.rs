@@ -15,16 +15,21 @@ use crate::analyzers::{Checksum, OwnedFiles};
 use crate::image::matcher::split;
 use crate::image::tree::{FileNode, NodeId, Tree};
 
-/// Sets `owned_by` of every language package whose evidence file an OS package owns.
+/// Sets `owned_by` of every language package, and of what a program claims to belong to, whose evidence file an OS
+/// package owns.
 pub(super) fn mark(tree: &Tree, sightings: &Sightings<'_>, owners: &Owners, located: &mut [Located<'_, '_>]) {
     let candidates = Candidates::of(located);
     let claims = claims(tree, sightings, owners, &candidates);
     for package in located.iter_mut() {
         let claims = claims.get(&package.sighting.node()).map_or(&[][..], Vec::as_slice);
-        if package.package.package.kind.level() == Level::Language {
+        if may_be_owned(package) {
             package.package.owned_by = owner_of(package, claims).cloned();
         }
     }
+}
+
+fn may_be_owned(located: &Located<'_, '_>) -> bool {
+    located.package.package.kind.level() == Level::Language || located.is_noted()
 }
 
 /// Those of `files` that an OS package lists and that come from no later layer than it.
@@ -116,10 +121,7 @@ struct Candidates {
 
 impl Candidates {
     fn of(located: &[Located<'_, '_>]) -> Self {
-        let language = located
-            .iter()
-            .filter(|located| located.package.package.kind.level() == Level::Language)
-            .map(|located| located.sighting);
+        let language = located.iter().filter(|located| may_be_owned(located)).map(|located| located.sighting);
         Self {
             nodes: language.clone().map(super::sightings::Sighting::node).collect(),
             names: language.map(|sighting| split(&sighting.path).1.to_vec()).collect(),

@@ -1,9 +1,12 @@
 //! Packages of languages: names, overlapping sources, malware, platforms.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use shared::model::functions::{FunctionHash, FunctionSet};
 use shared::model::image::Platform;
-use shared::model::package::{Evidence, PackageKind};
-use shared::model::report::{Confidence, FindingKind, FindingStatus, Fix, Severity, Suppression};
+use shared::model::package::{Evidence, Package, PackageKind};
+use shared::model::report::{
+    Confidence, FindingKind, FindingStatus, Fix, LinkedProgram, Severity, Suppression,
+};
 
 use super::{
     advisory, affected, database, fixed, ids, inventory, judge, judged, only, package, suppressed, with,
@@ -243,6 +246,84 @@ fn an_archive_without_group_is_matched_only_if_one_package_can_be_meant() {
     assert_eq!(only(judged(std::slice::from_ref(&one), None, core())).confidence, Confidence::InferredGroup);
     let both = judged(&[one, other], None, core());
     assert_eq!((both.findings.len(), both.problems.len()), (0, 1));
+}
+
+#[test]
+fn an_inferred_group_decides_only_as_far_as_advisories_know_it() {
+    let known = || {
+        let names = ["org.x:core", "org.x.old:core", "com.y:core", "org.x:lone"];
+        let name =
+            |(number, name): (usize, &&str)| advisory(&format!("GHSA-{number}"), "Maven", name, "0..2.0");
+        names.iter().enumerate().map(name).collect::<Vec<_>>()
+    };
+    let maven = |artifact: &str| package(PackageKind::Maven, artifact, "1.0");
+    let inferred = |group: &str, artifact: &str| Package {
+        namespace: Some(group.to_owned()),
+        evidence: Evidence::Inferred,
+        ..maven(artifact)
+    };
+    let hinted = |hint: &str, artifact: &str| Package { vendor: Some(hint.to_owned()), ..maven(artifact) };
+    for (package, expected, problems) in [
+        (inferred("org.x", "core"), &["GHSA-0"][..], 0),
+        (inferred("com.y", "core"), &["GHSA-2"], 0),
+        // Advisories know it, though not by this group: nobody can say, and the report says that.
+        (inferred("com.z", "core"), &[], 1),
+        (inferred("com.z", "lone"), &[], 1),
+        (inferred("org.x.new", "lone"), &["GHSA-3"], 0),
+        (inferred("com.z", "unheard"), &[], 0),
+        (hinted("org.x.core.impl", "core"), &["GHSA-0"], 0),
+        (hinted("org.x.old.impl", "core"), &["GHSA-1"], 0),
+        (hinted("com.z", "core"), &[], 1),
+        (hinted("com.z", "lone"), &["GHSA-3"], 0),
+    ] {
+        let case = format!("{package:?}");
+        let judged = judged(&known(), None, vec![package]);
+        assert_eq!((ids(&judged), judged.problems.len()), (expected.to_vec(), problems), "{case}");
+        let confidences = judged.findings.iter().map(|finding| finding.confidence);
+        assert!(confidences.eq(expected.iter().map(|_| Confidence::InferredGroup)), "{case}");
+    }
+}
+
+#[test]
+fn flaws_in_functions_that_are_not_linked_are_kept_and_do_not_count() {
+    let imports = |imports: Value| json!({"ecosystem_specific": {"imports": imports}});
+    let go = |text: Value| with_entry(advisory("GO-1", "Go", "a.b/c", "0..1.2.0"), imports(text));
+    let copy = with(advisory("GHSA-1", "Go", "a.b/c", "0..1.2.0"), json!({"aliases": ["GO-1"]}));
+    let linked: &[(&str, &str)] = &[("a.b/c", ""), ("a.b/c/x", ""), ("a.b/c/x", "F"), ("a.b/c/x", "T.M")];
+    let not_linked = || suppressed(Suppression::NotLinked);
+    let affected = || FindingStatus::Affected;
+    for (records, program, expected) in [
+        (vec![go(json!([{"path": "a.b/c/x", "symbols": ["T.N", "G"]}]))], Some(linked), not_linked()),
+        (vec![go(json!([{"path": "a.b/c/x", "symbols": ["T.N", "F"]}]))], Some(linked), affected()),
+        (vec![go(json!([{"path": "a.b/c/x", "symbols": ["T.M"]}]))], Some(linked), affected()),
+        (vec![go(json!([{"path": "a.b/c/y", "symbols": ["F"]}]))], Some(linked), not_linked()),
+        // A whole package.
+        (vec![go(json!([{"path": "a.b/c/y"}]))], Some(linked), not_linked()),
+        (vec![go(json!([{"path": "a.b/c/y"}, {"path": "a.b/c/x"}]))], Some(linked), affected()),
+        // GitHub's copy does not know the functions; Go's record decides for both.
+        (vec![go(json!([{"path": "a.b/c/y"}])), copy.clone()], Some(linked), not_linked()),
+        (vec![go(json!([])), copy.clone()], Some(linked), affected()),
+        (vec![copy], Some(linked), affected()),
+        // Nothing is known of the program, or of the module in it.
+        (vec![go(json!([{"path": "a.b/c/y"}]))], None, affected()),
+        (vec![go(json!([{"path": "a.b/c/y"}]))], Some(&[("x.y/replacement", "F")][..]), affected()),
+        (vec![go(json!([{"path": "a.b/c/y"}, {"symbols": ["F"]}]))], Some(linked), affected()),
+    ] {
+        let mut inventory = inventory(None, vec![package(PackageKind::Golang, "a.b/c", "v1.0.0")]);
+        inventory.programs = program.into_iter().map(program_of).collect();
+        let finding = only(judge(&inventory, &database(&records)).unwrap());
+        assert_eq!(finding.status, expected, "{records:?} {program:?}");
+    }
+}
+
+/// The program that test packages lie in.
+fn program_of(functions: &[(&str, &str)]) -> LinkedProgram {
+    let hash = |(path, symbol): &(&str, &str)| match *symbol {
+        "" => FunctionHash::of_package(path.as_bytes()),
+        symbol => FunctionHash::of_function(path.as_bytes(), symbol.as_bytes()),
+    };
+    let functions = FunctionSet::new(functions.iter().map(hash).collect()).unwrap();
+    LinkedProgram { path: "evidence".to_owned(), functions }
 }
 
 #[test]

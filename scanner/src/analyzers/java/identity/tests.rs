@@ -18,6 +18,7 @@ fn facts(stem: &str, poms: &[&str], manifest: &str) -> Facts {
         manifest: (!manifest.is_empty()).then(|| Manifest::parse(manifest.as_bytes())),
         has_jndi_lookup: false,
         has_classes: true,
+        classes: ClassPackages::default(),
     }
 }
 
@@ -136,6 +137,7 @@ proptest! {
                     manifest: Some(manifest.clone()),
                     has_jndi_lookup: false,
                     has_classes: true,
+                    classes: ClassPackages::default(),
                 };
                 facts.packages();
             }

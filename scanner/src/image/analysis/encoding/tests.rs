@@ -1,6 +1,7 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use shared::model::functions::{FunctionHash, FunctionSet};
 use shared::model::package::{Package, SourcePackage};
 use shared::model::problem::Problem;
 use shared::model::report::{Distribution, Revision};
@@ -93,6 +94,11 @@ fn distribution() -> impl Strategy<Value = Distribution> {
         .prop_map(|(id, version, codename, like, name)| Distribution { id, version, codename, like, name })
 }
 
+fn functions() -> impl Strategy<Value = FunctionSet> {
+    let hash = text().prop_map(|name| FunctionHash::of_package(name.as_bytes()));
+    vec(hash, 0..4).prop_map(|hashes| FunctionSet::new(hashes).unwrap())
+}
+
 fn found() -> impl Strategy<Value = Found> {
     let packages =
         (package(), some_text()).prop_map(|(package, inner_path)| FoundPackage { package, inner_path });
@@ -101,19 +107,23 @@ fn found() -> impl Strategy<Value = Found> {
         vec(owned(), 0..3),
         option::of(distribution()),
         some_text(),
+        option::of(functions()),
         vec((text(), any::<u32>()).prop_map(|(name, uid)| Account { name, uid }), 0..2),
         vec(observation(), 0..2),
         vec(problem(), 0..2),
     )
-        .prop_map(|(packages, owned, distribution, log_of, accounts, observations, problems)| Found {
-            packages,
-            owned,
-            distribution,
-            log_of,
-            accounts,
-            observations,
-            problems,
-        })
+        .prop_map(
+            |(packages, owned, distribution, log_of, functions, accounts, observations, problems)| Found {
+                packages,
+                owned,
+                distribution,
+                log_of,
+                functions,
+                accounts,
+                observations,
+                problems,
+            },
+        )
 }
 
 fn evidence() -> impl Strategy<Value = FileEvidence> {
