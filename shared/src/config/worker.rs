@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::malware::{MalwareConfig, RawMalware};
 use super::values::{Bytes, Span, seconds, secret};
 
 /// How a worker works.
@@ -36,6 +37,8 @@ pub struct WorkerConfig {
     pub secret_rules: Option<PathBuf>,
     /// What fingerprints of secrets are made with; default a key that everybody knows.
     pub secret_key: Option<SecretString>,
+    /// Who searches files for malware; default nobody.
+    pub malware: MalwareConfig,
 }
 
 /// How far a process that reads images gives up rights that it does not need.
@@ -66,6 +69,7 @@ pub(super) struct RawWorker {
     secret_rules: Option<PathBuf>,
     secret_key: Option<SecretString>,
     secret_key_file: Option<PathBuf>,
+    malware: Option<RawMalware>,
 }
 
 /// With shorter keys a short secret can be found out from its fingerprint by trying.
@@ -103,6 +107,7 @@ impl RawWorker {
             confinement: self.confinement.unwrap_or_default(),
             secret_rules: self.secret_rules,
             secret_key,
+            malware: self.malware.unwrap_or_default().check()?,
         })
     }
 }
