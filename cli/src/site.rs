@@ -7,11 +7,12 @@ use arc_swap::ArcSwap;
 use scanner::advisories::Database;
 use scanner::image::Engine;
 use scanner::limits::Limits;
+use scanner::malware::{Clamd, Detector, Malware, yara_rules};
 use scanner::secrets::{Key, OwnRules, Secrets};
 use secrecy::ExposeSecret;
 use shared::announce::Announcer;
 use shared::config::{
-    AttestConfig, Config, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig,
+    AttestConfig, Config, MalwareConfig, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig,
 };
 use shared::model::image::ImageName;
 use shared::policy::PolicySet;
@@ -119,7 +120,20 @@ pub(crate) fn limits(config: &WorkerConfig) -> Limits {
 
 /// What reads images, within the configured limits.
 pub(crate) fn engine(config: &WorkerConfig) -> Result<Engine, Failure> {
-    Ok(Engine::with_secrets(limits(config), config.layers, secrets(config)?))
+    Ok(Engine::with_searches(limits(config), config.layers, secrets(config)?, malware(&config.malware)?))
+}
+
+/// Who searches for malware: rules that do not compile stop the start, a daemon that is away does not.
+pub(crate) fn malware(config: &MalwareConfig) -> Result<Malware, Failure> {
+    let mut detectors: Vec<Box<dyn Detector>> = Vec::new();
+    if let Some(folder) = &config.rules {
+        let rules = yara_rules(folder, config.file_bytes).context("worker.malware.rules");
+        detectors.push(rules.map_err(Failure::usage)?);
+    }
+    if let Some(address) = &config.clamd {
+        detectors.push(Box::new(Clamd::new(address.clone(), config.file_bytes)));
+    }
+    Ok(Malware::new(detectors))
 }
 
 /// Who searches for secrets: by the site's rules besides the built-in ones, and under its key.

@@ -346,15 +346,15 @@ impl Found {
 
 /// The revision of everything that decides what analyzers find (I6).
 pub fn revision(limits: &Limits) -> Revision {
-    revision_of(ALL, &Secrets::built_in(), limits)
+    Revision::of(basis_of(ALL, &Secrets::built_in(), limits).as_bytes())
 }
 
-/// The revision of a list of analyzers and rules under limits.
-pub(crate) fn revision_of(analyzers: &[&dyn Analyzer], secrets: &Secrets, limits: &Limits) -> Revision {
+/// What findings of a list of analyzers and rules under limits rest on.
+pub(crate) fn basis_of(analyzers: &[&dyn Analyzer], secrets: &Secrets, limits: &Limits) -> String {
     let mut text = format!("engine {}\n", crate::image::ENGINE_VERSION);
     for analyzer in analyzers {
         text.push_str(&format!("{} {}\n", analyzer.name(), analyzer.version()));
     }
     text.push_str(&format!("{}\n{limits:?}", secrets.revision()));
-    Revision::of(text.as_bytes())
+    text
 }

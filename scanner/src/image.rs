@@ -55,7 +55,7 @@ pub fn analyze_layer(
         CancellationToken::new(),
         Arc::new(Silent),
     );
-    layer::LayerPass::new(&engine.kit, descriptor, layer::Focus::Everything)
+    layer::LayerPass::new(&engine.kit, descriptor, layer::Focus::Everything, engine.revision())
         .run(reader, &watch)
         .map(|(analysis, _)| analysis)
 }

@@ -2,12 +2,13 @@
 //!
 //! Reading order: [`source`] (where bytes come from), [`image`] (manifest → layers → inventory),
 //! [`analyzers`] (one file a package format), [`advisories`] (database and matching), `misconfig` (checks of
-//! what the image is), [`limits`].
+//! what the image is), [`secrets`] and [`malware`] (what lies in files), [`limits`].
 
 pub mod advisories;
 pub mod analyzers;
 pub mod image;
 pub mod limits;
+pub mod malware;
 mod misconfig;
 pub mod report;
 pub mod scan;

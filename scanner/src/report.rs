@@ -13,11 +13,10 @@ use crate::misconfig::age;
 /// The report about an examined image, matched against `database`.
 pub fn assemble(
     examination: Examination,
-    analyzer: Revision,
     database: &Database,
     now: Timestamp,
 ) -> Result<Report, DatabaseError> {
-    let Examination { digest, subject, observations, problems } = examination;
+    let Examination { digest, subject, observations, problems, analyzer } = examination;
     let report = Report {
         digest,
         subject,

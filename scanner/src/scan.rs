@@ -77,7 +77,7 @@ async fn one(
 ) -> Result<Report, ScanError> {
     let failed = |source| ScanError::Examine { digest: digest.clone(), source };
     let examination = engine.examine(source, digest, progress).await.map_err(failed)?;
-    Ok(assemble(examination, engine.revision().clone(), database, Timestamp::now())?)
+    Ok(assemble(examination, database, Timestamp::now())?)
 }
 
 fn child_for(children: &[IndexChild], wanted: &Platform) -> Result<IndexChild, ScanError> {

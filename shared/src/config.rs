@@ -17,6 +17,7 @@ mod advisories;
 mod attest;
 mod auth;
 mod gates;
+mod malware;
 mod notify;
 mod policies;
 mod print;
@@ -36,6 +37,7 @@ pub use auth::{
     TokenConfig, TokenSecret, WebhookConfig, WebhookProof,
 };
 pub use gates::{GateAccess, GateConfig, GatesConfig, HarborConfig, Namespaces, PullConfig};
+pub use malware::{ClamdAddress, MalwareConfig};
 pub use notify::{ContentMode, EndpointConfig, NotifyConfig};
 pub use policies::PoliciesConfig;
 pub use print::Setting;

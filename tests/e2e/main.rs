@@ -13,6 +13,7 @@ mod gates;
 mod harbor;
 mod kubernetes_goat;
 mod kubernetes_goat_images;
+mod malware;
 mod policies;
 mod policy_changes;
 mod providers;

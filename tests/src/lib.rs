@@ -3,6 +3,7 @@
 //!
 //! Everything here goes through doors that users have: the binary, HTTP, and skopeo.
 
+pub mod clamd;
 pub mod image;
 pub mod process;
 pub mod servers;

@@ -111,6 +111,7 @@ impl Carrier {
         digest: &Digest,
     ) -> Result<(), JudgeError> {
         let began = Instant::now();
+        self.parts.engine.look_again().await;
         loop {
             if self.is_judged(digest).await? {
                 metrics::counter!("tidewaiter_scans_total", "work" => "none").increment(1);
@@ -155,7 +156,7 @@ impl Carrier {
     pub(crate) fn revisions(&self) -> ScanRevisions {
         let database = self.parts.database.load();
         ScanRevisions {
-            analyzer: self.parts.engine.revision().clone(),
+            analyzer: self.parts.engine.revision(),
             database: database.revision().clone(),
             database_as_of: database.as_of(),
         }
@@ -222,8 +223,7 @@ impl Carrier {
             other => other?,
         };
         let usable = |report: &Report| {
-            report.revisions.analyzer == *self.parts.engine.revision()
-                && report.subject != Subject::Unreadable
+            report.revisions.analyzer == self.parts.engine.revision() && report.subject != Subject::Unreadable
         };
         Ok(report.filter(usable))
     }
@@ -252,10 +252,9 @@ impl Carrier {
         staged("examine", began);
         let problems = examination.problems.len();
         tracing::info!(image.digest = %digest, problems, duration_ms = began.elapsed().as_millis(), "image examined");
-        let analyzer = self.parts.engine.revision().clone();
         let began = Instant::now();
         let assembled =
-            tokio::task::spawn_blocking(move || assemble(examination, analyzer, &database, Timestamp::now()));
+            tokio::task::spawn_blocking(move || assemble(examination, &database, Timestamp::now()));
         let report = assembled.await.map_err(|_| JudgeError::Panicked(digest.clone()))??;
         staged("match", began);
         Ok(report)

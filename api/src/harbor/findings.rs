@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared::model::digest::Digest;
+use shared::model::observation::{Observation, ObservationKind};
 use shared::model::report::{Finding, FindingKind, FindingStatus, Fix, InstalledPackage, Report, Severity};
 use shared::model::verdict::{Effect, Mode};
 use shared::output;
@@ -59,6 +60,7 @@ pub(super) fn vulnerabilities(
     let mut rows: Vec<Vulnerability> =
         reports.iter().flat_map(|report| unseen(ticket, report, policies, now)).collect();
     rows.extend(reports.iter().flat_map(found));
+    rows.extend(reports.iter().flat_map(malware));
     let worst = rows.iter().map(|row| row.rank).max().unwrap_or(Severity::Unknown);
     let mut body = head(ticket, reports);
     body["severity"] = named(worst).into();
@@ -159,6 +161,32 @@ fn vulnerability(report: &Report, finding: &Finding, installed: &InstalledPackag
     }
 }
 
+/// Files that are malware are no packages, but Harbor decides by what is in this list alone.
+fn malware(report: &Report) -> impl Iterator<Item = Vulnerability> {
+    let is_malware = |observation: &&Observation| observation.kind == ObservationKind::Malware;
+    report.observations.iter().filter(is_malware).map(|observation| Vulnerability {
+        id: observation.rule.clone(),
+        package: observation.place.path.clone().unwrap_or_else(|| IMAGE.to_owned()),
+        version: report.digest.short().to_owned(),
+        fix_version: String::new(),
+        severity: named(observation.severity),
+        description: format!("{}. {}", observation.title, observation.remediation),
+        links: Vec::new(),
+        artifact_digests: vec![report.digest.clone()],
+        preferred_cvss: None,
+        cwe_ids: Vec::new(),
+        vendor_attributes: json!({"tidewaiter": {
+            "observation": observation.rule,
+            "layer": observation.place.layer,
+            "visibility": observation.visibility,
+        }}),
+        rank: observation.severity,
+    })
+}
+
+/// In the place of a package, where something is wrong with none of them.
+const IMAGE: &str = "the image itself";
+
 /// Harbor has room for CVSS 2 and 3; a vector of version 4 is in the vendor's attributes.
 fn cvss(finding: &Finding) -> Option<Cvss> {
     let (score, vector) = (finding.score.map(f64::from), finding.vector.clone()?);
@@ -195,7 +223,7 @@ fn unseen(ticket: &Ticket, report: &Report, policies: &PolicySet, now: Timestamp
     }
     let row = |((slug, message), rank): ((&str, String), Severity)| Vulnerability {
         id: format!("TIDEWAITER-{}", slug.to_ascii_uppercase()),
-        package: "the image itself".to_owned(),
+        package: IMAGE.to_owned(),
         version: report.digest.short().to_owned(),
         fix_version: String::new(),
         severity: named(rank),

@@ -167,6 +167,31 @@ fn rows(report: Report) -> Value {
 }
 
 #[test]
+fn a_file_that_is_malware_stops_the_image_in_harbor_too() {
+    let observation = |kind: &str| {
+        serde_json::json!({
+            "rule": "TW-MALWARE-Eicar", "kind": kind, "severity": "critical", "title": "A test file",
+            "remediation": "Do not run the image.", "visibility": {"state": "deleted", "by": 2},
+            "place": {"path": "opt/eicar.com", "layer": 1},
+        })
+    };
+    let with = |kind| {
+        let mut report = report(&Subject::Image(Box::default()), &[]);
+        report.observations = vec![serde_json::from_value(observation(kind)).unwrap()];
+        rows(report)
+    };
+    let seen = with("malware");
+    assert_eq!(seen["severity"], "Critical");
+    let row = &seen["vulnerabilities"][0];
+    assert_eq!(
+        (row["id"].as_str(), row["package"].as_str()),
+        (Some("TW-MALWARE-Eicar"), Some("opt/eicar.com"))
+    );
+    assert_eq!(row["description"], "A test file. Do not run the image.");
+    assert_eq!(with("misconfiguration")["vulnerabilities"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn i4_a_problem_that_the_policy_denies_stops_the_image_in_harbor_too() {
     let seen = rows(report(&Subject::Image(Box::<Inventory>::default()), &[]));
     let clean = seen["vulnerabilities"].as_array().unwrap().is_empty();

@@ -38,6 +38,7 @@ fn check(overrides: &Overrides) -> Result<Exit, Failure> {
     config.registries.client().map_err(Failure::usage)?;
     site::endpoints(&config)?;
     site::secrets(&config.worker)?;
+    site::malware(&config.worker.malware)?;
     api::webhooks::check(&config.auth).map_err(Failure::usage)?;
     println!(
         "configuration is sound: {}, {}, {}, {}, {} to notify",

@@ -34,6 +34,7 @@ fn no_core_dumps() -> Got {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::net::{UnixListener, UnixStream};
     use std::process::Command;
 
     use super::super::{Got, Needs, Programs};
@@ -56,6 +57,8 @@ mod tests {
         let (inside, outside) = (folder.path().join("file"), elsewhere.path().join("file"));
         fs::write(elsewhere.path().join("readable"), "policy").unwrap();
         let readable = elsewhere.path().join("readable");
+        let socket = elsewhere.path().join("socket");
+        let _listener = UnixListener::bind(&socket).unwrap();
         let needs = Needs { writes: vec![folder.path().to_owned()], programs: Programs::None };
         let seen = confined(needs, move || {
             (
@@ -64,10 +67,12 @@ mod tests {
                 fs::write(outside, "not ours").is_ok(),
                 fs::remove_file(&readable).is_ok(),
                 Command::new("/bin/true").status().is_ok(),
+                // Who searches for malware may be another process.
+                UnixStream::connect(socket).is_ok(),
             )
         });
         if let Some(seen) = seen {
-            assert_eq!(seen, (true, true, false, false, false));
+            assert_eq!(seen, (true, true, false, false, false, true));
         }
     }
 

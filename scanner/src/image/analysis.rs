@@ -121,6 +121,13 @@ impl Checksums {
     }
 }
 
+impl LayerAnalysis {
+    /// Whether reading the same bytes again under the same revision would find the same.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.problems.iter().all(|problem| problem.kind != ProblemKind::MalwareNotSearched)
+    }
+}
+
 /// How many problems of one kind are kept; the rest is counted.
 const KEPT_OF_A_KIND: usize = 100;
 

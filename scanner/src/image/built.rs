@@ -18,6 +18,7 @@ use self::analyzers::ANALYZERS;
 use super::engine::{Engine, Silent};
 use super::examine::{Examination, ExamineError};
 use crate::limits::Limits;
+use crate::malware::Malware;
 use crate::source::{ImageSource, SourceError};
 
 pub(super) const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -100,6 +101,11 @@ pub(super) fn engine() -> Engine {
 
 pub(super) fn engine_within(limits: Limits) -> Engine {
     Engine::with_analyzers(limits, NonZeroUsize::new(2).unwrap(), ANALYZERS)
+}
+
+/// An engine with the tiny analyzers, and somebody who searches for malware.
+pub(super) fn engine_with(malware: Malware) -> Engine {
+    Engine::with_malware(Limits::default(), NonZeroUsize::new(2).unwrap(), ANALYZERS, malware)
 }
 
 /// What goes wrong with a blob.

@@ -2,19 +2,21 @@
 
 use std::any::Any;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use shared::model::digest::Digest;
 use shared::model::document::Descriptor;
 use shared::model::report::Revision;
 use tokio::sync::Semaphore;
+use tokio::task;
 
 use super::analysis::LayerAnalysis;
 use super::capture::Pool;
 use super::matcher::{Analyzers, Matcher};
 use crate::analyzers;
 use crate::limits::Limits;
+use crate::malware::{Basis, Malware};
 use crate::secrets::Secrets;
 
 /// Windows of `--long` zstd streams: one of the largest at a time.
@@ -40,7 +42,41 @@ pub(super) struct Kit {
     pub(super) windows: Pool,
     /// Who searches every file for what gives access to something.
     pub(super) secrets: Arc<Secrets>,
+    /// Who searches every file for malware.
+    pub(super) malware: Malware,
+    /// What findings rest on besides what is known of malware.
+    basis: String,
+    standing: RwLock<Standing>,
+}
+
+/// What findings rest on at a moment: an examination has one from its beginning to its end.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    /// The revision of all of it (I6).
     pub(super) revision: Revision,
+    pub(super) lasting: Lasting,
+}
+
+/// Whether analyses of layers may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lasting {
+    /// Under the revision.
+    Kept,
+    /// The same revision may find something else tomorrow.
+    NotKept,
+}
+
+impl Standing {
+    fn of(basis: &str, malware: &Malware) -> Self {
+        if malware.is_nobody() {
+            return Self { revision: Revision::of(basis.as_bytes()), lasting: Lasting::Kept };
+        }
+        let (known, lasting) = match malware.basis() {
+            Basis::Stated(text) => (text, Lasting::Kept),
+            Basis::Unstated(text) => (text, Lasting::NotKept),
+        };
+        Self { revision: Revision::of(format!("{basis}\n{known}").as_bytes()), lasting }
+    }
 }
 
 /// Remembers analyses of layers, over images and processes.
@@ -91,12 +127,19 @@ impl Progress for Silent {
 impl Engine {
     /// An engine with every analyzer that there is.
     pub fn new(limits: Limits, layers_in_parallel: NonZeroUsize) -> Self {
-        Self::with_secrets(limits, layers_in_parallel, Secrets::built_in())
+        Self::with_searches(limits, layers_in_parallel, Secrets::built_in(), Malware::default())
     }
 
-    /// An engine that searches for secrets by a site's own rules, or marks them with its key.
-    pub fn with_secrets(limits: Limits, layers_in_parallel: NonZeroUsize, secrets: Arc<Secrets>) -> Self {
-        Self::assembled(limits, layers_in_parallel, analyzers::ALL, secrets)
+    /// An engine that searches for secrets as a site wants it, and for malware.
+    ///
+    /// Asks whoever searches for malware what findings rest on, which blocks for some seconds at most.
+    pub fn with_searches(
+        limits: Limits,
+        layers_in_parallel: NonZeroUsize,
+        secrets: Arc<Secrets>,
+        malware: Malware,
+    ) -> Self {
+        Self::assembled(limits, layers_in_parallel, analyzers::ALL, secrets, malware)
     }
 
     /// An engine with other analyzers than all.
@@ -106,7 +149,18 @@ impl Engine {
         layers_in_parallel: NonZeroUsize,
         analyzers: Analyzers,
     ) -> Self {
-        Self::assembled(limits, layers_in_parallel, analyzers, Secrets::built_in())
+        Self::assembled(limits, layers_in_parallel, analyzers, Secrets::built_in(), Malware::default())
+    }
+
+    /// An engine with other analyzers than all, and somebody who searches for malware.
+    #[cfg(test)]
+    pub(crate) fn with_malware(
+        limits: Limits,
+        layers_in_parallel: NonZeroUsize,
+        analyzers: Analyzers,
+        malware: Malware,
+    ) -> Self {
+        Self::assembled(limits, layers_in_parallel, analyzers, Secrets::built_in(), malware)
     }
 
     fn assembled(
@@ -114,13 +168,17 @@ impl Engine {
         layers_in_parallel: NonZeroUsize,
         analyzers: Analyzers,
         secrets: Arc<Secrets>,
+        malware: Malware,
     ) -> Self {
+        let basis = analyzers::basis_of(analyzers, &secrets, &limits);
         let kit = Kit {
             analyzers,
             matcher: Matcher::new(analyzers),
             pool: Pool::new(limits.capture_bytes),
             windows: Pool::new(WINDOW_BYTES),
-            revision: analyzers::revision_of(analyzers, &secrets, &limits),
+            standing: RwLock::new(Standing::of(&basis, &malware)),
+            basis,
+            malware,
             secrets,
             limits,
         };
@@ -145,8 +203,30 @@ impl Engine {
         &self.kit.limits
     }
 
-    /// The revision of everything that decides what is found (I6).
-    pub fn revision(&self) -> &Revision {
-        &self.kit.revision
+    /// The revision of everything that decides what is found, as far as was heard (I6).
+    pub fn revision(&self) -> Revision {
+        self.kit.standing().revision
+    }
+
+    /// Asks again what findings rest on: who searches for malware may know more than a moment ago.
+    pub async fn look_again(&self) {
+        if self.kit.malware.is_nobody() {
+            return;
+        }
+        let kit = Arc::clone(&self.kit);
+        let looking = task::spawn_blocking(move || {
+            let standing = Standing::of(&kit.basis, &kit.malware);
+            *kit.standing.write().unwrap_or_else(PoisonError::into_inner) = standing;
+        });
+        if let Err(error) = looking.await {
+            tracing::error!(%error, "cannot ask what is known of malware");
+        }
+    }
+}
+
+impl Kit {
+    /// What findings rest on now.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

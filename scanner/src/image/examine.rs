@@ -17,14 +17,14 @@ use shared::model::document::{Document, DocumentError, Manifest};
 use shared::model::layer::Layer;
 use shared::model::observation::{Observation, ObservationPlace};
 use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::{Inventory, Severity, Subject};
+use shared::model::report::{Inventory, Revision, Severity, Subject};
 use tokio::task;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::analysis::{Evidence, LayerAnalysis};
 use super::classify::ManifestKind;
-use super::engine::{Engine, Progress};
+use super::engine::{Engine, Progress, Standing};
 use super::halt::Halt;
 use super::index::examine_index;
 use super::layer::Request;
@@ -43,6 +43,9 @@ pub struct Examination {
     pub observations: Vec<Observation>,
     /// What could not be fetched, verified or parsed; sorted, without repetitions.
     pub problems: Vec<Problem>,
+    /// What decided about all of it (I6). Of its own where files were not searched that may be searched next time:
+    /// nobody shall take it for what the engine would find.
+    pub analyzer: Revision,
 }
 
 /// Why there is no examination.
@@ -95,6 +98,7 @@ struct Case<'a> {
     engine: &'a Engine,
     source: Arc<dyn ImageSource>,
     progress: Arc<dyn Progress>,
+    standing: Standing,
     digest: &'a Digest,
     deadline: Instant,
     /// Cancelled when the examination ends in whatever way, so that no thread reads on for nobody.
@@ -114,8 +118,10 @@ impl Engine {
     ) -> Result<Examination, ExamineError> {
         let cancelled = CancellationToken::new();
         let _stops_threads = cancelled.clone().drop_guard();
+        self.look_again().await;
         let case = Case {
             engine: self,
+            standing: self.kit.standing(),
             source,
             progress,
             digest,
@@ -126,7 +132,11 @@ impl Engine {
         observations.sort_by(|one, other| worst_first(one).cmp(&worst_first(other)));
         problems.sort();
         problems.dedup();
-        Ok(Examination { digest: digest.clone(), subject, observations, problems })
+        let mut analyzer = case.standing.revision;
+        if problems.iter().any(|problem| problem.kind == ProblemKind::MalwareNotSearched) {
+            analyzer = Revision::of(format!("{analyzer} in part").as_bytes());
+        }
+        Ok(Examination { digest: digest.clone(), subject, observations, problems, analyzer })
     }
 }
 
@@ -346,5 +356,7 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     }
 }
 
+#[cfg(test)]
+mod malware;
 #[cfg(test)]
 mod tests;

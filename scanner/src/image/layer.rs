@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use shared::model::digest::Digest;
 use shared::model::document::Descriptor;
 use shared::model::problem::{Problem, ProblemKind};
+use shared::model::report::Revision;
 
 use super::analysis::{Entry, EntryKind, Evidence, LayerAnalysis, LayerObservation, Problems, WantedLink};
 use super::decompress::{Compression, Digests, Inflated};
@@ -23,6 +24,7 @@ use super::stored::{Stored, Watch};
 use super::tar::{Ambiguity, Archive, Member, MemberKind, PathRefusal, Tail, TarLimits, canonical};
 use super::toc::Views;
 use super::toc::chunked::{TablePlace, Tables};
+use crate::malware::Sessions;
 use crate::secrets;
 pub(super) use offer::{Contents, Focus, Request};
 
@@ -83,6 +85,9 @@ pub(super) struct LayerPass<'a> {
     kit: &'a Kit,
     descriptor: &'a Descriptor,
     focus: Focus,
+    revision: Revision,
+    /// Whoever searches for malware, at work on this layer.
+    malware: Sessions<'a>,
     entries: EntryWriter,
     entry_count: u64,
     removals: EntryWriter,
@@ -102,10 +107,17 @@ pub(super) struct LayerPass<'a> {
 
 impl<'a> LayerPass<'a> {
     /// A pass that has not begun.
-    pub(super) fn new(kit: &'a Kit, descriptor: &'a Descriptor, focus: Focus) -> Self {
+    pub(super) fn new(kit: &'a Kit, descriptor: &'a Descriptor, focus: Focus, revision: Revision) -> Self {
+        let malware = match focus {
+            Focus::Everything => kit.malware.sessions(),
+            // An earlier pass over the layer has searched it.
+            Focus::Linked(_) | Focus::Contents(_) => Sessions::default(),
+        };
         Self {
             kit,
             descriptor,
+            revision,
+            malware,
             focus,
             entries: EntryWriter::default(),
             entry_count: 0,
@@ -361,7 +373,7 @@ impl<'a> LayerPass<'a> {
         let layer = self.descriptor.digest.clone();
         let unpackable = |source| LayerError::Read { layer: layer.clone(), source };
         Ok(LayerAnalysis {
-            analyzer: self.kit.revision.clone(),
+            analyzer: self.revision,
             compression: self.compression,
             diff_id: digests.inflated,
             size_bytes: digests.stored_bytes,

@@ -1,7 +1,6 @@
 //! One file, searched while its bytes go by: bounded memory, the same hits wherever the blocks are cut.
 
 use std::collections::HashSet;
-use std::io::{self, BufRead};
 
 use super::nested::Nested;
 use super::rule::{BEFORE, BEHIND, Reach};
@@ -161,19 +160,6 @@ impl Search<'_> {
         }
         for piece in bytes.chunks(BLOCK) {
             self.take(piece);
-        }
-    }
-
-    /// Takes everything that `source` has, from where it lies.
-    pub fn read_from(&mut self, source: &mut impl BufRead) -> io::Result<()> {
-        loop {
-            let bytes = source.fill_buf()?;
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            self.feed(bytes);
-            let length = bytes.len();
-            source.consume(length);
         }
     }
 

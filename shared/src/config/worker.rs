@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::malware::{MalwareConfig, RawMalware};
 use super::values::{Bytes, Span, parsed, seconds, secret};
 use crate::policy::ImagePattern;
 
@@ -39,6 +40,8 @@ pub struct WorkerConfig {
     pub base_images: Vec<ImagePattern>,
     /// What fingerprints of secrets are made with; default a key that everybody knows.
     pub secret_key: Option<SecretString>,
+    /// Who searches files for malware; default nobody.
+    pub malware: MalwareConfig,
 }
 
 /// How far a process that reads images gives up rights that it does not need.
@@ -71,6 +74,7 @@ pub(super) struct RawWorker {
     base_images: Vec<String>,
     secret_key: Option<SecretString>,
     secret_key_file: Option<PathBuf>,
+    malware: Option<RawMalware>,
 }
 
 /// With shorter keys a short secret can be found out from its fingerprint by trying.
@@ -109,6 +113,7 @@ impl RawWorker {
             secret_rules: self.secret_rules,
             base_images: parsed("worker.base_images", &self.base_images, ImagePattern::new)?,
             secret_key,
+            malware: self.malware.unwrap_or_default().check()?,
         })
     }
 }

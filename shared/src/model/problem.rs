@@ -49,7 +49,7 @@ impl Problem {
 }
 
 /// A text from an image made fit to be shown: bounded, and without control characters.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars().take(LONGEST_TEXT) {
         if character.is_control() || is_bidi_control(character) {
@@ -151,6 +151,8 @@ problem_kinds! {
     AdvisoriesEnded = "advisories-ended", Blocking;
     /// The advisory database is older than the policy allows.
     AdvisoriesStale = "advisories-stale", Blocking;
+    /// Who searches files for malware could not search some; a later scan may.
+    MalwareNotSearched = "malware-not-searched", Blocking;
     /// An index names a child of a type that we do not know.
     UnknownChildType = "unknown-child-type", Blocking;
     /// Magic bytes and media type of a layer disagree.

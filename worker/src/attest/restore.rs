@@ -72,7 +72,7 @@ impl Carrier {
         let named = found.summaries.iter().find(|summary| summary.report == blob.digest);
         let summary = named.ok_or("no trusted summary names its report")?;
         let analyzer = self.parts.engine.revision();
-        if summary.revisions.analyzer != *analyzer {
+        if summary.revisions.analyzer != analyzer {
             return Err(format!(
                 "it was made by analyzers {}, these are {analyzer}",
                 summary.revisions.analyzer

@@ -45,7 +45,7 @@ impl Workers {
     }
 
     async fn turn(&self, worker: &LayerShelf) -> Turn {
-        worker.turn(&self.layer, self.engine.revision()).await
+        worker.turn(&self.layer, &self.engine.revision()).await
     }
 
     async fn must_read(&self, worker: &LayerShelf) -> Box<dyn std::any::Any + Send> {
@@ -79,9 +79,9 @@ async fn what_one_worker_has_read_every_worker_knows() {
     let workers = Workers::new();
     let (one, other) = (workers.worker(), workers.worker());
     let revision = workers.engine.revision();
-    assert_eq!(one.load(&workers.layer.digest, revision).await, None);
+    assert_eq!(one.load(&workers.layer.digest, &revision).await, None);
     one.save(Arc::clone(&workers.analysis)).await;
-    let known = other.load(&workers.layer.digest, revision).await;
+    let known = other.load(&workers.layer.digest, &revision).await;
     assert_eq!(known.as_ref(), Some(&*workers.analysis));
     assert_eq!(other.load(&workers.layer.digest, &Revision::new("another")).await, None);
 }
@@ -122,11 +122,11 @@ async fn a_turn_that_ended_without_a_result_goes_to_the_next_at_once() {
 async fn i6_damaged_bytes_are_read_again_and_replaced() {
     let workers = Workers::new();
     let (worker, revision) = (workers.worker(), workers.engine.revision());
-    workers.store.save_layer(&workers.layer.digest, revision, b"\x01nonsense").await.unwrap();
-    assert_eq!(worker.load(&workers.layer.digest, revision).await, None);
+    workers.store.save_layer(&workers.layer.digest, &revision, b"\x01nonsense").await.unwrap();
+    assert_eq!(worker.load(&workers.layer.digest, &revision).await, None);
     drop(workers.must_read(&worker).await);
     worker.save(Arc::clone(&workers.analysis)).await;
-    assert!(worker.load(&workers.layer.digest, revision).await.is_some());
+    assert!(worker.load(&workers.layer.digest, &revision).await.is_some());
 }
 
 /// A store that is away.
@@ -167,7 +167,7 @@ async fn i13_without_a_store_every_layer_is_read() {
     let workers = Workers::new();
     let worker = LayerShelf::new(Arc::new(Away), Arc::new(Away));
     let began = Instant::now();
-    assert_eq!(worker.load(&workers.layer.digest, workers.engine.revision()).await, None);
+    assert_eq!(worker.load(&workers.layer.digest, &workers.engine.revision()).await, None);
     drop(workers.must_read(&worker).await);
     worker.save(Arc::clone(&workers.analysis)).await;
     assert!(began.elapsed() < SHORTEST_PATIENCE);

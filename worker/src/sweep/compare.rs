@@ -1,4 +1,4 @@
-//! Resolved tags against the store: what is known is sighted, what was never seen is queued.
+//! Resolved tags against the store: what is known is sighted, what was never seen, or not to its end, is queued.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::model::digest::Digest;
 use shared::model::image::{ImageName, Tag};
 use shared::model::job::{Job, Lane, Task};
+use shared::model::problem::ProblemKind;
 use shared::model::sweep::Sweep;
 use shared::model::verdict::{Lookup, Pending, PolicyName};
 use shared::registry::RegistryError;
@@ -43,13 +44,13 @@ impl Carrier {
                 }
             }
         }
-        let mut never_seen = self.never_seen(&found).await?;
+        let mut wanting = self.wanting(&found).await?;
         let (mut jobs, mut sightings) = (Vec::new(), Vec::new());
         let now = Timestamp::now();
         for (tag, digest) in found {
             let seen = Sighting { image: name.clone(), tag: Some(tag.clone()), seen_at: now };
             // Of several tags of one digest the first brings it in.
-            if never_seen.remove(&digest) {
+            if wanting.remove(&digest) {
                 jobs.push(Job::scan(name.clone(), digest.clone(), Some(tag), Lane::Background, now));
             } else {
                 sweep.tally.known += 1;
@@ -63,8 +64,9 @@ impl Carrier {
         self.note_seen(&jobs, &sightings, now).await
     }
 
-    /// The digests of which the store knows neither a verdict nor that they wait for one.
-    async fn never_seen(&self, found: &[(Tag, Digest)]) -> Result<BTreeSet<Digest>, Setback> {
+    /// The digests of which the store knows neither a verdict nor that they wait for one, and those that nobody could
+    /// search for malware when they were scanned: whoever searches may be back.
+    async fn wanting(&self, found: &[(Tag, Digest)]) -> Result<BTreeSet<Digest>, Setback> {
         let digests: Vec<Digest> =
             found.iter().map(|(_, digest)| digest.clone()).collect::<BTreeSet<_>>().into_iter().collect();
         if digests.is_empty() {
@@ -74,7 +76,13 @@ impl Carrier {
         let known: BTreeMap<Digest, Lookup> = digests.into_iter().zip(lookups).collect();
         Ok(known
             .into_iter()
-            .filter(|(_, lookup)| *lookup == Lookup::Unknown)
+            .filter(|(_, lookup)| match lookup {
+                Lookup::Unknown => true,
+                Lookup::Pending(_) => false,
+                Lookup::Known(verdict) => {
+                    verdict.problems.iter().any(|problem| problem.kind == ProblemKind::MalwareNotSearched)
+                }
+            })
             .map(|(digest, _)| digest)
             .collect())
     }

@@ -16,7 +16,7 @@ use tracing::Span;
 
 use super::{Case, ExamineError, lazy};
 use crate::image::analysis::{Compression, Evidence, LayerAnalysis};
-use crate::image::engine::Turn;
+use crate::image::engine::{Lasting, Standing, Turn};
 use crate::image::layer::{Contents, Focus, LayerError, LayerPass, Request};
 use crate::image::layer_type::{self, LayerType};
 use crate::image::stored::Watch;
@@ -132,9 +132,10 @@ impl Case<'_> {
         &self,
         layer: &Descriptor,
     ) -> Result<Result<Arc<LayerAnalysis>, Problem>, ExamineError> {
-        let revision = self.engine.revision();
+        let Standing { revision, lasting } = &self.standing;
+        let cache = self.engine.cache.as_ref().filter(|_| *lasting == Lasting::Kept);
         let mut turn = None;
-        if let Some(cache) = &self.engine.cache {
+        if let Some(cache) = cache {
             let known = timeout_at(self.deadline, cache.load(&layer.digest, revision)).await;
             if let Some(analysis) = known.ok().flatten().filter(|analysis| self.is_of(layer, analysis)) {
                 return Ok(Ok(Arc::new(analysis)));
@@ -146,11 +147,11 @@ impl Case<'_> {
                 Ok(Turn::Known(_)) | Err(_) => {}
             }
         }
-        let analysis = match self.read(layer, &Focus::Everything).await? {
+        let analysis: Arc<LayerAnalysis> = match self.read(layer, &Focus::Everything).await? {
             Attempt::Read(analysis, _) => Arc::from(analysis),
             Attempt::Mismatch(problem) | Attempt::Failed(problem) => return Ok(Err(problem)),
         };
-        if let Some(cache) = &self.engine.cache {
+        if let Some(cache) = cache.filter(|_| analysis.is_lasting()) {
             cache.save(Arc::clone(&analysis)).await;
         }
         drop(turn);
@@ -160,7 +161,7 @@ impl Case<'_> {
     /// Whether an analysis is of this very layer and by these very analyzers (I6).
     fn is_of(&self, layer: &Descriptor, analysis: &LayerAnalysis) -> bool {
         analysis.layer == layer.digest
-            && analysis.analyzer == *self.engine.revision()
+            && analysis.analyzer == self.standing.revision
             && analysis.size_bytes == layer.size
     }
 
@@ -197,9 +198,10 @@ impl Case<'_> {
         let watch = Watch::start(&layer.digest, limit, cancelled, Arc::clone(&self.progress));
         let kit = Arc::clone(&self.engine.kit);
         let (focus, descriptor, span) = (focus.clone(), layer.clone(), Span::current());
+        let revision = self.standing.revision.clone();
         let pass = task::spawn_blocking(move || {
             let _held = (place, span.entered());
-            LayerPass::new(&kit, &descriptor, focus).run(reader, &watch)
+            LayerPass::new(&kit, &descriptor, focus, revision).run(reader, &watch)
         });
         let failed = |kind, detail: String| Problem::new(kind, detail).in_layer(&layer.digest);
         match pass.await {

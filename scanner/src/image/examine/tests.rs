@@ -346,7 +346,7 @@ fn examine_again(source: &MemorySource, descriptor: &Descriptor) -> Examination 
 
 /// A cache as small as can be, of bytes as a store keeps them.
 #[derive(Default)]
-struct Shelf(Mutex<HashMap<Digest, Vec<u8>>>);
+pub(super) struct Shelf(Mutex<HashMap<Digest, Vec<u8>>>);
 
 #[async_trait]
 impl LayerCache for Shelf {

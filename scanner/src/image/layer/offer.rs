@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use shared::model::observation::ObservationKind;
 use shared::model::package::Level;
 use shared::model::problem::{Problem, ProblemKind};
 
@@ -16,10 +17,13 @@ use crate::image::halt::Halt;
 use crate::image::matcher::HEAD;
 use crate::image::stored::Watch;
 use crate::image::tar::Archive;
+use crate::malware::{Detected, File};
 use crate::secrets::{Cut, Searched};
 
 /// Secrets of one layer that are kept.
 const MOST_SECRETS: usize = 2000;
+/// What is kept of malware in one layer; secrets that a layer is full of do not take its place.
+const MOST_MALWARE: usize = 2000;
 
 /// Whole files of a layer, by position.
 pub(in crate::image) type Contents = HashMap<u32, Content>;
@@ -83,7 +87,7 @@ impl LayerPass<'_> {
         let head = Head::of(archive, size)?;
         let wanted = matched.wanted.union(self.kit.matcher.by_head(head.bytes()));
         if wanted.is_empty() {
-            return self.search_rest(position, entry, size, &head, archive);
+            return self.search_rest(position, entry, size, &head, archive, watch);
         }
         let own_path = String::from_utf8_lossy(&entry.path);
         let readers = wanted.iter().map(|position| Reader {
@@ -93,10 +97,12 @@ impl LayerPass<'_> {
         let mut evidence = Evidence::new(position, None);
         let willing = self.willing(readers, entry, size, head.bytes(), &mut evidence);
         if willing.is_empty() {
-            self.search_rest(position, entry, size, &head, archive)?;
+            self.search_rest(position, entry, size, &head, archive, watch)?;
         } else {
-            let searched = self.capture(&willing, entry, size, &head, archive, watch, &mut evidence)?;
+            let (searched, detected) =
+                self.capture(&willing, entry, size, &head, archive, watch, &mut evidence)?;
             self.keep_secrets(position, entry, searched);
+            self.keep_malware(position, entry, detected);
         }
         self.package_count += evidence.package_count();
         if !evidence.readings.is_empty() || !evidence.problems.is_empty() {
@@ -211,7 +217,7 @@ impl LayerPass<'_> {
         archive: &mut Archive<Inflated>,
         watch: &Watch,
         evidence: &mut Evidence,
-    ) -> Result<Searched, Halt> {
+    ) -> Result<(Searched, Detected), Halt> {
         let kit = self.kit;
         let _permit = kit.pool.acquire(size, watch)?;
         let memory = std::mem::take(&mut self.memory.file);
@@ -229,10 +235,13 @@ impl LayerPass<'_> {
         let search = kit.secrets.search(&entry.path, content.len() as u64);
         let mut search = search.within(std::mem::take(&mut self.memory.search));
         search.feed(&content);
+        let mut inspections = self.malware.begin(&File { path: &entry.path, size });
+        inspections.feed(&content);
+        let detected = inspections.finish();
         self.memory.file = content.into_memory();
         let mut searched = search.finish();
         self.memory.search = std::mem::take(&mut searched.memory);
-        Ok(searched)
+        Ok((searched, detected))
     }
 
     /// Searches a file that nobody wants whole while its bytes go by.
@@ -243,20 +252,42 @@ impl LayerPass<'_> {
         size: u64,
         head: &Head,
         archive: &mut Archive<Inflated>,
+        watch: &Watch,
     ) -> Result<(), Halt> {
+        let kit = self.kit;
+        let _permit = match kit.malware.memory(size) {
+            0 => None,
+            bytes => Some(kit.pool.acquire(bytes, watch)?),
+        };
         let mut search =
-            self.kit.secrets.search(&entry.path, size).within(std::mem::take(&mut self.memory.search));
+            kit.secrets.search(&entry.path, size).within(std::mem::take(&mut self.memory.search));
+        let mut inspections = self.malware.begin(&File { path: &entry.path, size });
         search.feed(head.taken());
-        search.read_from(archive).map_err(Halt::of)?;
+        inspections.feed(head.taken());
+        loop {
+            let bytes = archive.fill_buf().map_err(Halt::of)?;
+            if bytes.is_empty() {
+                break;
+            }
+            search.feed(bytes);
+            inspections.feed(bytes);
+            let length = bytes.len();
+            archive.consume(length);
+        }
+        let detected = inspections.finish();
         let mut searched = search.finish();
         self.memory.search = std::mem::take(&mut searched.memory);
         self.keep_secrets(position, entry, searched);
+        self.keep_malware(position, entry, detected);
         Ok(())
     }
 
     fn keep_secrets(&mut self, position: u32, entry: &Entry, searched: Searched) {
         let Searched { found, cut, .. } = searched;
-        let left = MOST_SECRETS.saturating_sub(self.observations.len());
+        if found.is_empty() {
+            return;
+        }
+        let left = MOST_SECRETS.saturating_sub(self.observed(ObservationKind::Secret));
         if cut == Cut::Some {
             let detail = "the file has more secrets than are listed";
             let problem = Problem::new(ProblemKind::PartiallyScanned, detail);
@@ -269,6 +300,28 @@ impl LayerPass<'_> {
         }
         let found = found.into_iter().take(left);
         self.observations.extend(found.map(|found| LayerObservation { entry: position, found }));
+    }
+
+    fn keep_malware(&mut self, position: u32, entry: &Entry, detected: Detected) {
+        let Detected { found, problems } = detected;
+        for problem in problems {
+            self.problems.push(self.about(problem, entry));
+        }
+        if found.is_empty() {
+            return;
+        }
+        let left = MOST_MALWARE.saturating_sub(self.observed(ObservationKind::Malware));
+        if found.len() > left {
+            let detail = format!("more than {MOST_MALWARE} recognised files; the others are not listed");
+            self.problems
+                .push(Problem::new(ProblemKind::PartiallyScanned, detail).in_layer(&self.descriptor.digest));
+        }
+        let found = found.into_iter().take(left);
+        self.observations.extend(found.map(|found| LayerObservation { entry: position, found }));
+    }
+
+    fn observed(&self, kind: ObservationKind) -> usize {
+        self.observations.iter().filter(|observed| observed.found.kind == kind).count()
     }
 
     fn failed(&self, analyzer: &dyn Analyzer, entry: &Entry) -> Problem {
