@@ -7,3 +7,4 @@ pub mod image;
 pub mod process;
 pub mod servers;
 pub mod site;
+pub mod upload;

@@ -180,6 +180,12 @@ impl Site {
         Ok(())
     }
 
+    /// Starts a worker again after it was killed; its log goes on.
+    pub fn restart_worker(&mut self, number: usize) -> Result<()> {
+        self.workers[number] = tidewaiter("worker", &format!("worker-{number}"), self.folder.path())?;
+        Ok(())
+    }
+
     /// The port of the front.
     pub fn port(&self) -> Result<u16> {
         Ok(self.url.rsplit(':').next().context("the address has a port")?.parse()?)
