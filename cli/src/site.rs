@@ -197,6 +197,7 @@ pub(crate) fn worker(
         leases: Arc::clone(&store.leases),
         notes: Arc::clone(&store.notes),
         known: Arc::clone(&store.known),
+        overdue: Arc::clone(&store.overdue),
         announcer,
         endpoints: endpoints(config)?,
         registries: config.registries.client().map_err(Failure::usage)?,
@@ -208,6 +209,7 @@ pub(crate) fn worker(
         lease: config.worker.lease,
         grace: config.worker.grace,
         attempts,
+        pending_ttl: config.server.pending_ttl,
         sweeping,
         attest: attest.map_err(Failure::usage)?,
     })

@@ -19,6 +19,7 @@ mod providers;
 mod pull;
 mod push;
 mod senders;
+mod stuck;
 mod sweep;
 mod tls;
 mod webhooks;

@@ -5,6 +5,7 @@
 
 pub mod image;
 pub mod process;
+pub mod proxy;
 pub mod servers;
 pub mod site;
 pub mod upload;
