@@ -13,6 +13,7 @@ mod harbor;
 mod kills;
 mod kubernetes_goat;
 mod kubernetes_goat_images;
+mod outages;
 mod policies;
 mod policy_changes;
 mod providers;
