@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use shared::queue::QueueError;
 use shared::store::StoreError;
-use shared::telemetry::chain;
+use shared::telemetry::{Throttle, chain};
 
 use crate::auth::oidc::keys::KeysError;
 
@@ -132,6 +132,22 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// A server that is away fails every request at the same time.
+    fn throttle(&self) -> &'static Throttle {
+        static QUEUE: Throttle = Throttle::new();
+        static STORE: Throttle = Throttle::new();
+        static OTHER: Throttle = Throttle::new();
+        if matches!(self, Self::Queue(_)) {
+            &QUEUE
+        } else if matches!(self, Self::Store(_)) {
+            &STORE
+        } else {
+            &OTHER
+        }
+    }
+}
+
 /// Seconds after which a sender that got 503 may try again.
 const RETRY_AFTER_SECONDS: &str = "5";
 
@@ -142,8 +158,10 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let (status, slug) = self.row();
-        if status.is_server_error() {
-            tracing::warn!(error = %chain(self), "request failed");
+        if status.is_server_error()
+            && let Some(others) = self.throttle().pass()
+        {
+            tracing::warn!(error = %chain(self), others, "request failed");
         }
         let mut response = HttpResponse::build(status);
         response.insert_header((CONTENT_TYPE, "application/problem+json"));

@@ -18,7 +18,7 @@ use shared::model::push::{PushEvent, Pushed};
 use shared::model::verdict::Pending;
 use shared::queue::{JobQueue, QueueError};
 use shared::store::{Sighting, VerdictStore};
-use shared::telemetry::chain;
+use shared::telemetry::{Throttle, chain};
 
 /// Turns events into jobs.
 pub struct Intake {
@@ -115,7 +115,10 @@ impl Intake {
         let sighting = Sighting { image: image.clone(), tag: tag.clone(), seen_at: now };
         if let Err(error) = self.store.note_push(digest, pending, &sighting).await {
             metrics::counter!("tidewaiter_intake_notes_lost_total").increment(1);
-            tracing::warn!(job.id = %job.id, image.digest = %digest, error = %chain(&error), "push not noted in store");
+            static UNNOTED: Throttle = Throttle::new();
+            if let Some(others) = UNNOTED.pass() {
+                tracing::warn!(job.id = %job.id, image.digest = %digest, others, error = %chain(&error), "push not noted in store");
+            }
         }
     }
 }

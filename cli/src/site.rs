@@ -212,6 +212,7 @@ pub(crate) fn worker(
         notes: Arc::clone(&store.notes),
         bases: worker::Bases::new(Arc::clone(&store.notes), &config.worker.base_images),
         known: Arc::clone(&store.known),
+        overdue: Arc::clone(&store.overdue),
         announcer,
         endpoints: endpoints(config)?,
         registries: config.registries.client().map_err(Failure::usage)?,
@@ -223,6 +224,7 @@ pub(crate) fn worker(
         lease: config.worker.lease,
         grace: config.worker.grace,
         attempts,
+        pending_ttl: config.server.pending_ttl,
         sweeping,
         attest: attest.map_err(Failure::usage)?,
     })

@@ -78,13 +78,22 @@ pub struct Delivery {
     pub attempt: u32,
     /// How often it was put off without being counted as an attempt.
     pub postponed: u32,
+    /// What the last attempt that was settled failed with. `None` on a later attempt than the first means that whoever
+    /// tried it before died of it, or with it.
+    pub last_error: Option<String>,
     receipt: Box<dyn Receipt>,
 }
 
 impl Delivery {
     /// Made by the backends.
-    pub(crate) fn new(job: Job, attempt: u32, postponed: u32, receipt: Box<dyn Receipt>) -> Self {
-        Self { job, attempt, postponed, receipt }
+    pub(crate) fn new(
+        job: Job,
+        attempt: u32,
+        postponed: u32,
+        last_error: Option<String>,
+        receipt: Box<dyn Receipt>,
+    ) -> Self {
+        Self { job, attempt, postponed, last_error, receipt }
     }
 
     /// Says what became of the job; it can be said only once.
@@ -269,6 +278,16 @@ pub enum QueueError {
         /// What is wrong and how to repair it.
         reason: String,
     },
+}
+
+impl QueueError {
+    /// Whether it says something about the broker alone: the same will do once that is well again.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::NotConfirmed(_) | Self::Refused(_) => true,
+            Self::Stale(_) | Self::Unusable { .. } => false,
+        }
+    }
 }
 
 /// A queue that several parts of a process share.

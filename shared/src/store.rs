@@ -71,7 +71,7 @@ pub trait VerdictStore: Send + Sync {
     /// process or another. May complete for nothing; look again. Never blocks a store.
     async fn watch(&self, digest: &Digest) -> Result<Watch, StoreError>;
 
-    /// Whether the store answers now, within a second or two; for readiness.
+    /// Whether something could be stored now, within a second or two; for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
@@ -94,7 +94,7 @@ pub trait Leases: Send + Sync {
 /// Losing them loses no push and no verdict (I13); whoever keeps one says what happens then.
 #[async_trait]
 pub trait Notes: Send + Sync {
-    /// Keeps `value` under `name` for `ttl`, in the place of what was there. [`StoreError::Refused`] if it has
+    /// Keeps `value` under `name` for `ttl`, in the place of what was there. [`StoreError::TooLarge`] if it has
     /// more than [`NoteName::LARGEST_VALUE`] bytes.
     async fn keep(&self, name: &NoteName, value: &[u8], ttl: Duration) -> Result<(), StoreError>;
 
@@ -146,6 +146,20 @@ pub trait Known: Send + Sync {
     async fn known_after(&self, after: Option<&Digest>, limit: usize) -> Result<KnownPage, StoreError>;
 }
 
+/// Digests that wait for a verdict for longer than anybody thought: whatever should have judged them was lost on its
+/// way (I3).
+///
+/// Losing them loses no job that is still queued (I13).
+#[async_trait]
+pub trait Overdue: Send + Sync {
+    /// Digests whose pending marker ran out before `now` and that were neither judged nor marked nor given up since;
+    /// at most `limit`. One that was judged before it was marked may be among them.
+    async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<Digest>, StoreError>;
+
+    /// Nobody waits for it any longer; nothing happens if nobody did.
+    async fn give_up(&self, digest: &Digest) -> Result<(), StoreError>;
+}
+
 /// What layers contain, in bytes that only whoever wrote them understands, by layer and revision of the analyzers.
 ///
 /// Bounded: what nobody has asked for in a while is forgotten. Losing it costs a second reading (I13).
@@ -154,7 +168,7 @@ pub trait Layers: Send + Sync {
     /// The bytes that were saved last for a layer under a revision. Asking keeps them for longer.
     async fn load_layer(&self, layer: &Digest, revision: &Revision) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Keeps bytes in the place of what was there. [`StoreError::Refused`] if there are more than
+    /// Keeps bytes in the place of what was there. [`StoreError::TooLarge`] if there are more than
     /// [`LARGEST_LAYER`].
     async fn save_layer(&self, layer: &Digest, revision: &Revision, bytes: &[u8]) -> Result<(), StoreError>;
 }
@@ -260,12 +274,20 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The server answered and refused: out of memory, read-only replica.
+    /// The server answered and refused: out of memory, disk full, read-only replica, wrong password.
     #[error("the store at {place} refused: {reason}")]
     Refused {
         /// Host and port, or file.
         place: String,
         /// The server's words.
+        reason: String,
+    },
+    /// The value is larger than what is kept; no other time is better.
+    #[error("the store at {place} cannot keep it: {reason}")]
+    TooLarge {
+        /// Host and port, or file.
+        place: String,
+        /// What is too large.
         reason: String,
     },
     /// A stored value cannot be read by this build: treated as absent by readers that can scan again.
@@ -291,6 +313,18 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether it says something about the server alone: the same will do once that is well again.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Refused { .. } => true,
+            Self::TooLarge { .. } | Self::Unreadable { .. } | Self::LeaseLost(_) | Self::Unusable { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// A store that several parts of a process share.
 pub type SharedStore = Arc<dyn VerdictStore>;
 /// Leases that several parts of a process share.
@@ -302,6 +336,8 @@ pub type SharedNotes = Arc<dyn Notes>;
 pub type SharedHistory = Arc<dyn History>;
 /// Known digests that several parts of a process share.
 pub type SharedKnown = Arc<dyn Known>;
+/// Digests that wait for too long, shared by several parts of a process.
+pub type SharedOverdue = Arc<dyn Overdue>;
 /// What layers contain, shared by several parts of a process.
 pub type SharedLayers = Arc<dyn Layers>;
 
@@ -318,12 +354,16 @@ pub struct Opened {
     pub history: SharedHistory,
     /// Every digest that has a report.
     pub known: SharedKnown,
+    /// Digests that wait for too long.
+    pub overdue: SharedOverdue,
     /// What layers contain.
     pub layers: SharedLayers,
 }
 
 impl Opened {
-    fn new<S: VerdictStore + Leases + Notes + History + Known + Layers + 'static>(store: S) -> Self {
+    fn new<S: VerdictStore + Leases + Notes + History + Known + Overdue + Layers + 'static>(
+        store: S,
+    ) -> Self {
         let store = Arc::new(store);
         Self {
             verdicts: store.clone(),
@@ -331,6 +371,7 @@ impl Opened {
             notes: store.clone(),
             history: store.clone(),
             known: store.clone(),
+            overdue: store.clone(),
             layers: store,
         }
     }
@@ -352,7 +393,7 @@ fn check_note(value: &[u8], place: &str) -> Result<(), StoreError> {
     if value.len() <= NoteName::LARGEST_VALUE {
         return Ok(());
     }
-    Err(StoreError::Refused {
+    Err(StoreError::TooLarge {
         place: place.to_owned(),
         reason: format!("a note of {} bytes; at most {} are kept", value.len(), NoteName::LARGEST_VALUE),
     })
@@ -363,7 +404,7 @@ fn check_layer(bytes: &[u8], place: &str) -> Result<(), StoreError> {
     if bytes.len() <= LARGEST_LAYER {
         return Ok(());
     }
-    Err(StoreError::Refused {
+    Err(StoreError::TooLarge {
         place: place.to_owned(),
         reason: format!("{} bytes about one layer; at most {LARGEST_LAYER} are kept", bytes.len()),
     })

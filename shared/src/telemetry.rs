@@ -5,6 +5,10 @@
 
 mod catalogue;
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -61,4 +65,62 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Lets one line through in so many seconds: what thousands of requests meet at the same time is told once, with how
+/// many others met it.
+#[derive(Debug)]
+pub struct Throttle {
+    /// When the next line may pass, in milliseconds on the clock of [`Throttle::pass`].
+    next_ms: AtomicU64,
+    held_back: AtomicU64,
+}
+
+impl Throttle {
+    /// How long after one line the next may pass.
+    const PAUSE: Duration = Duration::from_secs(10);
+
+    /// Lets the first one through.
+    pub const fn new() -> Self {
+        Self { next_ms: AtomicU64::new(0), held_back: AtomicU64::new(0) }
+    }
+
+    /// Whether a line may be written now, and how many were held back since the last one.
+    pub fn pass(&self) -> Option<u64> {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        self.pass_at(BEGAN.elapsed())
+    }
+
+    fn pass_at(&self, now: Duration) -> Option<u64> {
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let next = self.next_ms.load(Ordering::Relaxed);
+        let after = now.saturating_add(Self::PAUSE.as_millis() as u64);
+        // Of several at the same moment one wins; the others are held back.
+        let won = next <= now
+            && self.next_ms.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if won {
+            return Some(self.held_back.swap(0, Ordering::Relaxed));
+        }
+        self.held_back.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_passes_in_ten_seconds_and_tells_of_the_others() {
+        let throttle = Throttle::new();
+        let at = |seconds| throttle.pass_at(Duration::from_secs(seconds));
+        let passed: Vec<_> = [3, 3, 4, 12, 13, 14, 60].map(at).to_vec();
+        assert_eq!(passed, [Some(0), None, None, None, Some(3), None, Some(1)]);
+    }
 }

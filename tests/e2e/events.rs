@@ -33,13 +33,6 @@ fn notify(receiver: &Receiver, more: &str) -> String {
     format!("[notify.ops]\nurl = \"{url}\"\nplain_http = true\nsecret = \"{}\"\n{more}\n", receiver::SECRET)
 }
 
-/// The setting `prefix` of a site's broker.
-fn prefix(site: &Site) -> Result<String> {
-    let text = std::fs::read_to_string(site.folder.path().join("tidewaiter.toml"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("prefix = ")).context("there is a prefix")?;
-    Ok(line.trim_matches('"').to_owned())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_hears_every_change_and_after_a_break_exactly_what_it_missed() -> Result<()> {
     let site = Site::distributed(2).await?;
@@ -199,7 +192,7 @@ async fn queues_bound_to_the_topic_get_what_their_pattern_says() -> Result<()> {
     let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
     let registry = site.registry.host().replace('.', "_");
     let pattern = format!("verdict.fail.{registry}.team.#");
-    let exchange = format!("{}.verdicts", prefix(&site)?);
+    let exchange = format!("{}.verdicts", site.prefix()?);
     let (name, none) = (queue.name().clone(), FieldTable::default());
     let bound =
         channel.queue_bind(name.clone(), exchange.into(), pattern.into(), QueueBindOptions::default(), none);

@@ -1,4 +1,4 @@
-//! The API server of Kubernetes speaks only HTTPS: the gate answers it under a certificate that it can check.
+//! TLS where it is spoken: to the API server of Kubernetes, and with a broker of several nodes.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,10 @@ use rcgen::{
     generate_simple_self_signed,
 };
 use reqwest::{Certificate, Client, Identity, StatusCode};
+use tests::image::{HARMLESS, Image, VULNERABLE};
 use tests::process::{Process, free_port, listens, wait_until};
+use tests::proxy::{Line, Proxy};
+use tests::servers::{Broker, redis_url};
 use tests::site::{Site, binary};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,5 +177,41 @@ async fn a_renewed_certificate_is_used_and_a_gate_is_for_certified_clients_only(
     })
     .await?;
     assert!(client(&first, None)?.get(&health).send().await.is_err());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_is_reached_over_tls_at_whichever_of_its_nodes_answers() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let own = generate_simple_self_signed(["localhost".to_owned()])?;
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, own.cert.pem())?;
+    let broker = Broker::start_tls(folder.path(), &own.cert.pem(), &own.signing_key.serialize_pem())?;
+    // Two addresses of one broker, and one where nobody is.
+    let (one, other) = (Proxy::before(broker.port).await?, Proxy::before(broker.port).await?);
+    let url = |port: u16| format!("amqps://guest:guest@localhost:{port}");
+    let extra = format!(
+        "[telemetry]\nlog = \"info\"\n[queue]\ncluster = [\"{}\", \"{}\"]\nca_certificates = [\"{}\"]\n",
+        url(one.port),
+        url(other.port),
+        authority.display()
+    );
+    let site = Site::distributed_between(1, &url(free_port()?), &redis_url()?, &extra).await?;
+    let push = |number: u32, image: Image| site.push(&image, "team/tls", &format!("v{number}"));
+    let tell = async |digest| {
+        let body = serde_json::json!({"image": site.name("team/tls", &digest)}).to_string();
+        let (status, answer) = site.post("/v1/scans", "application/json", body).await?;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer:#}");
+        site.verdict(&digest).await
+    };
+    assert_eq!(tell(push(1, Image::debian_with_python(VULNERABLE))?).await?["outcome"], "fail");
+    // The node in use vanishes without a word: its missing heartbeats tell.
+    one.set(Line::Frozen);
+    let reconnected = || {
+        let told = |process: &Process| process.log().contains("connected to the broker again");
+        told(&site.front) && site.workers.iter().all(told)
+    };
+    wait_until("the other node is used", std::time::Duration::from_secs(90), reconnected)?;
+    assert_ne!(tell(push(2, Image::debian_with_python(HARMLESS))?).await?["outcome"], "fail");
     Ok(())
 }

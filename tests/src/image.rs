@@ -136,6 +136,12 @@ impl Layout {
         Ok(json!({"mediaType": media_type, "digest": digest, "size": content.len()}))
     }
 
+    /// The bytes that a descriptor of this layout is about.
+    pub fn read(&self, descriptor: &Value) -> Result<Vec<u8>> {
+        let digest: Digest = serde_json::from_value(descriptor["digest"].clone())?;
+        Ok(std::fs::read(self.folder.join("blobs/sha256").join(digest.encoded()))?)
+    }
+
     /// Writes an image's blobs and returns its manifest's descriptor.
     pub fn image(&self, image: &Image) -> Result<Value> {
         let mut layers = Vec::new();

@@ -6,5 +6,7 @@
 pub mod clamd;
 pub mod image;
 pub mod process;
+pub mod proxy;
 pub mod servers;
 pub mod site;
+pub mod upload;

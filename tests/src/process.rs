@@ -1,6 +1,7 @@
 //! Child processes that die with their test, and can be killed before.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +39,18 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// What it printed after its first `offset` bytes.
+    pub fn log_after(&self, offset: usize) -> String {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&self.log)?;
+            file.seek(SeekFrom::Start(offset as u64))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+    }
+
     /// SIGKILL: no handler runs, nothing is flushed.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -52,13 +65,37 @@ impl Process {
         Ok(())
     }
 
+    /// SIGSTOP: it holds what it holds and answers nobody.
+    pub fn pause(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// SIGCONT: it goes on as if nothing had been.
+    pub fn resume(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status()?;
+        if !status.success() {
+            bail!("{} had ended before {signal}", self.name);
+        }
+        Ok(())
+    }
+
+    /// The seconds of processor time that it has used so far: proc(5), `/proc/<pid>/stat`, fields 14 and 15.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name, field 2, may have spaces and brackets of its own.
+        let (_, rest) = stat.rsplit_once(')').context("the name is in brackets")?;
+        let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        // USER_HZ has been 100 on every architecture that this runs on.
+        Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
+    }
+
     /// SIGTERM, and how it ended within `patience`.
     pub fn terminate(&mut self, patience: Duration) -> Result<ExitStatus> {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status()?;
-        if !status.success() {
-            bail!("{} had ended before it was told to", self.name);
-        }
+        self.signal("-TERM")?;
         let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait()? {

@@ -1,11 +1,13 @@
 //! The real servers: a CNCF Distribution registry for each site; the shared RabbitMQ and Redis of the test
 //! run; and a RabbitMQ of one's own for tests that kill it.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::process::{Process, free_port, listens, wait_until};
 
@@ -56,7 +58,8 @@ impl Registry {
 
 /// A Redis of one's own that keeps nothing, to be stopped and started.
 pub struct Cache {
-    port: u16,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
     folder: std::path::PathBuf,
     process: Option<Process>,
 }
@@ -86,6 +89,18 @@ impl Cache {
         wait_until("redis gone", Duration::from_secs(20), || !listens(port))
     }
 
+    /// Has it carry out a command, as an operator would: the inline form of Redis's protocol.
+    pub fn command(&self, command: &str) -> Result<()> {
+        let mut server = TcpStream::connect(("127.0.0.1", self.port))?;
+        server.set_read_timeout(Some(Duration::from_secs(10)))?;
+        server.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut answer = [0_u8; 512];
+        let count = server.read(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer[..count]).into_owned();
+        ensure!(answer.starts_with("+OK"), "{command}: {answer}");
+        Ok(())
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
@@ -110,7 +125,8 @@ fn required(variable: &str) -> Result<String> {
 
 /// A RabbitMQ of one's own, to be stopped and started.
 pub struct Broker {
-    port: u16,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
     folder: std::path::PathBuf,
     process: Option<Process>,
 }
@@ -126,6 +142,24 @@ impl Broker {
         Ok(broker)
     }
 
+    /// Starts one in `folder` that speaks only TLS, under this certificate and key in PEM.
+    pub fn start_tls(folder: &Path, certificate: &str, key: &str) -> Result<Self> {
+        let mut broker = Self { port: free_port()?, folder: folder.join("rabbitmq"), process: None };
+        std::fs::create_dir_all(&broker.folder)?;
+        std::fs::write(broker.folder.join("plugins"), "[].\n")?;
+        std::fs::write(broker.folder.join("tls.crt"), certificate)?;
+        std::fs::write(broker.folder.join("tls.key"), key)?;
+        let (place, port) = (broker.folder.display(), broker.port);
+        let config = format!(
+            "disk_free_limit.absolute = 50MB\nlisteners.tcp = none\nlisteners.ssl.default = 127.0.0.1:{port}\n\
+             ssl_options.certfile = {place}/tls.crt\nssl_options.keyfile = {place}/tls.key\n\
+             ssl_options.verify = verify_none\n"
+        );
+        std::fs::write(broker.folder.join("rabbitmq.conf"), config)?;
+        broker.run()?;
+        Ok(broker)
+    }
+
     /// Starts it again on the same port with the same data.
     pub fn run(&mut self) -> Result<()> {
         let distribution = free_port()?;
@@ -136,7 +170,6 @@ impl Broker {
             .env("HOME", &self.folder)
             .env("RABBITMQ_NODENAME", format!("tidewaiter-own-{}@localhost", self.port))
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_NODE_PORT", self.port.to_string())
             .env("RABBITMQ_DIST_PORT", distribution.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_MNESIA_BASE", format!("{folder}/mnesia"))
@@ -144,9 +177,30 @@ impl Broker {
             .env("RABBITMQ_CONFIG_FILE", format!("{folder}/rabbitmq"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", format!("{folder}/plugins"))
             .env("RABBITMQ_PID_FILE", format!("{folder}/pid"));
+        // It would open a port in clear text, whatever the configuration says.
+        if !self.folder.join("tls.crt").exists() {
+            command.env("RABBITMQ_NODE_PORT", self.port.to_string());
+        }
         self.process = Some(Process::start("rabbitmq", &mut command, &self.folder)?);
         let port = self.port;
         wait_until("rabbitmq", Duration::from_secs(180), || listens(port))
+    }
+
+    /// Runs `rabbitmqctl` on it.
+    pub fn control(&self, arguments: &[&str]) -> Result<()> {
+        let node = format!("tidewaiter-own-{}@localhost", self.port);
+        let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        command.env("HOME", &self.folder).args(["-q", "-n", &node]).args(arguments);
+        let ran = command.output().context("rabbitmqctl is missing; run `make test`")?;
+        let said =
+            || String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+        ensure!(ran.status.success(), "rabbitmqctl {arguments:?}: {}", said());
+        Ok(())
+    }
+
+    /// Sets or clears an alarm, in the words of its module `rabbit_alarm`.
+    pub fn alarm(&self, call: &str) -> Result<()> {
+        self.control(&["eval", &format!("rabbit_alarm:{call}.")])
     }
 
     /// SIGKILL to the whole server: the Erlang machine and what it started.

@@ -98,6 +98,13 @@ impl Site {
         Self::distributed_beside(registry, folder, port, workers, (&amqp_url()?, redis), "").await
     }
 
+    /// An api and so many workers on servers of one's own, beside a registry that announces nothing.
+    pub async fn distributed_between(workers: usize, amqp: &str, redis: &str, extra: &str) -> Result<Self> {
+        let (folder, port) = (TempDir::new()?, free_port()?);
+        let registry = Registry::start_silent(folder.path())?;
+        Self::distributed_beside(registry, folder, port, workers, (amqp, redis), extra).await
+    }
+
     /// An api and so many workers beside a registry that announces nothing.
     pub async fn distributed_unannounced(workers: usize, extra: &str) -> Result<Self> {
         let (folder, port) = (TempDir::new()?, free_port()?);
@@ -125,6 +132,8 @@ impl Site {
             Some(section) => extra.split_at(section),
             None => (extra, ""),
         };
+        let (rest, about_queue) = lifted(rest, "[queue]\n");
+        let servers = servers.replacen("[queue]\n", &format!("[queue]\n{about_queue}"), 1);
         configure(folder.path(), port, &registry, &format!("{about_registry}{servers}{rest}"))?;
         let front = tidewaiter("api", "api", folder.path())?;
         let workers = (0..workers)
@@ -178,6 +187,20 @@ impl Site {
         let name = format!("worker-{}", self.workers.len());
         self.workers.push(tidewaiter("worker", &name, self.folder.path())?);
         Ok(())
+    }
+
+    /// Starts a worker again after it was killed; its log goes on.
+    pub fn restart_worker(&mut self, number: usize) -> Result<()> {
+        self.workers[number] = tidewaiter("worker", &format!("worker-{number}"), self.folder.path())?;
+        Ok(())
+    }
+
+    /// What all names of this site begin with, on the broker and in Redis.
+    pub fn prefix(&self) -> Result<String> {
+        let text = std::fs::read_to_string(self.folder.path().join("tidewaiter.toml"))?;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("prefix = ")).context("there is a prefix")?;
+        Ok(line.trim_matches('"').to_owned())
     }
 
     /// The port of the front.
@@ -320,9 +343,17 @@ fn tidewaiter(role: &str, name: &str, folder: &Path) -> Result<Process> {
     Process::start(name, &mut command, folder)
 }
 
+/// Takes a section out of `text`: what is left, and what it said. A section may be opened once, and ours is open already.
+fn lifted(text: &str, section: &str) -> (String, String) {
+    let Some((before, rest)) = text.split_once(section) else { return (text.to_owned(), String::new()) };
+    let end = rest.find("\n[").map_or(rest.len(), |end| end + 1);
+    (format!("{before}{}", &rest[end..]), rest[..end].to_owned())
+}
+
 fn configure(folder: &Path, port: u16, registry: &Registry, extra: &str) -> Result<()> {
+    let (extra, about_server) = lifted(extra, "[server]\n");
     let text = format!(
-        "data_dir = \"{data}\"\n[server]\nlisten = \"127.0.0.1:{port}\"\n[auth.webhooks.distribution]\ntoken = \"{WEBHOOK_TOKEN}\"\n[registries.main]\nhost = \"{host}\"\nplain_http = true\n{sweeps}{extra}",
+        "data_dir = \"{data}\"\n[server]\nlisten = \"127.0.0.1:{port}\"\n{about_server}[auth.webhooks.distribution]\ntoken = \"{WEBHOOK_TOKEN}\"\n[registries.main]\nhost = \"{host}\"\nplain_http = true\n{sweeps}{extra}",
         data = folder.join("data").display(),
         host = registry.host(),
         // A sweep that nobody asked for would be one more job for whoever counts them.

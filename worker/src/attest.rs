@@ -137,7 +137,7 @@ impl Carrier {
         let default = PolicyName::default_policy();
         let found = match self.parts.store.lookup(std::slice::from_ref(digest), &default).await {
             Ok(found) => found,
-            Err(error) => return Carried::Failed { error: chain(&error) },
+            Err(error) => return Carried::after_store(&error),
         };
         let Some(Lookup::Known(verdict)) = found.first() else { return Carried::Done };
         if !is_stated(verdict.outcome) {
@@ -146,7 +146,7 @@ impl Carrier {
         for digest in verdict.children.iter().map(|child| &child.digest).chain([digest]) {
             let job = Job::attest(image.clone(), digest.clone(), Timestamp::now());
             if let Err(error) = self.parts.queue.publish(&job).await {
-                return Carried::Failed { error: chain(&error) };
+                return Carried::after_queue(&error);
             }
         }
         Carried::Done
@@ -160,6 +160,7 @@ impl Carrier {
                 metrics::counter!("tidewaiter_attestations_total", "work" => work.name()).increment(1);
                 Carried::Done
             }
+            Err(AttestError::Store(error)) => Carried::after_store(&error),
             Err(error) if error.is_retryable() => Carried::Failed { error: chain(&error) },
             Err(error) => Carried::Hopeless { error: chain(&error) },
         }

@@ -1,6 +1,7 @@
 //! The loop: take a job when a place is free, carry it out in a task of its own, settle it last (I2).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use shared::queue::{Delivery, QueueError, Settlement};
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::Parts;
-use crate::job::{Carried, Carrier};
+use crate::job::{Carried, Carrier, Past};
 
 pub(crate) async fn consume(parts: Parts, shutdown: CancellationToken) -> Result<(), QueueError> {
     let places = parts.concurrency.get();
@@ -66,11 +67,11 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
             metrics::histogram!("tidewaiter_queue_wait_seconds", "lane" => lane.name())
                 .record(waited.as_secs_f64().max(0.0));
         }
-        let (job, attempt, postponed) = (delivery.job.clone(), delivery.attempt, delivery.postponed);
+        let (job, past) = (delivery.job.clone(), Past::of(&delivery));
         let task = tokio::spawn(
             async move {
                 tokio::select! {
-                    carried = carrier.carry_out(&job, attempt, postponed) => carried,
+                    carried = carrier.carry_out(&job, &past) => carried,
                     () = abandon.cancelled() => Carried::HandedBack,
                 }
             }
@@ -84,7 +85,9 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
             Carried::Done => tracing::info!(duration_ms = took.as_millis(), "job done"),
             Carried::Failed { error } => tracing::warn!(error, "job failed, to be tried again"),
             Carried::Hopeless { error } => tracing::error!(error, "job buried"),
-            Carried::Postponed { error, .. } => tracing::info!(error, "job put off"),
+            Carried::Postponed { error, .. } | Carried::Away { error } => {
+                tracing::info!(error, "job put off");
+            }
             Carried::HandedBack => tracing::info!("job handed back"),
         }
         metrics::counter!("tidewaiter_jobs_total", "lane" => lane.name(), "result" => result).increment(1);
@@ -106,6 +109,7 @@ impl From<Carried> for Settlement {
             Carried::Failed { error } => Self::Retry { error },
             Carried::Hopeless { error } => Self::Bury { error },
             Carried::Postponed { wait, error } => Self::Postpone { wait, error },
+            Carried::Away { error } => Self::Postpone { wait: Duration::ZERO, error },
             Carried::HandedBack => Self::HandBack,
         }
     }

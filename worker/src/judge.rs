@@ -53,6 +53,9 @@ pub(crate) enum JudgeError {
         /// How long.
         waited: Duration,
     },
+    /// Whoever tried before died of it; hostile images are the first suspects (I7).
+    #[error("{0} workers took the image and none of them came to an end")]
+    Deadly(u32),
     /// A blocking thread died; hostile images are the first suspects (I7).
     #[error("matching {0} panicked")]
     Panicked(Digest),
@@ -62,20 +65,16 @@ impl JudgeError {
     /// Whether another attempt may go better.
     pub(crate) fn prospect(&self) -> Prospect {
         match self {
-            Self::Store(StoreError::Unavailable { .. }) => Prospect::StoreAway,
+            Self::Store(error) if error.is_away() => Prospect::StoreAway,
             Self::Examine { source: ExamineError::Missing { .. }, .. } => Prospect::OnceMore,
             Self::Examine { source: ExamineError::Refused { .. }, .. } => Prospect::Hopeless,
             Self::Examine {
                 source: ExamineError::Retryable { .. } | ExamineError::BrokeDown { .. }, ..
             }
             | Self::Database(_)
-            | Self::Store(
-                StoreError::Refused { .. }
-                | StoreError::Unreadable { .. }
-                | StoreError::LeaseLost(_)
-                | StoreError::Unusable { .. },
-            )
+            | Self::Store(_)
             | Self::Starved { .. }
+            | Self::Deadly(_)
             | Self::Panicked(_) => Prospect::Hopeful,
         }
     }
@@ -273,8 +272,13 @@ impl Carrier {
             // Children are manifests, never indexes: the recursion is one deep.
             match Box::pin(self.judge_through(client, image, &child.digest)).await {
                 Ok(()) => {}
-                Err(error) if error.prospect() == Prospect::Hopeful => return Err(error),
-                Err(error) => self.state_failure(&child.digest, &error).await?,
+                Err(error) if matches!(error.prospect(), Prospect::Hopeful | Prospect::StoreAway) => {
+                    return Err(error);
+                }
+                // Whoever is busy with it will say more than this.
+                Err(error) => {
+                    self.state_failure(&child.digest, &error).await?;
+                }
             }
             for policy in policies.iter() {
                 let found =
@@ -285,20 +289,26 @@ impl Carrier {
         Ok(verdicts)
     }
 
-    /// Stores an `error` verdict for a digest that nobody will try again, unless more is known already (I3, I10).
-    pub(crate) async fn state_failure(&self, digest: &Digest, error: &JudgeError) -> Result<(), JudgeError> {
+    /// Stores an `error` verdict for a digest that nobody will try again, unless more is known already (I3, I10), or
+    /// somebody is busy with it.
+    pub(crate) async fn state_failure(
+        &self,
+        digest: &Digest,
+        error: &JudgeError,
+    ) -> Result<Held<()>, JudgeError> {
         let default = PolicyName::default_policy();
         let found = self.parts.store.lookup(std::slice::from_ref(digest), &default).await?;
         let has_facts =
             |lookup: &Lookup| matches!(lookup, Lookup::Known(verdict) if verdict.outcome != Outcome::Error);
         if found.iter().any(has_facts) {
-            return Ok(());
+            return Ok(Held::Done(()));
         }
         let kind = match error {
             JudgeError::Examine { source, .. } => problem_of(source),
             JudgeError::Database(_)
             | JudgeError::Store(_)
             | JudgeError::Starved { .. }
+            | JudgeError::Deadly(_)
             | JudgeError::Panicked(_) => ProblemKind::AnalyzerFailed,
         };
         let report = Report {
@@ -318,14 +328,11 @@ impl Carrier {
         let store = |lease: Arc<Lease>| async move {
             self.parts.store.store(&report, &verdicts, &lease).await.map_err(JudgeError::from)
         };
-        match under_lease(&self.parts.leases, digest, self.parts.lease, store).await? {
-            // Whoever is busy with it will say more than this.
-            Held::Done(()) => {
-                self.parts.announcer.announce(digest, None).await;
-                Ok(())
-            }
-            Held::Busy { .. } => Ok(()),
+        let stated = under_lease(&self.parts.leases, digest, self.parts.lease, store).await?;
+        if let Held::Done(()) = stated {
+            self.parts.announcer.announce(digest, None).await;
         }
+        Ok(stated)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
 //! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`]
 //! (the lease that keeps two workers from one digest), [`layers`] (what is known of layers, and who reads one), [`notify`] (an endpoint is told of a changed verdict).
+//! [`overdue`]: what waits for too long is queued again.
 //! [`attest`] and [`signatures`]: proof that travels, and back. [`sweep`]: what a registry has that nobody announced.
 //! A worker keeps nothing: as many as you like, anywhere.
 
@@ -17,7 +18,7 @@ use shared::announce::Announcer;
 use shared::policy::PolicySet;
 use shared::queue::{JobQueue, QueueError};
 use shared::registry::{LentCredentials, RegistryClient};
-use shared::store::{Known, Leases, Notes, VerdictStore};
+use shared::store::{Known, Leases, Notes, Overdue, VerdictStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -30,6 +31,7 @@ mod judge;
 mod layers;
 mod login;
 mod notify;
+mod overdue;
 mod rejudge;
 mod signatures;
 mod sweep;
@@ -54,6 +56,8 @@ pub struct Parts {
     pub bases: Bases,
     /// Every digest that has a report.
     pub known: Arc<dyn Known>,
+    /// Digests that wait for too long.
+    pub overdue: Arc<dyn Overdue>,
     /// Who tells of changed verdicts.
     pub announcer: Arc<Announcer>,
     /// Who is told over HTTP.
@@ -76,6 +80,8 @@ pub struct Parts {
     pub grace: Duration,
     /// How often a job is tried before the queue buries it.
     pub attempts: u32,
+    /// How long a digest waits for its first verdict before it is queued again.
+    pub pending_ttl: Duration,
     /// How registries are compared with what is known.
     pub sweeping: Sweeping,
     /// Whether verdicts are signed and attached, and whose attestations are believed.
@@ -87,6 +93,7 @@ pub struct Parts {
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), QueueError> {
     let watch = rejudge::PolicyWatch::of(&parts);
     let _watching = AbortOnDropHandle::new(tokio::spawn(watch.run()));
+    let _reaping = AbortOnDropHandle::new(tokio::spawn(overdue::Reaper::of(&parts).run()));
     let sweeping = sweep::begin_when_due(parts.sweeping.clone(), shutdown.clone());
     let _sweeping = AbortOnDropHandle::new(tokio::spawn(sweeping));
     let newest = parts.database.load().as_of().as_duration().as_secs_f64();

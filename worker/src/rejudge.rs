@@ -153,7 +153,9 @@ impl Carrier {
     pub(crate) async fn rejudge(&self, wanted: &Revision, after: Option<&Digest>) -> Carried {
         match self.rejudge_page(wanted, after).await {
             Ok(carried) => carried,
-            Err(error) => Carried::Failed { error: chain(&error) },
+            Err(RejudgeError::Store(error)) => Carried::after_store(&error),
+            Err(RejudgeError::Queue(error)) => Carried::after_queue(&error),
+            Err(error @ RejudgeError::Panicked(_)) => Carried::Failed { error: chain(&error) },
         }
     }
 

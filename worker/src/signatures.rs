@@ -15,7 +15,7 @@ use shared::store::{Lease, StoreError};
 use shared::telemetry::chain;
 
 use crate::hold::{Held, under_lease};
-use crate::job::Carrier;
+use crate::job::{Carried, Carrier};
 use crate::judge::{known, verdicts};
 
 /// Why signatures were not looked at.
@@ -33,10 +33,12 @@ pub(crate) enum SignaturesError {
 }
 
 impl SignaturesError {
-    pub(crate) fn is_retryable(&self) -> bool {
+    /// What becomes of the job.
+    pub(crate) fn carried(&self) -> Carried {
         match self {
-            Self::Registry(error) => error.is_retryable(),
-            Self::Store(_) | Self::Busy(_) => true,
+            Self::Store(error) => Carried::after_store(error),
+            Self::Registry(error) if !error.is_retryable() => Carried::Hopeless { error: chain(self) },
+            Self::Registry(_) | Self::Busy(_) => Carried::Failed { error: chain(self) },
         }
     }
 }

@@ -235,7 +235,7 @@ impl Carrier {
     async fn finish(&self, sweep: &Sweep, now: Timestamp) -> Carried {
         let progress = Progress::of(sweep, SweepState::Finished { at: now }, now);
         if let Err(error) = self.parts.sweeping.sweeps.end(&progress).await {
-            return Carried::Failed { error: chain(&error) };
+            return Carried::after_store(&error);
         }
         let result = if sweep.tally.errors.is_empty() { "complete" } else { "incomplete" };
         metrics::counter!("tidewaiter_sweeps_total", "result" => result).increment(1);
@@ -259,6 +259,8 @@ impl Carrier {
         };
         match setback {
             Setback::Registry(_) => {}
+            Setback::Store(error) if error.is_away() => return Carried::after_store(error),
+            Setback::Queue(error) if error.is_away() => return Carried::after_queue(error),
             // The queue's own retries first: they cost the sweep nothing.
             Setback::Store(_) | Setback::Queue(_) if attempt < self.parts.attempts => {
                 return Carried::Failed { error: chain(setback) };
@@ -285,7 +287,7 @@ impl Carrier {
     async fn publish(&self, sweep: Sweep) -> Carried {
         match self.parts.queue.publish(&Job::sweep(sweep, Timestamp::now())).await {
             Ok(()) => Carried::Done,
-            Err(error) => Carried::Failed { error: chain(&error) },
+            Err(error) => Carried::after_queue(&error),
         }
     }
 

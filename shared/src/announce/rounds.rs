@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{AnnounceError, Announced, Announcer, CLAIM, Owed, WAITING};
 use crate::model::digest::Digest;
 use crate::store::NoteName;
-use crate::telemetry::chain;
+use crate::telemetry::{Throttle, chain};
 
 /// How often a page of what is known is looked through, by all processes together.
 const TURN: Duration = Duration::from_secs(10);
@@ -80,7 +80,10 @@ impl Rounds {
             Ok(Announced::All(_)) => return,
             Ok(Announced::Elsewhere) => {}
             Err(error) => {
-                tracing::warn!(image.digest = %owed.digest, error = %chain(&error), "change not announced yet");
+                static OWED: Throttle = Throttle::new();
+                if let Some(others) = OWED.pass() {
+                    tracing::warn!(image.digest = %owed.digest, others, error = %chain(&error), "change not announced yet");
+                }
             }
         }
         if self.waiting.len() < WAITING && self.waiting.iter().all(|(_, other)| *other != owed) {

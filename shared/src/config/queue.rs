@@ -39,6 +39,8 @@ impl QueueConfig {
 pub(super) struct RawQueue {
     url: Option<SecretString>,
     url_file: Option<PathBuf>,
+    #[serde(default)]
+    cluster: Vec<SecretString>,
     prefix: Option<String>,
     publish_timeout: Option<Span>,
     #[serde(default)]
@@ -62,10 +64,17 @@ impl RawQueue {
         };
         let retry = RetryRules { tiers, attempts: self.attempts.unwrap_or(defaults.attempts).max(1) };
         let Some(url) = secret("queue.url", self.url, self.url_file)? else {
+            if !self.cluster.is_empty() {
+                let reason = "names further nodes; set queue.url to the first";
+                return Err(ConfigError::invalid("queue.cluster", reason));
+            }
             return Ok(QueueConfig::Embedded { file: data_dir.join("queue.redb"), retry });
         };
-        scheme("queue.url", &url, &["amqp", "amqps"])?;
+        for url in self.cluster.iter().chain([&url]) {
+            scheme("queue.url", url, &["amqp", "amqps"])?;
+        }
         let mut config = RabbitmqConfig::new(url);
+        config.cluster = self.cluster;
         config.prefix = self.prefix.unwrap_or(config.prefix);
         config.publish_timeout = self.publish_timeout.map_or(config.publish_timeout, |span| span.0);
         config.ca_certificates = self.ca_certificates;

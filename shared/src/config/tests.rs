@@ -82,6 +82,7 @@ fn mistakes_name_the_key_and_the_fix() {
     refused("[server]\nbody_limit = \"1MB\"", &["body_limit", "64MiB"]);
     refused("[queue]\nurl = \"http://mq\"", &["queue.url", "amqp://"]);
     refused("[store]\ncluster = [\"redis://b\"]", &["store", "store.url"]);
+    refused("[queue]\ncluster = [\"amqp://b\"]", &["queue.cluster", "queue.url"]);
     refused("[store]\nurl = \"redis://a\"\nmaster = \"m\"", &["store", "sentinels together with master"]);
     refused(
         "[auth.tokens.ci]\ntoken = \"short\"\nscopes = [\"read\"]",

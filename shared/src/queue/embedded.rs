@@ -174,7 +174,7 @@ enum Wait {
 impl EmbeddedConsumer {
     fn delivery(&self, taken: Taken) -> Delivery {
         let receipt = FileReceipt { desk: self.desk.clone(), number: Some(taken.number) };
-        Delivery::new(taken.job, taken.attempt, taken.postponed, Box::new(receipt))
+        Delivery::new(taken.job, taken.attempt, taken.postponed, taken.last_error, Box::new(receipt))
     }
 }
 

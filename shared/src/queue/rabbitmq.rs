@@ -46,6 +46,8 @@ pub struct RabbitmqConfig {
     /// `amqp://user:password@host:5672/vhost` or `amqps://…` (RabbitMQ URI specification). `?heartbeat=`
     /// sets the heartbeat in seconds, 10 otherwise.
     pub url: SecretString,
+    /// Further nodes of the same cluster, as URLs: each is tried in turn when the connection is to be made. Default none.
+    pub cluster: Vec<SecretString>,
     /// What all names on the broker begin with: `<prefix>.jobs` and so on. 1 to 100 letters, digits,
     /// dots, dashes, underscores. Default `tidewaiter`.
     pub prefix: String,
@@ -68,6 +70,7 @@ impl RabbitmqConfig {
     pub fn new(url: SecretString) -> Self {
         Self {
             url,
+            cluster: Vec::new(),
             prefix: "tidewaiter".to_owned(),
             publish_timeout: Duration::from_secs(5),
             delivery_limit: 20,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Acquired, History, Known, Layers, Lease, Leases, Notes, VerdictStore};
+use super::{Acquired, History, Known, Layers, Lease, Leases, Notes, Overdue, VerdictStore};
 use crate::model::digest::Digest;
 use crate::model::report::Report;
 use crate::model::sample;
@@ -20,13 +20,14 @@ pub(super) mod known;
 pub(super) mod layers;
 pub(super) mod leases;
 pub(super) mod notes;
+pub(super) mod overdue;
 pub(super) mod verdicts;
 pub(super) mod watching;
 
 /// All seams, as one backend implements them.
-pub(super) trait Store: VerdictStore + Leases + Notes + History + Known + Layers {}
+pub(super) trait Store: VerdictStore + Leases + Notes + History + Known + Overdue + Layers {}
 
-impl<T: VerdictStore + Leases + Notes + History + Known + Layers> Store for T {}
+impl<T: VerdictStore + Leases + Notes + History + Known + Overdue + Layers> Store for T {}
 
 /// One store, seen through two handles, as two processes would see it.
 pub(super) struct Stores {
@@ -71,6 +72,8 @@ macro_rules! every_promise {
             history::news_in_the_feed_wakes_whoever_watches_it,
             known::every_digest_with_a_report_is_on_one_page,
             known::whatever_is_stored_meanwhile_skips_nothing,
+            overdue::i3_a_digest_whose_marker_ran_out_is_overdue_until_it_is_marked_again,
+            overdue::i3_what_was_judged_or_given_up_is_not_overdue,
             layers::a_layer_is_known_to_everybody_under_its_revision_only,
             layers::more_than_may_be_known_of_a_layer_is_refused,
             watching::news_from_another_handle_completes_a_watch,

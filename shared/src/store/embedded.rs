@@ -39,7 +39,7 @@ use leases::LeaseTable;
 /// Reports, verdicts and leases in one file that belongs to one process.
 ///
 /// What was stored survives `kill -9`; opening the file again takes milliseconds. Leases do not survive:
-/// whoever held one is gone. Expired pending markers and notes are removed as new ones are written.
+/// whoever held one is gone. Expired notes are removed as new ones are written.
 pub struct EmbeddedStore {
     file: Arc<File>,
     /// One writer at a time; the others wait here instead of each on a thread of its own.

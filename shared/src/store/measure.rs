@@ -69,6 +69,7 @@ fn outcome<T>(result: &Result<T, StoreError>) -> &'static str {
         Ok(_) => "ok",
         Err(StoreError::Unavailable { .. }) => "unavailable",
         Err(StoreError::Refused { .. }) => "refused",
+        Err(StoreError::TooLarge { .. }) => "too_large",
         Err(StoreError::Unreadable { .. }) => "unreadable",
         Err(StoreError::LeaseLost(_)) => "lease_lost",
         Err(StoreError::Unusable { .. }) => "unusable",

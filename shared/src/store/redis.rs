@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::try_join;
 use redis::{RedisResult, ScriptInvocation};
 use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
@@ -32,6 +33,7 @@ mod line;
 mod lookup;
 mod news;
 mod notes;
+mod overdue;
 mod scripts;
 mod storing;
 
@@ -45,6 +47,8 @@ use keys::Keys;
 use line::Line;
 use scripts::{Scripts, call};
 
+/// How long what a readiness probe writes is kept.
+const PROBE_TTL: Duration = Duration::from_secs(60);
 /// A readiness probe must know soon.
 const PING_LIMIT: Duration = Duration::from_secs(1);
 
@@ -143,7 +147,15 @@ impl RedisStore {
             .arg(sighting.seen_at.as_microsecond())
             .arg(MOST_SIGHTINGS)
             .arg(millis(self.config.sighting_ttl));
-        self.quick.run(|connection| invoke(connection, &note)).await
+        let noted = self.quick.run(|connection| invoke::<()>(connection, &note));
+        try_join!(noted, self.wait_for(digest, pending)).map(|_| ())
+    }
+
+    async fn mark(&self, digest: &Digest, pending: Pending) -> Result<(), StoreError> {
+        let mut mark = call(&self.scripts.pending, &[self.keys.pending(digest)]);
+        mark.arg(record::encode_pending(pending));
+        let marked = self.quick.run(|connection| invoke::<()>(connection, &mark));
+        try_join!(marked, self.wait_for(digest, pending)).map(|_| ())
     }
 
     async fn seen(&self, digest: &Digest) -> Result<Vec<Sighting>, StoreError> {
@@ -160,14 +172,11 @@ impl RedisStore {
     async fn encoded(&self, report: &Report) -> Result<Vec<u8>, StoreError> {
         let report = report.clone();
         let encoded = spawn_blocking(move || record::encode_report(&report)).await;
-        encoded.map_err(|error| self.died(error))?.map_err(|error| self.refused(&error))
+        encoded.map_err(|error| self.died(error))?.map_err(|error| self.too_large(&error))
     }
 
-    fn refused(&self, error: &record::RecordError) -> StoreError {
-        StoreError::Refused {
-            place: self.quick.place().to_owned(),
-            reason: format!("the value cannot be stored: {error}"),
-        }
+    fn too_large(&self, error: &record::RecordError) -> StoreError {
+        StoreError::TooLarge { place: self.quick.place().to_owned(), reason: error.to_string() }
     }
 
     fn died(&self, error: tokio::task::JoinError) -> StoreError {
@@ -210,10 +219,7 @@ impl VerdictStore for RedisStore {
     }
 
     async fn mark_pending(&self, digest: &Digest, pending: Pending) -> Result<(), StoreError> {
-        let mut mark = call(&self.scripts.pending, &[self.keys.pending(digest)]);
-        mark.arg(record::encode_pending(pending));
-        let marked = self.quick.run(|connection| invoke(connection, &mark));
-        Backend::Redis.measured("mark_pending", marked).await
+        Backend::Redis.measured("mark_pending", self.mark(digest, pending)).await
     }
 
     async fn record_sighting(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
@@ -234,6 +240,13 @@ impl VerdictStore for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         let limit = PING_LIMIT.min(self.config.timeout);
-        Backend::Redis.measured("ping", self.quick.run_within(limit, ping)).await
+        // A write: a server that is out of memory, or a replica, answers a PING all the same.
+        let mut write = redis::cmd("SET");
+        write.arg(self.keys.probe()).arg("").arg("PX").arg(millis(PROBE_TTL));
+        let write = &write;
+        let written = self
+            .quick
+            .run_within(limit, |mut connection| async move { write.exec_async(&mut connection).await });
+        Backend::Redis.measured("ping", written).await
     }
 }

@@ -47,7 +47,8 @@ pub(in crate::queue) async fn i7_a_job_that_is_never_settled_ends_dead(ground: &
     let published = publish(&queue, Lane::Urgent, 1).await;
     let mut consumer = queue.consume(1).await.unwrap();
     for attempt in 1..=3 {
-        assert_eq!(next(&mut consumer).await.attempt, attempt);
+        let delivery = next(&mut consumer).await;
+        assert_eq!((delivery.attempt, &delivery.last_error), (attempt, &None));
     }
     nothing(&mut consumer).await;
     let dead = dead_letters(&queue, 1).await.remove(0);
@@ -64,6 +65,8 @@ pub(in crate::queue) async fn i3_a_failed_job_comes_back_and_dies_after_its_atte
         let delivery = next(&mut consumer).await;
         assert_eq!((delivery.job.id, delivery.attempt), (published[0], attempt));
         assert_eq!(delivery.job.lane, Lane::Background);
+        let before = (attempt > 1).then(|| format!("failure {}", attempt - 1));
+        assert_eq!(delivery.last_error, before);
         delivery.settle(failed(&format!("failure {attempt}"))).await.unwrap();
     }
     nothing(&mut consumer).await;

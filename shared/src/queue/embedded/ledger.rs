@@ -54,6 +54,7 @@ pub(super) struct Taken {
     pub(super) number: Number,
     pub(super) attempt: u32,
     pub(super) postponed: u32,
+    pub(super) last_error: Option<String>,
     pub(super) job: Job,
 }
 
@@ -132,7 +133,8 @@ impl<'txn> Ledger<'txn> {
                     Ok(job) => {
                         self.taken.insert(number.key().as_slice(), bytes.as_slice())?;
                         let (attempt, postponed) = (record.attempt, record.deferrals);
-                        return Ok(Some(Taken { number, attempt, postponed, job }));
+                        let last_error = record.error;
+                        return Ok(Some(Taken { number, attempt, postponed, last_error, job }));
                     }
                     Err(error) => self.sort_out(number, record, &error, now)?,
                 }

@@ -7,7 +7,7 @@
 //! and goes on for ever after its owner is gone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -60,18 +60,23 @@ enum Link {
 
 /// Where to dial and how.
 struct Address {
-    uri: AMQPUri,
+    /// The nodes of one broker, each with its name for people; at least one.
+    nodes: Vec<(String, AMQPUri)>,
+    /// Which of them is to be tried first: the one that answered last.
+    turn: AtomicUsize,
     tls: OwnedTLSConfig,
 }
 
 impl Broker {
     /// Connects once, declares the topology and starts the keeper.
     pub(super) async fn connect(config: &RabbitmqConfig) -> Result<Self, QueueError> {
-        let (place, uri) = parse_url(config.url.expose_secret())?;
+        let urls = std::iter::once(&config.url).chain(&config.cluster);
+        let nodes = urls.map(|url| parse_url(url.expose_secret())).collect::<Result<Vec<_>, _>>()?;
+        let place = nodes.iter().map(|(place, _)| place.as_str()).collect::<Vec<_>>().join(", ");
         let unusable = |reason: String| QueueError::Unusable { place: place.clone(), reason };
         let names = Names::new(&config.prefix).map_err(|error| unusable(error.to_string()))?;
         let tls = trust(config).await.map_err(unusable)?;
-        let address = Address { uri, tls };
+        let address = Address { nodes, turn: AtomicUsize::new(0), tls };
         let connection = address.dial().await.map_err(|source| unavailable(&place, source))?;
         let suspect = Arc::new(Notify::new());
         let connection = Arc::new(connection);
@@ -255,10 +260,28 @@ async fn redial(address: &Address, link: &watch::Sender<Link>) -> Connection {
 }
 
 impl Address {
+    /// Dials each node once, beginning with the one that answered last.
     async fn dial(&self) -> Result<Connection, String> {
+        let first = self.turn.load(Ordering::Relaxed);
+        let mut errors = Vec::new();
+        for at in (0..self.nodes.len()).map(|offset| (first + offset) % self.nodes.len()) {
+            let (place, uri) = &self.nodes[at];
+            match self.dial_node(uri).await {
+                Ok(connection) => {
+                    self.turn.store(at, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Err(error) if self.nodes.len() == 1 => return Err(error),
+                Err(error) => errors.push(format!("{place}: {error}")),
+            }
+        }
+        Err(errors.join("; "))
+    }
+
+    async fn dial_node(&self, uri: &AMQPUri) -> Result<Connection, String> {
         let properties = ConnectionProperties::default().with_connection_name("tidewaiter".into());
         let runtime = lapin::runtime::default_runtime().map_err(|error| error.to_string())?;
-        let dialled = self.uri.clone().connect_with_config(properties, self.tls.clone(), runtime);
+        let dialled = uri.clone().connect_with_config(properties, self.tls.clone(), runtime);
         match timeout(DIAL_TIMEOUT, dialled).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(error.to_string()),

@@ -147,8 +147,9 @@ impl Taker {
             };
             meters::delivered(taken.lane);
             let (attempt, postponed) = (taken.message.attempt, taken.message.deferrals);
+            let last_error = taken.message.error.clone();
             let receipt = BrokerReceipt { taken, post: self.post.clone(), _permit: permit };
-            slot.send(Delivery::new(job, attempt, postponed, Box::new(receipt)));
+            slot.send(Delivery::new(job, attempt, postponed, last_error, Box::new(receipt)));
         }
         for Taken { lane, message, held } in std::mem::take(&mut self.spare) {
             match self.post.hand_back(message, lane).await {

@@ -25,5 +25,5 @@ pub(in crate::store) async fn more_than_may_be_known_of_a_layer_is_refused(store
     assert_eq!(stores.other.load_layer(&layer, &revision).await.unwrap(), Some(bytes.clone()));
     bytes.push(7);
     let refused = stores.one.save_layer(&layer, &revision, &bytes).await;
-    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::TooLarge { .. })), "{refused:?}");
 }

@@ -69,7 +69,7 @@ pub(in crate::store) async fn a_note_that_is_no_note_is_refused(stores: &Stores)
     assert_eq!(stores.other.read(&name).await.unwrap(), Some(largest.clone()));
     let larger = [&largest[..], &[7]].concat();
     let kept = stores.one.keep(&name, &larger, LONG).await;
-    assert!(matches!(kept, Err(StoreError::Refused { .. })), "{kept:?}");
+    assert!(matches!(kept, Err(StoreError::TooLarge { .. })), "{kept:?}");
     let claimed = stores.one.claim(&fresh_name(), &larger, LONG).await;
-    assert!(matches!(claimed, Err(StoreError::Refused { .. })), "{claimed:?}");
+    assert!(matches!(claimed, Err(StoreError::TooLarge { .. })), "{claimed:?}");
 }

@@ -137,7 +137,7 @@ impl File {
 
     pub(super) fn store(&self, report: &Report, verdicts: &[Verdict]) -> Result<(), StoreError> {
         let digest = &report.digest;
-        let bytes = record::encode_report(report).map_err(|error| self.refused(&error.to_string()))?;
+        let bytes = record::encode_report(report).map_err(|error| self.too_large(&error.to_string()))?;
         let encoded = self.encoded(verdicts)?;
         let revisions = record::revisions_text(&report.revisions);
         self.write(|transaction| {
@@ -248,6 +248,16 @@ impl File {
         })
     }
 
+    /// The digests whose markers ran out.
+    pub(super) fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<Digest>, StoreError> {
+        self.read(|transaction| pending::overdue(transaction, now, limit))
+    }
+
+    /// Removes the marker of a digest.
+    pub(super) fn give_up(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.write(|transaction| pending::clear(transaction, digest))
+    }
+
     pub(super) fn ping(&self) -> Result<(), StoreError> {
         self.read(|transaction| transaction.open_table(ABOUT).map(drop).map_err(redb::Error::from))
     }
@@ -319,14 +329,11 @@ impl File {
 
     fn encoded(&self, verdicts: &[Verdict]) -> Result<Vec<Vec<u8>>, StoreError> {
         let encoded = verdicts.iter().map(record::encode_verdict);
-        encoded.collect::<Result<_, _>>().map_err(|error| self.refused(&error.to_string()))
+        encoded.collect::<Result<_, _>>().map_err(|error| self.too_large(&error.to_string()))
     }
 
-    fn refused(&self, reason: &str) -> StoreError {
-        StoreError::Refused {
-            place: self.place.clone(),
-            reason: format!("the value cannot be stored: {reason}"),
-        }
+    fn too_large(&self, reason: &str) -> StoreError {
+        StoreError::TooLarge { place: self.place.clone(), reason: reason.to_owned() }
     }
 
     fn failed(&self, error: redb::Error) -> StoreError {

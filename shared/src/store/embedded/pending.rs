@@ -1,10 +1,10 @@
 //! Pending markers in the file, and the order in which they expire.
 //!
-//! Besides the markers by digest there is a table ordered by expiry, so that whoever writes a marker can
-//! remove a few that ran out without looking for them.
+//! Besides the markers by digest there is a table ordered by expiry: those that ran out stay until somebody has dealt
+//! with their digests, and are found there without looking for them.
 
 use jiff::Timestamp;
-use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use crate::model::digest::Digest;
 use crate::model::verdict::Pending;
@@ -14,9 +14,6 @@ use crate::store::record;
 pub(super) const PENDING: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pending");
 /// `until` in milliseconds, big-endian, and digest → digest.
 pub(super) const EXPIRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pending-expiries");
-
-/// How many expired markers a new one takes along: more than one, so that they cannot pile up.
-const TAKEN_ALONG: usize = 8;
 
 /// The marker of a digest, if it has not run out.
 pub(super) fn decode(bytes: &[u8], now: Timestamp) -> Result<Option<Pending>, record::RecordError> {
@@ -30,7 +27,6 @@ pub(super) fn mark(
     pending: Pending,
     now: Timestamp,
 ) -> Result<(), redb::Error> {
-    remove_expired(transaction, now)?;
     let mut markers = transaction.open_table(PENDING)?;
     let mut expiries = transaction.open_table(EXPIRIES)?;
     let earlier =
@@ -61,23 +57,19 @@ pub(super) fn clear(transaction: &WriteTransaction, digest: &Digest) -> Result<(
     Ok(())
 }
 
-/// Removes some of the markers that ran out.
-fn remove_expired(transaction: &WriteTransaction, now: Timestamp) -> Result<(), redb::Error> {
-    let mut markers = transaction.open_table(PENDING)?;
-    let mut expiries = transaction.open_table(EXPIRIES)?;
-    for _ in 0..TAKEN_ALONG {
-        let Some((key, digest)) =
-            expiries.first()?.map(|(key, digest)| (key.value().to_vec(), digest.value().to_vec()))
-        else {
-            break;
-        };
-        if key.as_slice() >= milliseconds(now).as_slice() {
-            break;
-        }
-        expiries.remove(key.as_slice())?;
-        markers.remove(digest.as_slice())?;
+/// The digests whose markers ran out before `now`, the longest first, at most `limit`.
+pub(super) fn overdue(
+    transaction: &ReadTransaction,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Digest>, redb::Error> {
+    let expiries = transaction.open_table(EXPIRIES)?;
+    let mut digests = Vec::new();
+    for entry in expiries.range::<&[u8]>(..milliseconds(now).as_slice())?.take(limit) {
+        let (_, name) = entry?;
+        digests.extend(std::str::from_utf8(name.value()).ok().and_then(|text| text.parse::<Digest>().ok()));
     }
-    Ok(())
+    Ok(digests)
 }
 
 fn expiry_key(until: Timestamp, digest: &Digest) -> Vec<u8> {

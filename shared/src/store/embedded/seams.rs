@@ -1,4 +1,4 @@
-//! The smaller seams of the file: notes, history and known digests.
+//! The smaller seams of the file: notes, history, known and overdue digests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{EmbeddedStore, history, notes};
 use crate::model::change::{ChangeId, Recorded};
 use crate::model::digest::Digest;
 use crate::store::measure::Backend;
-use crate::store::{History, Known, KnownPage, NoteName, Notes, StoreError, Watch, check_note};
+use crate::store::{History, Known, KnownPage, NoteName, Notes, Overdue, StoreError, Watch, check_note};
 
 #[async_trait]
 impl Notes for EmbeddedStore {
@@ -117,5 +117,19 @@ impl Known for EmbeddedStore {
             file.known_after(after.as_ref(), limit.clamp(1, LARGEST_PAGE))
         });
         Backend::Embedded.measured("known", found).await
+    }
+}
+
+#[async_trait]
+impl Overdue for EmbeddedStore {
+    async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<Digest>, StoreError> {
+        let found = EmbeddedStore::read(self, move |file| file.overdue(now, limit));
+        Backend::Embedded.measured("overdue", found).await
+    }
+
+    async fn give_up(&self, digest: &Digest) -> Result<(), StoreError> {
+        let digest = digest.clone();
+        let given_up = self.write(move |file| file.give_up(&digest));
+        Backend::Embedded.measured("give_up", given_up).await
     }
 }

@@ -12,7 +12,7 @@ use crate::model::verdict::Outcome;
 use crate::store::contract::{
     self, LONG, Stores, as_tests, eventually, every_promise, fresh_digest, hold_for, know, known, pending_for,
 };
-use crate::store::{NoteName, Notes};
+use crate::store::{NoteName, Notes, Overdue as _};
 
 fn store_in(directory: &TempDir) -> Arc<EmbeddedStore> {
     Arc::new(EmbeddedStore::open(&directory.path().join("store.redb")).unwrap())
@@ -74,11 +74,18 @@ fn what_is_no_store_is_refused_with_a_way_out() {
 }
 
 #[tokio::test]
-async fn expired_markers_do_not_pile_up() {
+async fn i3_expired_markers_stay_until_somebody_has_dealt_with_them() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_in(&directory);
     for _ in 0..20 {
         store.mark_pending(&fresh_digest(), pending_for(-1000)).await.unwrap();
+    }
+    drop(store);
+    let store = store_in(&directory);
+    let overdue = store.overdue(Timestamp::now(), 100).await.unwrap();
+    assert_eq!(overdue.len(), 20);
+    for digest in &overdue {
+        store.give_up(digest).await.unwrap();
     }
     let (kept, last) = (fresh_digest(), fresh_digest());
     let marker = pending_for(60_000);

@@ -12,7 +12,9 @@
 //! | `tw:layer:{layer digest}:analyzer revision` | string: what the layer contains, as whoever scanned it writes it |
 //! | `tw:note:{room:name}` | string: 16 bytes that tell one writer from another, then the value of a note |
 //! | `tw:known:x` | sorted set: the digests with hex digit x first that have a report, all with one score |
+//! | `tw:waiting:x` | sorted set: the digests with hex digit x first that wait for a verdict → the `until` of their markers in milliseconds |
 //! | `tw:feed` | stream: `c` → a change of any digest, as they were announced |
+//! | `tw:probe` | string: empty, written to see whether anything can be |
 //! | `tw:news` | channel: digests about which something was stored, and `feed` |
 //!
 //! The braces are literal: they make the digest the hash tag, so that all keys of a digest live in one
@@ -73,6 +75,10 @@ impl Keys {
         format!("{}:known:{first_digit}", self.prefix)
     }
 
+    pub(super) fn waiting(&self, first_digit: char) -> String {
+        format!("{}:waiting:{first_digit}", self.prefix)
+    }
+
     pub(super) fn feed(&self) -> String {
         format!("{}:feed", self.prefix)
     }
@@ -83,6 +89,10 @@ impl Keys {
 
     pub(super) fn layer(&self, layer: &Digest, revision: &Revision) -> String {
         format!("{}:{revision}", self.key("layer", layer))
+    }
+
+    pub(super) fn probe(&self) -> String {
+        format!("{}:probe", self.prefix)
     }
 
     pub(super) fn news(&self) -> String {

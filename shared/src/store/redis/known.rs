@@ -17,7 +17,7 @@ use crate::store::measure::Backend;
 use crate::store::{Known, KnownPage, StoreError};
 
 /// The first hex digits, in the order of the pages.
-const SHARDS: &str = "0123456789abcdef";
+pub(super) const SHARDS: &str = "0123456789abcdef";
 /// The most digests on a page.
 const LARGEST_PAGE: usize = 10_000;
 
@@ -125,6 +125,7 @@ impl RedisStore {
     }
 }
 
-fn shard(digest: &Digest) -> char {
+/// In which of the sets a digest is.
+pub(super) fn shard(digest: &Digest) -> char {
     digest.encoded().chars().next().unwrap_or('0')
 }

@@ -80,7 +80,13 @@ impl RedisStore {
                 store.arg(verdict.policy.as_str()).arg(bytes);
             }
             match done(self.bulk.run(|connection| invoke(connection, &store)).await?) {
-                Done::Stored => return Ok(()),
+                Done::Stored => {
+                    // It is stored; whoever looks for what waits too long finds that out otherwise.
+                    if let Err(error) = self.stop_waiting(digest).await {
+                        tracing::debug!(image.digest = %digest, %error, "still noted as waiting");
+                    }
+                    return Ok(());
+                }
                 // The lease of another digest is none of this one's owners.
                 Done::LeaseLost => return Err(StoreError::LeaseLost(digest.clone())),
                 Done::Overtaken => {}
@@ -147,7 +153,7 @@ impl RedisStore {
 
     fn encoded_verdicts(&self, verdicts: &[Verdict]) -> Result<Vec<Vec<u8>>, StoreError> {
         let encoded = verdicts.iter().map(record::encode_verdict);
-        encoded.collect::<Result<_, _>>().map_err(|error| self.refused(&error))
+        encoded.collect::<Result<_, _>>().map_err(|error| self.too_large(&error))
     }
 
     fn overtaken(&self, digest: &Digest) -> StoreError {
