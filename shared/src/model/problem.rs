@@ -173,7 +173,7 @@ problem_kinds! {
     NestedRoot = "nested-root", Informational;
     /// A packed executable: its contents are not inventoried.
     PackedBinary = "packed-binary", Informational;
-    /// Advisories cover only a part of the distribution.
+    /// Advisories cover only a part of the distribution, or an SBOM lists what cannot be looked up.
     PartialCoverage = "partial-coverage", Informational;
     /// A single record of a database or a single odd file was skipped.
     RecordSkipped = "record-skipped", Informational;
