@@ -29,6 +29,7 @@ pub fn assemble(
         coverage: Vec::new(),
         support_ends: None,
         signatures: Vec::new(),
+        sboms: Vec::new(),
     };
     with_judgement(report, database)
 }

@@ -17,6 +17,7 @@ mod policy_changes;
 mod providers;
 mod pull;
 mod push;
+mod sboms;
 mod senders;
 mod sweep;
 mod tls;

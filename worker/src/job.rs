@@ -10,6 +10,7 @@ use shared::model::job::{Job, Lane, Task};
 use shared::telemetry::chain;
 
 use crate::Parts;
+use crate::attachments::Look;
 use crate::judge::{JudgeError, Prospect};
 use crate::notify::Tries;
 
@@ -70,14 +71,20 @@ impl Carrier {
             Task::Resolve { image, tag } => self.resolve(image, tag, job.lane).await,
             Task::Scan { image, digest, .. } => match self.judge(image, digest).await {
                 Ok(()) => {
+                    let described = self.describe(image, digest).await;
                     self.give_back(image, digest).await;
-                    self.attest_next(image, digest).await
+                    match described {
+                        Carried::Done => self.attest_next(image, digest).await,
+                        other => other,
+                    }
                 }
                 Err(error) => self.give_up(job, digest, attempt, &error).await,
             },
             Task::Attest { image, digest } => self.attest(image, digest).await,
-            Task::Signatures { image, digest } => match self.look_at_signatures(image, digest).await {
-                Ok(()) => self.attest_next(image, digest).await,
+            Task::Attachments { image, digest } => match self.look_at_attachments(image, digest).await {
+                // Whoever had it before may have died before the attestation was queued.
+                Ok(Look::Same) if attempt <= 1 => Carried::Done,
+                Ok(Look::Same | Look::Changed) => self.attest_next(image, digest).await,
                 Err(error) if error.is_retryable() => Carried::Failed { error: chain(&error) },
                 Err(error) => Carried::Hopeless { error: chain(&error) },
             },
@@ -87,6 +94,16 @@ impl Carrier {
             }
             Task::Rejudge { policies, after } => self.rejudge(policies, after.as_ref()).await,
             Task::Sweep(sweep) => self.sweep(sweep, attempt).await,
+        }
+    }
+
+    /// Has an SBOM that was pushed count for what it is attached to.
+    async fn describe(&self, image: &ImageName, artifact: &Digest) -> Carried {
+        match self.look_at_described(image, artifact).await {
+            Ok(Some(subject)) => self.attest_next(image, &subject).await,
+            Ok(None) => Carried::Done,
+            Err(error) if error.is_retryable() => Carried::Failed { error: chain(&error) },
+            Err(error) => Carried::Hopeless { error: chain(&error) },
         }
     }
 

@@ -3,7 +3,7 @@
 //! Reading order: [`consume`] (take, bound, settle, stop), [`job`] (what a job asks for), [`judge`] (one
 //! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`]
 //! (the lease that keeps two workers from one digest), [`layers`] (what is known of layers, and who reads one), [`notify`] (an endpoint is told of a changed verdict).
-//! [`attest`] and [`signatures`]: proof that travels, and back. [`sweep`]: what a registry has that nobody announced.
+//! [`attest`]: proof that travels, and back. [`attachments`]: what others attach. [`sweep`]: what a registry has that nobody announced.
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -21,6 +21,7 @@ use shared::store::{Known, Leases, Notes, VerdictStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+mod attachments;
 mod attest;
 mod consume;
 mod hold;
@@ -30,7 +31,6 @@ mod layers;
 mod login;
 mod notify;
 mod rejudge;
-mod signatures;
 mod sweep;
 
 pub use attest::{Attestations, Press};

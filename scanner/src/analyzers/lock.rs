@@ -68,6 +68,12 @@ impl<T: PackageList> Analyzer for T {
 #[derive(Debug)]
 pub(super) struct Unreadable(String);
 
+impl Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Unreadable {
     /// What a reader of another syntax than those below says.
     pub(super) fn new(error: &dyn Display) -> Self {

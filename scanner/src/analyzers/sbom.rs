@@ -21,7 +21,8 @@ use shared::model::problem::ProblemKind;
 
 use super::lock::{self, Entries, PackageList, Unreadable};
 use super::{Trigger, bitnami};
-use listing::{Component, Listing, Nature};
+pub(crate) use listing::Listing;
+use listing::{Component, Nature};
 
 /// Reads SBOMs.
 pub struct Sbom;
@@ -85,6 +86,12 @@ pub(super) fn enter(path: &str, listing: Listing, entries: &mut Entries<'_>) {
     for package in listing.into_packages() {
         entries.add(Some(package));
     }
+}
+
+/// What a document that somebody attached to an image claims, or in words why it cannot be read.
+pub(crate) fn claims(content: &[u8]) -> Result<Listing, String> {
+    let listing = read(&lock::text(content), |_| Evidence::Claimed).map_err(|error| error.to_string())?;
+    listing.ok_or_else(|| UNKNOWN.to_owned())
 }
 
 /// What a JSON object turns out to be.

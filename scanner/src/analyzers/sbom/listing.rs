@@ -65,7 +65,7 @@ impl Gap {
 }
 
 /// The entries of one document.
-pub(in crate::analyzers) struct Listing {
+pub(crate) struct Listing {
     evidence: fn(&str) -> Evidence,
     packages: BTreeSet<Package>,
     entries: u32,
@@ -112,7 +112,7 @@ impl Listing {
     }
 
     /// What is not in the inventory and what to do about it, in words; `None` if everything is. `what` names the document.
-    pub(in crate::analyzers) fn missing(&self, what: &str) -> Option<String> {
+    pub(crate) fn missing(&self, what: &str) -> Option<String> {
         let missing: u32 = self.gaps.values().sum();
         let gaps: Vec<String> =
             self.gaps.iter().map(|(gap, count)| format!("{count} {}", gap.words())).collect();
@@ -128,7 +128,7 @@ impl Listing {
     }
 
     /// The packages, each once.
-    pub(in crate::analyzers) fn into_packages(self) -> BTreeSet<Package> {
+    pub(crate) fn into_packages(self) -> BTreeSet<Package> {
         self.packages
     }
 }
