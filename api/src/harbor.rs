@@ -163,7 +163,7 @@ pub(crate) async fn harbor_scan(
             return Err(ApiError::RegistryNotConfigured(registry).into());
         }
         Admission::ArtifactTag => {
-            return Err(Refusal::invalid("artifact.tag: belongs to a signature or a referrers list"));
+            return Err(Refusal::invalid("artifact.tag: belongs to a list of referrers"));
         }
     };
     let image = job.image().cloned().unwrap_or_else(|| asked.image.clone());

@@ -46,7 +46,7 @@ pub struct AcceptedJob {
 pub enum Admission {
     /// It becomes this job.
     Job(Box<Job>),
-    /// It is about an attestation, an SBOM or a referrers list, known by its tag.
+    /// It is about a list of referrers, known by its tag.
     ArtifactTag,
     /// Its registry is not configured: refused, never fetched (I8).
     NotConfigured(String),
@@ -72,8 +72,8 @@ impl Intake {
             Pushed::Digest { tag, .. } => tag.as_ref(),
             Pushed::Tag(tag) => Some(tag),
         };
-        if let Some(signed) = tag.and_then(signed_by) {
-            return Admission::Job(Box::new(Job::new(Task::Signatures { image, digest: signed }, lane, now)));
+        if let Some(digest) = tag.and_then(attached_to) {
+            return Admission::Job(Box::new(Job::new(Task::Attachments { image, digest }, lane, now)));
         }
         if tag.is_some_and(Tag::names_artifact) {
             return Admission::ArtifactTag;
@@ -129,7 +129,7 @@ impl AcceptedJob {
         let (image, digest, tag) = match job.task {
             Task::Scan { image, digest, tag } => (image, Some(digest), tag),
             Task::Resolve { image, tag } => (image, None, Some(tag)),
-            Task::Attest { image, digest } | Task::Signatures { image, digest } => {
+            Task::Attest { image, digest } | Task::Attachments { image, digest } => {
                 (image, Some(digest), None)
             }
             Task::Notify { .. } | Task::Rejudge { .. } | Task::Sweep(_) => return None,
@@ -138,9 +138,11 @@ impl AcceptedJob {
     }
 }
 
-/// The digest that a signature was pushed for, by cosign's tag `sha256-<64 hex>.sig`.
-fn signed_by(tag: &Tag) -> Option<Digest> {
-    let hex = tag.as_str().strip_prefix("sha256-")?.strip_suffix(".sig")?;
+/// The digest that a signature, an SBOM or an attestation was pushed for, by cosign's tags `sha256-<64 hex>.sig` and the
+/// like. The referrers tag is not among them: of each referrer there is an event of its own.
+fn attached_to(tag: &Tag) -> Option<Digest> {
+    let rest = tag.as_str().strip_prefix("sha256-")?;
+    let hex = [".sig", ".sbom", ".att"].iter().find_map(|suffix| rest.strip_suffix(suffix))?;
     format!("sha256:{hex}").parse().ok()
 }
 
@@ -149,12 +151,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tag_of_a_signature_names_what_was_signed() {
+    fn the_tag_of_an_attachment_names_what_it_is_attached_to() {
         let digest = Digest::of(b"image");
         let tag = |suffix: &str| format!("sha256-{}{suffix}", digest.encoded()).parse().unwrap();
-        assert_eq!(signed_by(&tag(".sig")), Some(digest.clone()));
-        for other in [tag(""), tag(".att"), "sha256-abc.sig".parse().unwrap(), "latest".parse().unwrap()] {
-            assert_eq!(signed_by(&other), None, "{other}");
+        for suffix in [".sig", ".sbom", ".att"] {
+            assert_eq!(attached_to(&tag(suffix)), Some(digest.clone()), "{suffix}");
+        }
+        for other in [tag(""), tag(".x"), "sha256-abc.sig".parse().unwrap(), "latest".parse().unwrap()] {
+            assert_eq!(attached_to(&other), None, "{other}");
         }
     }
 }

@@ -55,9 +55,7 @@ pub(crate) async fn request_scan(
         Admission::Job(job) => *job,
         Admission::NotConfigured(registry) => return Err(ApiError::RegistryNotConfigured(registry)),
         Admission::ArtifactTag => {
-            return Err(ApiError::Invalid(
-                "image: this tag belongs to a signature or referrers list".to_owned(),
-            ));
+            return Err(ApiError::Invalid("image: this tag belongs to a list of referrers".to_owned()));
         }
     };
     let mut accepted = intake.enqueue(vec![job]).await.map_err(ApiError::Queue)?;

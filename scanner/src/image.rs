@@ -36,6 +36,7 @@ pub use analysis::LayerAnalysis;
 pub use engine::{Engine, LayerCache, Progress, Silent, Turn};
 pub use examine::{Examination, ExamineError};
 pub use layer::LayerError;
+pub(crate) use squash::{in_purls, purl};
 
 /// Raised whenever reading, squashing or attribution could give another result for the same bytes.
 pub const ENGINE_VERSION: u32 = 5;

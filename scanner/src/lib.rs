@@ -2,10 +2,12 @@
 //!
 //! Reading order: [`source`] (where bytes come from), [`image`] (manifest → layers → inventory),
 //! [`analyzers`] (one file a package format), [`advisories`] (database and matching), `misconfig` (checks of
-//! what the image is), [`secrets`] and [`malware`] (what lies in files), [`limits`].
+//! what the image is), [`attached`] (what SBOMs in the registry claim besides), [`secrets`] and [`malware`] (what lies in
+//! files), [`limits`].
 
 pub mod advisories;
 pub mod analyzers;
+pub mod attached;
 pub mod image;
 pub mod limits;
 pub mod malware;

@@ -1,7 +1,7 @@
 //! The last step: what was found in an image, and what advisories say about it, become a report.
 
 use jiff::Timestamp;
-use shared::model::problem::ProblemKind;
+use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Inventory, Report, Revision, ScanRevisions, Subject};
 
 use crate::advisories::matching::{Judgement, judge};
@@ -28,6 +28,7 @@ pub fn assemble(
         coverage: Vec::new(),
         support_ends: None,
         signatures: Vec::new(),
+        sboms: Vec::new(),
     };
     with_judgement(report, database)
 }
@@ -39,11 +40,15 @@ pub fn match_again(mut report: Report, database: &Database, now: Timestamp) -> R
     report.findings.clear();
     report.coverage.clear();
     report.support_ends = None;
-    report.problems.retain(|problem| !MATCHING_PROBLEMS.contains(&problem.kind));
+    report.problems.retain(|problem| !is_of_matching(problem));
     with_judgement(report, database)
 }
 
-/// Problems that only matching finds, and finds again.
+/// Whether matching found a problem, and finds it again. What it finds concerns no single file; an SBOM with gaps does.
+fn is_of_matching(problem: &Problem) -> bool {
+    problem.path.is_none() && MATCHING_PROBLEMS.contains(&problem.kind)
+}
+
 const MATCHING_PROBLEMS: [ProblemKind; 4] = [
     ProblemKind::NoAdvisoryCoverage,
     ProblemKind::PartialCoverage,

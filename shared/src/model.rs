@@ -19,6 +19,7 @@ pub mod package;
 pub mod problem;
 pub mod push;
 pub mod report;
+pub mod sbom;
 pub mod settings;
 pub mod signature;
 pub mod sweep;

@@ -27,6 +27,7 @@ mod push;
 mod referrers;
 mod refusal;
 mod retry;
+pub mod sboms;
 mod signatures;
 #[cfg(test)]
 mod tests;

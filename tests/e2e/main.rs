@@ -22,6 +22,7 @@ mod providers;
 mod pull;
 mod push;
 mod registry_faults;
+mod sboms;
 mod senders;
 mod stuck;
 mod sweep;

@@ -12,6 +12,7 @@ use shared::store::{Sighting, StoreError};
 use shared::telemetry::chain;
 
 use crate::Parts;
+use crate::attachments::Look;
 use crate::hold::Held;
 use crate::judge::{JudgeError, Prospect};
 use crate::notify::Tries;
@@ -130,14 +131,20 @@ impl Carrier {
             Task::Resolve { image, tag } => self.resolve(image, tag, job.lane).await,
             Task::Scan { image, digest, .. } => match self.judge(image, digest).await {
                 Ok(()) => {
+                    let described = self.describe(image, digest).await;
                     self.give_back(image, digest).await;
-                    self.attest_next(image, digest).await
+                    match described {
+                        Carried::Done => self.attest_next(image, digest).await,
+                        other => other,
+                    }
                 }
                 Err(error) => self.give_up(job, digest, past.attempt, &error).await,
             },
             Task::Attest { image, digest } => self.attest(image, digest).await,
-            Task::Signatures { image, digest } => match self.look_at_signatures(image, digest).await {
-                Ok(()) => self.attest_next(image, digest).await,
+            Task::Attachments { image, digest } => match self.look_at_attachments(image, digest).await {
+                // Whoever had it before may have died before the attestation was queued.
+                Ok(Look::Same) if past.attempt <= 1 => Carried::Done,
+                Ok(Look::Same | Look::Changed) => self.attest_next(image, digest).await,
                 Err(error) => error.carried(),
             },
             Task::Notify { endpoint, event } => {
@@ -146,6 +153,15 @@ impl Carrier {
             }
             Task::Rejudge { policies, after } => self.rejudge(policies, after.as_ref()).await,
             Task::Sweep(sweep) => self.sweep(sweep, past.attempt).await,
+        }
+    }
+
+    /// Has an SBOM that was pushed count for what it is attached to.
+    async fn describe(&self, image: &ImageName, artifact: &Digest) -> Carried {
+        match self.look_at_described(image, artifact).await {
+            Ok(Some(subject)) => self.attest_next(image, &subject).await,
+            Ok(None) => Carried::Done,
+            Err(error) => error.carried(),
         }
     }
 

@@ -175,21 +175,21 @@ impl Carrier {
             Some(report) => (self.matched_again(report, database).await?, "match"),
             None => match self.restored(client, image, digest).await {
                 Some(report) if report.revisions == self.revisions() => {
-                    (self.with_signatures(client, image, report).await, "restore")
+                    (self.with_attachments(client, image, report, database).await?, "restore")
                 }
                 Some(report) => {
-                    let report = self.matched_again(report, database).await?;
-                    (self.with_signatures(client, image, report).await, "restore")
+                    let report = self.matched_again(report, Arc::clone(&database)).await?;
+                    (self.with_attachments(client, image, report, database).await?, "restore")
                 }
                 None => {
-                    let report = self.examined(client, image, digest, database).await?;
-                    (self.with_signatures(client, image, report).await, "scan")
+                    let report = self.examined(client, image, digest, Arc::clone(&database)).await?;
+                    (self.with_attachments(client, image, report, database).await?, "scan")
                 }
             },
         };
         self.parts.bases.recognise(&mut report).await?;
         let children = match &report.subject {
-            Subject::Index { children } => self.judge_children(client, image, children).await?,
+            Subject::Index { children } => self.judge_children(client, image, digest, children).await?,
             Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => Vec::new(),
         };
         let policies = self.parts.policies.load_full();
@@ -264,10 +264,9 @@ impl Carrier {
         &self,
         client: &RegistryClient,
         image: &ImageName,
+        index: &Digest,
         children: &[IndexChild],
     ) -> Result<Vec<Verdict>, JudgeError> {
-        let policies = self.parts.policies.load_full();
-        let mut verdicts = Vec::new();
         for child in children {
             // Children are manifests, never indexes: the recursion is one deep.
             match Box::pin(self.judge_through(client, image, &child.digest)).await {
@@ -280,6 +279,11 @@ impl Carrier {
                     self.state_failure(&child.digest, &error).await?;
                 }
             }
+        }
+        self.claim_of_children(client, image, index, children).await?;
+        let policies = self.parts.policies.load_full();
+        let mut verdicts = Vec::new();
+        for child in children {
             for policy in policies.iter() {
                 let found =
                     self.parts.store.lookup(std::slice::from_ref(&child.digest), &policy.name).await?;
@@ -322,6 +326,7 @@ impl Carrier {
             support_ends: None,
             observations: Vec::new(),
             signatures: Vec::new(),
+            sboms: Vec::new(),
         };
         let policies = self.parts.policies.load_full();
         let verdicts = verdicts(&policies, &report, &[], Timestamp::now());

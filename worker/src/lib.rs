@@ -4,7 +4,7 @@
 //! digest from nothing to stored verdicts), [`rejudge`] (all verdicts when policies or time changed), [`hold`]
 //! (the lease that keeps two workers from one digest), [`layers`] (what is known of layers, and who reads one), [`notify`] (an endpoint is told of a changed verdict).
 //! [`overdue`]: what waits for too long is queued again.
-//! [`attest`] and [`signatures`]: proof that travels, and back. [`sweep`]: what a registry has that nobody announced.
+//! [`attest`]: proof that travels, and back. [`attachments`]: what others attach. [`sweep`]: what a registry has that nobody announced.
 //! A worker keeps nothing: as many as you like, anywhere.
 
 use std::num::NonZeroUsize;
@@ -22,6 +22,7 @@ use shared::store::{Known, Leases, Notes, Overdue, VerdictStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+mod attachments;
 mod attest;
 mod bases;
 mod consume;
@@ -33,7 +34,6 @@ mod login;
 mod notify;
 mod overdue;
 mod rejudge;
-mod signatures;
 mod sweep;
 
 pub use attest::{Attestations, Press};

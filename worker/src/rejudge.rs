@@ -27,6 +27,7 @@ use shared::store::{Known, NoteName, Notes, StoreError};
 use shared::telemetry::chain;
 
 use crate::Parts;
+use crate::attachments::AmendError;
 use crate::job::{Carried, Carrier};
 
 /// How many digests one job deals with.
@@ -45,6 +46,15 @@ enum RejudgeError {
     Store(#[from] StoreError),
     #[error("the rest could not be queued")]
     Queue(#[from] QueueError),
+    #[error(transparent)]
+    Derive(#[from] DeriveError),
+}
+
+/// Why verdicts were not derived.
+#[derive(Debug, thiserror::Error)]
+enum DeriveError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("judging {0} panicked")]
     Panicked(Digest),
 }
@@ -153,9 +163,13 @@ impl Carrier {
     pub(crate) async fn rejudge(&self, wanted: &Revision, after: Option<&Digest>) -> Carried {
         match self.rejudge_page(wanted, after).await {
             Ok(carried) => carried,
-            Err(RejudgeError::Store(error)) => Carried::after_store(&error),
+            Err(RejudgeError::Store(error) | RejudgeError::Derive(DeriveError::Store(error))) => {
+                Carried::after_store(&error)
+            }
             Err(RejudgeError::Queue(error)) => Carried::after_queue(&error),
-            Err(error @ RejudgeError::Panicked(_)) => Carried::Failed { error: chain(&error) },
+            Err(error @ RejudgeError::Derive(DeriveError::Panicked(_))) => {
+                Carried::Failed { error: chain(&error) }
+            }
         }
     }
 
@@ -212,14 +226,24 @@ impl Carrier {
         Ok(stale)
     }
 
+    /// What every policy thinks of a digest now, from what is stored; nothing if there is no report.
+    pub(crate) async fn restate(&self, digest: &Digest) -> Result<(), AmendError> {
+        let policies = self.parts.policies.load_full().iter().map(Arc::clone).collect();
+        match self.derive(digest, policies).await {
+            Ok(_) => Ok(()),
+            Err(DeriveError::Store(error)) => Err(AmendError::Store(error)),
+            Err(DeriveError::Panicked(digest)) => Err(AmendError::Panicked(digest)),
+        }
+    }
+
     /// Answers how many verdicts were restated.
-    async fn derive(&self, digest: &Digest, policies: Vec<Arc<Policy>>) -> Result<usize, RejudgeError> {
+    async fn derive(&self, digest: &Digest, policies: Vec<Arc<Policy>>) -> Result<usize, DeriveError> {
         let Some(stored) = Stored::read(&*self.parts.store, digest).await? else { return Ok(0) };
         let judging = tokio::task::spawn_blocking(move || {
             let now = Timestamp::now();
             policies.iter().map(|policy| stored.judge(policy, now)).collect::<Vec<Verdict>>()
         });
-        let verdicts = judging.await.map_err(|_| RejudgeError::Panicked(digest.clone()))?;
+        let verdicts = judging.await.map_err(|_| DeriveError::Panicked(digest.clone()))?;
         self.parts.store.restate(digest, &verdicts).await?;
         self.parts.announcer.announce(digest, None).await;
         metrics::counter!("tidewaiter_verdicts_derived_total").increment(verdicts.len() as u64);

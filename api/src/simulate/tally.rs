@@ -211,6 +211,7 @@ mod tests {
             support_ends: None,
             observations: Vec::new(),
             signatures: Vec::new(),
+            sboms: Vec::new(),
         };
         let policies = PolicySet::built_in();
         let policy = policies.get(&PolicyName::default_policy()).unwrap();

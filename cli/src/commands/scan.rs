@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Context;
+use scanner::attached;
 use scanner::scan::Scanned;
 use scanner::source::ImageSource;
 use scanner::source::argument::ImageArgument;
@@ -33,11 +34,19 @@ pub(crate) async fn scan(overrides: &Overrides, arguments: ScanArguments) -> Res
         | ImageArgument::OciArchive { .. }
         | ImageArgument::DockerArchive { .. } => None,
     };
-    let (source, digest) = open(argument, &config, &arguments).await?;
+    let Opened { source, digest, registry } = open(argument, &config, &arguments).await?;
     let wanted = arguments.platform.as_ref();
     let scanned = scanner::scan::scan(&engine, source, &digest, wanted, &database, progress::for_terminal())
         .await
         .map_err(Failure::no_verdict)?;
+    let scanned = match registry {
+        Some((client, name)) => {
+            let most = engine.limits().packages;
+            let claimed = attached::of_scanned(scanned, &client, &name, &database, most).await;
+            claimed.map_err(Failure::no_verdict)?
+        }
+        None => scanned,
+    };
     let verdict = judge(&policy, &scanned);
     let text = match arguments.format {
         ScanFormat::Table => table(&scanned, &verdict)?,
@@ -67,22 +76,32 @@ fn policy(arguments: &ScanArguments) -> Result<Policy, Failure> {
     }
 }
 
+/// An image that is about to be scanned.
+struct Opened {
+    source: Arc<dyn ImageSource>,
+    digest: Digest,
+    /// Where something may be attached to it.
+    registry: Option<(RegistryClient, ImageName)>,
+}
+
 async fn open(
     argument: ImageArgument,
     config: &Config,
     arguments: &ScanArguments,
-) -> Result<(Arc<dyn ImageSource>, Digest), Failure> {
+) -> Result<Opened, Failure> {
     let limits = site::limits(&config.worker);
     let ImageArgument::Registry(reference) = argument else {
         // Files need no registry, so none may be contacted.
         let nobody = RegistryClient::new(Vec::new()).map_err(Failure::usage)?;
-        return argument.open(&nobody, &limits).await.map_err(Failure::usage);
+        let (source, digest) = argument.open(&nobody, &limits).await.map_err(Failure::usage)?;
+        return Ok(Opened { source, digest, registry: None });
     };
     let transport = if arguments.plain_http { Transport::PlainHttp } else { Transport::Https };
     let Reference { name, target } = reference;
     let (client, name) = site::registry_for(config, &name, transport)?;
-    let named = ImageArgument::Registry(Reference { name, target });
-    named.open(&client, &limits).await.map_err(Failure::no_verdict)
+    let named = ImageArgument::Registry(Reference { name: name.clone(), target });
+    let (source, digest) = named.open(&client, &limits).await.map_err(Failure::no_verdict)?;
+    Ok(Opened { source, digest, registry: Some((client, name)) })
 }
 
 fn judge(policy: &Policy, scanned: &Scanned) -> Verdict {

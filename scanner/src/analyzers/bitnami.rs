@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use shared::model::package::{Evidence, Package, PackageKind};
 
 use super::Trigger;
@@ -21,6 +20,7 @@ const COMPONENTS: &str = ".bitnami_components.json";
 
 impl PackageList for Bitnami {
     const NAME: &'static str = "bitnami";
+    const VERSION: u32 = 2;
     const TRIGGERS: &'static [Trigger] = &[Trigger::Name(COMPONENTS), Trigger::Extension(".spdx")];
 
     fn is_one(path: &str) -> bool {
@@ -35,16 +35,17 @@ impl PackageList for Bitnami {
             }
             return Ok(());
         }
-        let document: Value = serde_json::from_str(text)?;
-        for purl in sbom::purls(&document) {
-            let evidence =
-                if purl.starts_with("pkg:bitnami/") { Evidence::Installed } else { Evidence::Claimed };
-            if let Some(package) = sbom::package(purl, evidence) {
-                entries.add(Some(package));
-            }
+        match sbom::read(text, evidence)? {
+            Some(listing) => sbom::enter(path, listing, entries),
+            None => return Err(Unreadable::new(&"it is no SPDX document")),
         }
         Ok(())
     }
+}
+
+/// The document's own component is installed; what else it lists was built into that, as its author claims.
+fn evidence(purl: &str) -> Evidence {
+    if purl.starts_with("pkg:bitnami/") { Evidence::Installed } else { Evidence::Claimed }
 }
 
 /// Whether a file is the SPDX document of a component.

@@ -68,6 +68,12 @@ impl<T: PackageList> Analyzer for T {
 #[derive(Debug)]
 pub(super) struct Unreadable(String);
 
+impl Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Unreadable {
     /// What a reader of another syntax than those below says.
     pub(super) fn new(error: &dyn Display) -> Self {
@@ -155,6 +161,7 @@ pub(super) struct Entries<'a> {
     packages: std::collections::BTreeSet<Package>,
     skipped: u32,
     is_full: bool,
+    problems: Vec<Problem>,
 }
 
 impl<'a> Entries<'a> {
@@ -166,6 +173,7 @@ impl<'a> Entries<'a> {
             packages: std::collections::BTreeSet::new(),
             skipped: 0,
             is_full: false,
+            problems: Vec::new(),
         }
     }
 
@@ -180,9 +188,14 @@ impl<'a> Entries<'a> {
         }
     }
 
+    /// Notes what is wrong with the list as a whole.
+    pub(super) fn note(&mut self, kind: ProblemKind, detail: &str) {
+        self.problems.push(Problem::new(kind, detail).at(self.path));
+    }
+
     /// What was found, with one problem for all entries that name no package.
     pub(super) fn finish(self) -> Found {
-        let mut found = Found::default();
+        let mut found = Found { problems: self.problems, ..Found::default() };
         for package in self.packages {
             found.push(package);
         }

@@ -299,6 +299,20 @@ fn programs(sightings: &Sightings<'_>) -> Vec<LinkedProgram> {
     programs.collect()
 }
 
+/// How purls name a distribution.
+pub(crate) fn in_purls(distribution: &Distribution) -> PurlDistribution<'_> {
+    PurlDistribution {
+        namespace: ecosystems::purl_namespace(distribution),
+        id: &distribution.id,
+        version: &distribution.version,
+    }
+}
+
+/// The purl of a package in an image of this distribution.
+pub(crate) fn purl(package: &Package, distribution: Option<PurlDistribution<'_>>) -> Purl {
+    Purl::new(package, distribution.filter(|_| belongs_to_distribution(package.kind)))
+}
+
 /// Every package of every visible file of the image's own root.
 fn locate<'s, 'a>(
     sightings: &'s Sightings<'a>,
@@ -308,11 +322,7 @@ fn locate<'s, 'a>(
     kit: &Kit,
     problems: &mut Problems,
 ) -> Vec<Located<'s, 'a>> {
-    let identity = distribution.map(|distribution| PurlDistribution {
-        namespace: ecosystems::purl_namespace(distribution),
-        id: &distribution.id,
-        version: &distribution.version,
-    });
+    let identity = distribution.map(in_purls);
     let mut history = attribution::History::new(versions, evidence);
     let mut located = Vec::new();
     for sighting in sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted) {
@@ -325,8 +335,7 @@ fn locate<'s, 'a>(
                     return located;
                 }
                 let package = found.package.clone();
-                let identity = identity.filter(|_| belongs_to_distribution(package.kind));
-                let purl = Purl::new(&package, identity);
+                let purl = purl(&package, identity);
                 let mut path = String::from_utf8_lossy(&sighting.path).into_owned();
                 if let Some(inner) = &found.inner_path {
                     path.push_str("!/");

@@ -74,6 +74,11 @@ impl Envelope {
         Self { payload_type: payload_type.to_owned(), payload, signatures: vec![signature] }
     }
 
+    /// The payload and its type as somebody claims them: no signature was looked at, so nobody may believe it.
+    pub fn claimed(&self) -> (&str, &[u8]) {
+        (&self.payload_type, &self.payload)
+    }
+
     /// Reads an envelope; nothing in it is trusted yet.
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         if bytes.len() as u64 > LARGEST_ENVELOPE {

@@ -72,16 +72,16 @@ pub enum StatementError {
     #[error("the signed payload is {0:?}, not an in-toto statement")]
     PayloadType(String),
     /// Signed, but not of a shape that can be read.
-    #[error("the signed statement cannot be read")]
+    #[error("the statement cannot be read")]
     Json(#[from] serde_json::Error),
     /// A version that this build does not know.
-    #[error("the signed statement has the unknown type {0:?}")]
+    #[error("the statement has the unknown type {0:?}")]
     Version(String),
     /// Signed, but about something else.
-    #[error("the signed statement is about another digest than {0}")]
+    #[error("the statement is about another digest than {0}")]
     Subject(Digest),
     /// Signed, but of another kind than the one that was looked for.
-    #[error("the signed statement has predicate type {0:?}")]
+    #[error("the statement has predicate type {0:?}")]
     PredicateType(String),
 }
 
@@ -112,6 +112,23 @@ impl<P: Serialize> Statement<'_, P> {
     }
 }
 
+/// What somebody claims in a statement: no signature was looked at, so nobody may believe it.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// What kind of claim it is.
+    pub predicate_type: String,
+    /// The claim itself.
+    pub predicate: &'a RawValue,
+}
+
+impl<'a> Claim<'a> {
+    /// What a statement claims about `digest`.
+    pub fn read(statement: &'a [u8], digest: &Digest) -> Result<Self, StatementError> {
+        let WireIn { predicate_type, predicate, .. } = WireIn::about(statement, digest)?;
+        Ok(Self { predicate_type, predicate })
+    }
+}
+
 impl Trusted {
     /// What `envelope` says about `digest`, if one of `keys` has signed it.
     pub fn open(envelope: &Envelope, digest: &Digest, keys: &[PublicKey]) -> Result<Self, StatementError> {
@@ -119,17 +136,7 @@ impl Trusted {
         if opened.payload_type != PAYLOAD_TYPE {
             return Err(StatementError::PayloadType(cut(opened.payload_type)));
         }
-        let wire: WireIn<'_> = serde_json::from_slice(opened.payload)?;
-        if ![StatementType::V1.uri(), StatementType::V0_1.uri()].contains(&wire.kind.as_str()) {
-            return Err(StatementError::Version(cut(&wire.kind)));
-        }
-        let algorithm = digest.as_str().split(':').next().unwrap_or_default();
-        let names = |subject: &SubjectIn| {
-            subject.digest.get(algorithm).is_some_and(|encoded| encoded == digest.encoded())
-        };
-        if !wire.subject.iter().take(MOST_SUBJECTS).any(names) {
-            return Err(StatementError::Subject(digest.clone()));
-        }
+        let wire = WireIn::about(opened.payload, digest)?;
         Ok(Self {
             predicate_type: wire.predicate_type,
             predicate: wire.predicate.to_owned(),
@@ -167,6 +174,24 @@ struct WireIn<'a> {
     predicate_type: String,
     #[serde(borrow)]
     predicate: &'a RawValue,
+}
+
+impl<'a> WireIn<'a> {
+    /// A statement of a version that we know, if it is about `digest`.
+    fn about(payload: &'a [u8], digest: &Digest) -> Result<Self, StatementError> {
+        let wire: Self = serde_json::from_slice(payload)?;
+        if ![StatementType::V1.uri(), StatementType::V0_1.uri()].contains(&wire.kind.as_str()) {
+            return Err(StatementError::Version(cut(&wire.kind)));
+        }
+        let algorithm = digest.as_str().split(':').next().unwrap_or_default();
+        let names = |subject: &SubjectIn| {
+            subject.digest.get(algorithm).is_some_and(|encoded| encoded == digest.encoded())
+        };
+        if !wire.subject.iter().take(MOST_SUBJECTS).any(names) {
+            return Err(StatementError::Subject(digest.clone()));
+        }
+        Ok(wire)
+    }
 }
 
 #[derive(Deserialize)]

@@ -40,6 +40,8 @@ pub enum Suffix {
     Attestations,
     /// cosign's signatures.
     Signatures,
+    /// cosign's SBOMs, as its versions before 3 attach them.
+    Sbom,
 }
 
 impl Suffix {
@@ -48,6 +50,7 @@ impl Suffix {
             Self::Referrers => "",
             Self::Attestations => ".att",
             Self::Signatures => ".sig",
+            Self::Sbom => ".sbom",
         }
     }
 }

@@ -95,11 +95,11 @@ pub enum Task {
         /// The manifest or index.
         digest: Digest,
     },
-    /// Look again at who has signed a digest: a signature was pushed. Nothing of the image is pulled.
-    Signatures {
+    /// Look again at what is attached to a digest: a signature or an SBOM was pushed. Nothing of the image is pulled.
+    Attachments {
         /// Where the image lives.
         image: ImageName,
-        /// The manifest or index that was signed.
+        /// The manifest or index that it is attached to.
         digest: Digest,
     },
 }
@@ -207,7 +207,7 @@ impl Job {
             Task::Scan { image, .. }
             | Task::Resolve { image, .. }
             | Task::Attest { image, .. }
-            | Task::Signatures { image, .. } => Some(image),
+            | Task::Attachments { image, .. } => Some(image),
             Task::Notify { .. } | Task::Rejudge { .. } | Task::Sweep(_) => None,
         }
     }
@@ -218,7 +218,7 @@ impl Job {
         match &self.task {
             Task::Scan { image, digest, .. } => image.at(digest),
             Task::Attest { image, digest } => format!("attestation of {}", image.at(digest)),
-            Task::Signatures { image, digest } => format!("signatures of {}", image.at(digest)),
+            Task::Attachments { image, digest } => format!("attachments of {}", image.at(digest)),
             Task::Resolve { image, tag } => format!("{image}:{tag}"),
             Task::Notify { endpoint, event } => {
                 let (verdict, policy) = (event.data.verdict, &event.data.policy);
@@ -246,7 +246,7 @@ impl Job {
                 Task::Rejudge { policies, after } => WireTask::Rejudge { policies, after },
                 Task::Sweep(sweep) => WireTask::Sweep { sweep },
                 Task::Attest { image: _, digest } => WireTask::Attest { digest },
-                Task::Signatures { image: _, digest } => WireTask::Signatures { digest },
+                Task::Attachments { image: _, digest } => WireTask::Attachments { digest },
             },
             enqueued_at: self.enqueued_at,
         };
@@ -275,7 +275,7 @@ impl Job {
                 WireTask::Rejudge { policies, after } => Task::Rejudge { policies, after },
                 WireTask::Sweep { sweep } => Task::Sweep(sweep),
                 WireTask::Attest { digest } => Task::Attest { image: image()?, digest },
-                WireTask::Signatures { digest } => Task::Signatures { image: image()?, digest },
+                WireTask::Attachments { digest } => Task::Attachments { image: image()?, digest },
             },
             enqueued_at: wire.enqueued_at,
         })
@@ -339,7 +339,9 @@ enum WireTask {
     Attest {
         digest: Digest,
     },
-    Signatures {
+    /// Named by what it once looked at alone.
+    #[serde(rename = "signatures")]
+    Attachments {
         digest: Digest,
     },
 }
@@ -427,10 +429,10 @@ mod tests {
         let subject = |task| Job::new(task, Lane::Push, Timestamp::UNIX_EPOCH).subject();
         let scan = subject(Task::Scan { image: image.clone(), digest: digest.clone(), tag: None });
         let attest = subject(Task::Attest { image: image.clone(), digest: digest.clone() });
-        let signatures = subject(Task::Signatures { image: image.clone(), digest: digest.clone() });
+        let attachments = subject(Task::Attachments { image: image.clone(), digest: digest.clone() });
         assert_eq!(scan, image.at(&digest));
         assert_eq!(attest, format!("attestation of {scan}"));
-        assert_eq!(signatures, format!("signatures of {scan}"));
+        assert_eq!(attachments, format!("attachments of {scan}"));
     }
 
     #[test]

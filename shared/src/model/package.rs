@@ -93,7 +93,7 @@ pub enum Evidence {
     Unmatched,
     /// Only stated by a lock file.
     Declared,
-    /// Only claimed by an SBOM that came with the image.
+    /// Only claimed by an SBOM that lies in the image or is attached to it.
     Claimed,
     /// A version string inside a program that no package manager knows.
     Recognised,
@@ -319,6 +319,11 @@ impl Purl {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The purl without qualifiers, which SBOMs leave out or add to as they like.
+    pub fn without_qualifiers(&self) -> &str {
+        self.0.split('?').next().unwrap_or(&self.0)
     }
 
     /// The purl without version and qualifiers: which package, whatever its version.

@@ -19,7 +19,7 @@ pub struct Problem {
     /// The layer where it happened, if it happened in one.
     #[serde(default)]
     pub layer: Option<Digest>,
-    /// The path inside the image, if it is about a file.
+    /// The path inside the image, if it is about a file; `attached:` and a digest, if it is about an attached document.
     #[serde(default)]
     pub path: Option<String>,
 }
@@ -165,7 +165,7 @@ problem_kinds! {
     ApproximateDistribution = "approximate-distribution", Informational;
     /// The package repositories of the image are assumed.
     RepositoryAssumed = "repository-assumed", Informational;
-    /// An SBOM in the image cannot be read.
+    /// An SBOM in the image, or attached to it, cannot be read.
     SbomUnreadable = "sbom-unreadable", Informational;
     /// A VEX statement was not used.
     VexIgnored = "vex-ignored", Informational;
@@ -175,7 +175,7 @@ problem_kinds! {
     NestedRoot = "nested-root", Informational;
     /// A packed executable: its contents are not inventoried.
     PackedBinary = "packed-binary", Informational;
-    /// Advisories cover only a part of the distribution.
+    /// Advisories cover only a part of the distribution, or an SBOM lists what cannot be looked up.
     PartialCoverage = "partial-coverage", Informational;
     /// A single record of a database or a single odd file was skipped.
     RecordSkipped = "record-skipped", Informational;

@@ -1,7 +1,7 @@
 //! Reports: the facts about one digest, without any opinion.
 //!
-//! A report is a pure function of the image's bytes, the analyzer revision and the advisory database
-//! revision; both revisions are in it (I6). A policy never changes it.
+//! A report is a pure function of the image's bytes, what is attached to the image (signatures, SBOMs), the analyzer
+//! revision and the advisory database revision; both revisions and the attachments are in it (I6). A policy never changes it.
 
 use std::fmt;
 
@@ -15,6 +15,7 @@ use super::layer::{Layer, LayerIndex};
 use super::observation::Observation;
 use super::package::{Package, Purl};
 use super::problem::Problem;
+use super::sbom::AttachedSbom;
 use super::settings::{BaseImage, Settings};
 use super::signature::SignatureFact;
 
@@ -46,6 +47,9 @@ pub struct Report {
     /// Signatures that are attached to the image; none also where nobody has looked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<SignatureFact>,
+    /// SBOMs that are attached to the image and were read; none also where nobody has looked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sboms: Vec<AttachedSbom>,
 }
 
 /// The kinds of things that a digest can be.
@@ -150,9 +154,10 @@ pub struct InstalledPackage {
     /// Its package URL, with the distribution.
     pub purl: Purl,
     /// The evidence file, from the image's root without leading slash; for a nested archive the
-    /// inner path follows after `!/`. Undecodable bytes are shown as U+FFFD.
+    /// inner path follows after `!/`. Undecodable bytes are shown as U+FFFD. Of what only an attached SBOM claims:
+    /// `attached:` and the document's digest.
     pub path: String,
-    /// The layer that brought this version.
+    /// The layer that brought this version; one past the last for what only an attached SBOM claims.
     pub introduced_in: LayerIndex,
     /// The OS package that owns the evidence file unchanged; the package is then not counted again.
     #[serde(default)]

@@ -99,6 +99,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
         support_ends: Some(time("2028-06-30T00:00:00Z")),
         observations: Vec::new(),
         signatures: Vec::new(),
+        sboms: Vec::new(),
     }
 }
 

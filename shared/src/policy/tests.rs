@@ -91,6 +91,7 @@ fn report(findings: Vec<Finding>, problems: Vec<Problem>) -> Report {
         support_ends: None,
         observations: Vec::new(),
         signatures: Vec::new(),
+        sboms: Vec::new(),
     }
 }
 

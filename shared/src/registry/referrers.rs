@@ -58,16 +58,42 @@ impl RegistryClient {
         let what = format!("referrers of {subject} in {repository}");
         let path = format!("/v2/{repository}/referrers/{subject}");
         let mut question = connection.question(Method::GET, &path, &what);
-        question.accept = Some(INDEX_TYPES[0]);
         question.url.query_pairs_mut().append_pair("artifactType", artifact_type);
+        self.referrers_where(name, subject, question, |kind| kind == artifact_type).await
+    }
+
+    /// Everything that is attached to `subject` with an artifact type of which `is_wanted` says so; nothing in it is
+    /// verified.
+    pub(super) async fn referrers_of_any(
+        &self,
+        name: &ImageName,
+        subject: &Digest,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let connection = self.connection(&name.registry)?;
+        let repository = &name.repository;
+        let what = format!("referrers of {subject} in {repository}");
+        let path = format!("/v2/{repository}/referrers/{subject}");
+        let question = connection.question(Method::GET, &path, &what);
+        self.referrers_where(name, subject, question, is_wanted).await
+    }
+
+    async fn referrers_where(
+        &self,
+        name: &ImageName,
+        subject: &Digest,
+        mut question: Question,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        question.accept = Some(INDEX_TYPES[0]);
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let (referrers, next) = match self.page_of_referrers(name, &question).await? {
                 Page::Listed { referrers, next } => (referrers, next),
-                Page::Unsupported => return self.referrers_by_tag(name, subject, artifact_type).await,
+                Page::Unsupported => return self.referrers_by_tag(name, subject, is_wanted).await,
             };
             // Whether the registry has filtered (`OCI-Filters-Applied`) changes nothing: it is done here in any case.
-            found.extend(of_type(referrers, artifact_type));
+            found.extend(of_type(referrers, &is_wanted));
             match next {
                 Some(next) if found.len() < MOST_REFERRERS => question.url = next,
                 Some(_) | None => break,
@@ -106,13 +132,13 @@ impl RegistryClient {
         &self,
         name: &ImageName,
         subject: &Digest,
-        artifact_type: &str,
+        is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<Descriptor>, RegistryError> {
         let list = referrers_tag(subject);
         let Some(document) = self.tagged(name, &list).await? else { return Ok(Vec::new()) };
         // Somebody's image may have that tag by accident or malice: then nothing is attached.
         match Document::parse(&document.bytes, document.content_type.as_deref()) {
-            Ok(Document::Index(index)) => Ok(of_type(index.manifests, artifact_type).collect()),
+            Ok(Document::Index(index)) => Ok(of_type(index.manifests, &is_wanted).collect()),
             Ok(Document::Manifest(_)) | Err(_) => Ok(Vec::new()),
         }
     }
@@ -199,8 +225,11 @@ fn referrers_tag(subject: &Digest) -> Tag {
     tag::of(subject, tag::Suffix::Referrers)
 }
 
-fn of_type(referrers: Vec<Descriptor>, artifact_type: &str) -> impl Iterator<Item = Descriptor> {
-    referrers.into_iter().filter(move |referrer| referrer.artifact_type.as_deref() == Some(artifact_type))
+fn of_type(
+    referrers: Vec<Descriptor>,
+    is_wanted: &impl Fn(&str) -> bool,
+) -> impl Iterator<Item = Descriptor> {
+    referrers.into_iter().filter(move |referrer| referrer.artifact_type.as_deref().is_some_and(is_wanted))
 }
 
 /// The target of `<…>; rel="next"` (RFC 8288), if there is one.

@@ -78,6 +78,7 @@ const PARTS: &[Part] = &[
                 &[],
                 "Pushes that were queued while the store could not note that they are pending.",
             ),
+            counter("tidewaiter_overdue_total", &[], "Digests whose scan is overdue and was queued again."),
             counter(
                 "tidewaiter_sweep_tags_total",
                 &["result"],

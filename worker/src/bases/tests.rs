@@ -63,6 +63,7 @@ fn report(layers: &[&str]) -> Report {
         support_ends: None,
         observations: Vec::new(),
         signatures: Vec::new(),
+        sboms: Vec::new(),
     }
 }
 

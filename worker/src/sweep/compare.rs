@@ -102,7 +102,7 @@ impl Carrier {
             | Task::Rejudge { .. }
             | Task::Sweep(_)
             | Task::Attest { .. }
-            | Task::Signatures { .. } => None,
+            | Task::Attachments { .. } => None,
         });
         let pending = Pending { since: now, until };
         try_join_all(queued.map(|digest| self.parts.store.mark_pending(digest, pending))).await?;

@@ -47,10 +47,8 @@ pub(super) fn settle_runtimes(located: &mut Vec<Located<'_, '_>>) {
     });
 }
 
-/// The purl without qualifiers, which SBOMs leave out or add to as they like.
 fn identity(located: &Located<'_, '_>) -> String {
-    let purl = located.package.purl.as_str();
-    purl.split_once('?').map_or(purl, |(identity, _)| identity).to_owned()
+    located.package.purl.without_qualifiers().to_owned()
 }
 
 #[cfg(test)]
