@@ -247,6 +247,7 @@ impl LayerPass<'_> {
         let mut search =
             self.kit.secrets.search(&entry.path, size).within(std::mem::take(&mut self.memory.search));
         search.feed(head.taken());
+        archive.shorten_holes();
         search.read_from(archive).map_err(Halt::of)?;
         let mut searched = search.finish();
         self.memory.search = std::mem::take(&mut searched.memory);
