@@ -16,7 +16,7 @@ mod blob;
 mod body;
 mod breaker;
 mod catalogue;
-mod challenge;
+pub(crate) mod challenge;
 mod config;
 mod connection;
 mod credentials;
@@ -27,7 +27,7 @@ mod push;
 mod referrers;
 mod refusal;
 mod retry;
-mod signatures;
+pub(crate) mod signatures;
 #[cfg(test)]
 mod tests;
 
