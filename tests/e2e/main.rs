@@ -10,6 +10,7 @@ mod faults;
 mod gate_moments;
 mod gates;
 mod harbor;
+mod hostile;
 mod kubernetes_goat;
 mod kubernetes_goat_images;
 mod policies;
