@@ -10,6 +10,8 @@ pub mod announce;
 pub mod attest;
 pub mod config;
 pub mod derive;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod model;
 pub mod outgoing;
 pub mod output;

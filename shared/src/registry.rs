@@ -16,7 +16,7 @@ mod blob;
 mod body;
 mod breaker;
 mod catalogue;
-mod challenge;
+pub(crate) mod challenge;
 mod config;
 mod connection;
 mod credentials;
@@ -28,7 +28,7 @@ mod referrers;
 mod refusal;
 mod retry;
 pub mod sboms;
-mod signatures;
+pub(crate) mod signatures;
 #[cfg(test)]
 mod tests;
 

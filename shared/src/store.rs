@@ -24,7 +24,7 @@ pub mod near;
 pub mod redis;
 
 mod measure;
-mod record;
+pub(crate) mod record;
 mod watchers;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod faults;
 mod gate_moments;
 mod gates;
 mod harbor;
+mod hostile;
 mod kills;
 mod kubernetes_goat;
 mod kubernetes_goat_images;

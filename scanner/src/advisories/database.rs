@@ -6,6 +6,7 @@
 mod changes;
 mod reader;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,6 +118,12 @@ pub enum DatabaseError {
         #[source]
         source: CodecError,
     },
+    /// Something has altered the file: the store under this trusts its pages and gives up where they make no sense.
+    #[error("the advisory database {path} is damaged; build or pull it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
     /// The content is not what the revision says (I6).
     #[error("the advisory database {path} calls itself {stated}, its content is {computed}")]
     Altered {
@@ -136,8 +143,11 @@ impl Database {
             |error: redb::Error| DatabaseError::Open { path: path.to_owned(), source: Box::new(error) };
         let mut builder = redb::Builder::new();
         builder.set_cache_size(CACHE_BYTES);
-        let store = builder.open_read_only(path).map_err(|error| open_error(error.into()))?;
-        let (dictionary, summary) = read_meta(&store, path)?;
+        let (store, dictionary, summary) = guarded(path, || {
+            let store = builder.open_read_only(path).map_err(|error| open_error(error.into()))?;
+            let (dictionary, summary) = read_meta(&store, path)?;
+            Ok((store, dictionary, summary))
+        })?;
         let opened = Opened {
             path: path.to_owned(),
             store,
@@ -174,34 +184,38 @@ impl Database {
 
     /// An advisory by its id, withdrawn ones included; without its packages.
     pub fn advisory(&self, id: &str) -> Result<Option<StoredAdvisory>, DatabaseError> {
-        let mut reader = self.reader()?;
-        match reader.number_of(id)? {
-            Some(number) => Ok(Some(reader.advisory(number)?)),
-            None => Ok(None),
-        }
+        self.guarded(|| {
+            let mut reader = self.reader()?;
+            match reader.number_of(id)? {
+                Some(number) => Ok(Some(reader.advisory(number)?)),
+                None => Ok(None),
+            }
+        })
     }
 
     /// The ids of all advisories that name a package, affected versions or not, sorted.
     ///
     /// `name` as the ecosystem compares names: see [`super::names::normalized`].
     pub fn lookup(&self, ecosystem: &str, name: &str) -> Result<Vec<String>, DatabaseError> {
-        let mut reader = self.reader()?;
-        let Some(package) = reader.package(ecosystem, name)? else {
-            return Ok(Vec::new());
-        };
-        let mut ids = Vec::new();
-        for entry in reader.entries(&package)?.entries {
-            ids.push(reader.advisory(entry.record)?.id);
-        }
-        ids.dedup();
-        Ok(ids)
+        self.guarded(|| {
+            let mut reader = self.reader()?;
+            let Some(package) = reader.package(ecosystem, name)? else {
+                return Ok(Vec::new());
+            };
+            let mut ids = Vec::new();
+            for entry in reader.entries(&package)?.entries {
+                ids.push(reader.advisory(entry.record)?.id);
+            }
+            ids.dedup();
+            Ok(ids)
+        })
     }
 
     /// Computes the revision from the content and compares it with the one that the file states.
     ///
     /// Reads all of the file: for `db status --verify`, not for every start.
     pub fn verify(&self) -> Result<(), DatabaseError> {
-        let computed = self.reader()?.computed_revision(self.as_of())?;
+        let computed = self.guarded(|| self.reader()?.computed_revision(self.as_of()))?;
         if computed == *self.revision() {
             return Ok(());
         }
@@ -214,7 +228,15 @@ impl Database {
 
     /// What must be judged again when this database takes the place of `older`.
     pub fn changed_since(&self, older: &Self) -> Result<ChangedPackages, DatabaseError> {
-        changes::between(older, self)
+        self.guarded(|| changes::between(older, self))
+    }
+
+    /// What `read` answers; an error where the file is so damaged that reading it breaks down (I7).
+    pub(super) fn guarded<T>(
+        &self,
+        read: impl FnOnce() -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        guarded(&self.opened.path, read)
     }
 
     /// The tables opened for one line of questions.
@@ -231,6 +253,11 @@ impl Opened {
     fn value_error(&self, source: CodecError) -> DatabaseError {
         DatabaseError::Value { path: self.path.clone(), source }
     }
+}
+
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+    let damaged = |_| Err(DatabaseError::Damaged { path: path.to_owned() });
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(damaged)
 }
 
 fn read_error(path: &Path, error: impl Into<redb::Error>) -> DatabaseError {

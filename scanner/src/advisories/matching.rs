@@ -58,11 +58,16 @@ pub struct Judge<'d> {
 impl<'d> Judge<'d> {
     /// A judge who has not seen anything yet.
     pub fn new(database: &'d Database) -> Result<Self, DatabaseError> {
-        Ok(Self { database, matcher: Matcher::new(database)? })
+        Ok(Self { database, matcher: database.guarded(|| Matcher::new(database))? })
     }
 
     /// Judges every package of an inventory; what was judged before changes nothing but the time that it takes.
     pub fn judge(&mut self, inventory: &Inventory) -> Result<Judgement, DatabaseError> {
+        let database = self.database;
+        database.guarded(|| self.judge_all(inventory))
+    }
+
+    fn judge_all(&mut self, inventory: &Inventory) -> Result<Judgement, DatabaseError> {
         let matcher = &mut self.matcher;
         matcher.forget_excess();
         let scope = Scope::new(inventory, self.database);

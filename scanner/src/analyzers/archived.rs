@@ -24,7 +24,7 @@ impl Analyzer for Archived {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -104,6 +104,30 @@ mod tests {
             assert!(!found.problems.is_empty() || !found.packages.is_empty(), "{end}");
         }
         check(&Archived, "x", "!<arch>\ndebian-binary", &["database-unreadable"]);
+    }
+
+    /// A deb whose control file is this member of a tar.
+    fn deb(control: &[u8]) -> Vec<u8> {
+        let mut deb = b"!<arch>\n".to_vec();
+        for (name, content) in [("debian-binary", &b"2.0\n"[..]), ("control.tar", control)] {
+            let (time, owner, group, mode) = (0, 0, 0, 100_644);
+            let size = content.len();
+            deb.extend(format!("{name:<16}{time:<12}{owner:<6}{group:<6}{mode:<8}{size:<10}`\n").bytes());
+            deb.extend(content);
+        }
+        deb
+    }
+
+    #[test]
+    fn i7_a_control_file_that_is_one_hole_is_not_expanded() {
+        let mut tar = tar::Builder::new(Vec::new());
+        let sparse = [("GNU.sparse.size", &b"1152921504606846976"[..]), ("GNU.sparse.map", b"0,1")];
+        tar.append_pax_extensions(sparse).unwrap();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(1);
+        tar.append_data(&mut header, "control", &b"P"[..]).unwrap();
+        let found = analyze(&Archived, "x", &deb(&tar.into_inner().unwrap()));
+        assert!(found.problems[0].detail.contains("holes"), "{:?}", found.problems);
     }
 
     proptest! {

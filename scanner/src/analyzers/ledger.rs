@@ -57,8 +57,12 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Enters a package, unless there are too many: that is a problem of its own.
+    /// Enters a package, unless there are too many, or it has no name: those are problems of their own.
     pub(super) fn package(&mut self, package: Package) {
+        if package.name.is_empty() {
+            self.damage("a package has no name");
+            return;
+        }
         self.package_text = self.package_text.saturating_add(text_of(&package));
         if self.found.packages.len() < self.limits.packages && self.package_text <= MOST_PACKAGE_TEXT {
             self.found.push(package);
@@ -230,6 +234,16 @@ mod tests {
         let found = Apk.analyze(&file, &limits);
         assert_eq!(found.packages.len(), 2);
         assert_eq!(found.problems[0].kind, ProblemKind::LimitExceeded);
+    }
+
+    #[test]
+    fn i4_a_package_whose_name_is_white_space_is_damage() {
+        let limits = Limits::default();
+        let mut ledger = Ledger::new(&FILE, &limits);
+        ledger.package(Package::new(PackageKind::Rpm, text(b" \t"), "1", Evidence::Installed));
+        let found = ledger.close();
+        assert_eq!(found.packages, []);
+        assert_eq!(found.problems[0].kind, ProblemKind::DatabaseUnreadable);
     }
 
     #[test]

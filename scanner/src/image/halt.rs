@@ -46,12 +46,7 @@ impl Halt {
     pub(super) fn of(error: io::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(halt) => halt,
-            Err(error)
-                if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<TarError>) =>
-            {
-                Self::Corrupt(error.to_string())
-            }
-            Err(error) => Self::Source(error),
+            Err(error) => error.downcast::<TarError>().map_or_else(Self::Source, Self::from),
         }
     }
 }
@@ -67,6 +62,9 @@ impl From<TarError> for Halt {
         match error {
             TarError::Read(error) => Self::of(error),
             TarError::HeaderTooLarge { limit, .. } => Self::Limit { what: "an extended tar header", limit },
+            TarError::Holes { limit } => {
+                Self::Limit { what: "what the holes of sparse files expand to", limit }
+            }
             TarError::Checksum { .. }
             | TarError::Number { .. }
             | TarError::Pax { .. }

@@ -172,6 +172,7 @@ impl<'a> LayerPass<'a> {
         let limits = TarLimits {
             header_bytes: self.kit.limits.header_bytes,
             name_bytes: LONG_NAME_BYTES.min(self.kit.limits.header_bytes),
+            hole_bytes: self.kit.limits.layer_bytes,
         };
         let mut archive = Archive::new(inflated, limits);
         let walked = self.walk(&mut archive, watch);

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use header::{BLOCK, Header, until_nul};
 pub(super) use path::{PathRefusal, canonical};
 use pax::Records;
-use sparse::SparseContent;
+use sparse::{HoleBudget, SparseContent};
 
 /// What a tar reader accepts.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct TarLimits {
     pub(crate) header_bytes: u64,
     /// Bytes of one GNU long name.
     pub(crate) name_bytes: u64,
+    /// Zeros that are made of the holes of sparse files, of all of them together.
+    pub(crate) hole_bytes: u64,
 }
 
 /// One member's header, everything resolved: PAX before GNU before ustar.
@@ -82,6 +84,9 @@ pub(crate) enum TarError {
     /// A sparse map that does not fit the file.
     #[error("sparse map at byte {offset} is malformed")]
     Sparse { offset: u64 },
+    /// Holes that would be more zeros than are made.
+    #[error("the holes of sparse files are larger than the limit of {limit} bytes")]
+    Holes { limit: u64 },
     /// The stream ends inside a member.
     #[error("tar ends at byte {offset} inside a member")]
     Truncated { offset: u64 },
@@ -132,6 +137,8 @@ struct Content {
     /// Zeros after them, up to the next block.
     padding: u64,
     sparse: Option<SparseContent>,
+    /// For this and all later members.
+    holes: HoleBudget,
 }
 
 /// Extended headers on the way to the member that they describe.
@@ -144,7 +151,8 @@ struct Pending {
 
 impl<R: BufRead> Archive<R> {
     pub(crate) fn new(source: R, limits: TarLimits) -> Self {
-        let content = Content { stored: 0, padding: 0, sparse: None };
+        let content =
+            Content { stored: 0, padding: 0, sparse: None, holes: HoleBudget::new(limits.hole_bytes) };
         Self {
             source,
             limits,
@@ -313,8 +321,9 @@ impl<R: BufRead> Archive<R> {
         if stored > u64::MAX / 4 {
             return Err(TarError::Number { field: "size", offset: at });
         }
-        self.content =
-            Content { stored, padding: stored.next_multiple_of(BLOCK as u64) - stored, sparse: None };
+        self.content.stored = stored;
+        self.content.padding = stored.next_multiple_of(BLOCK as u64) - stored;
+        self.content.sparse = None;
         Ok(())
     }
 
@@ -350,6 +359,13 @@ impl<R: BufRead> Archive<R> {
         member.size = real_size;
         self.content.sparse = Some(SparseContent::new(segments, self.content.stored, real_size, at)?);
         Ok(())
+    }
+
+    /// For who looks for something in the current member: its holes read as a few zeros each from here on.
+    pub(super) fn shorten_holes(&mut self) {
+        if let Some(sparse) = &mut self.content.sparse {
+            sparse.shorten_holes();
+        }
     }
 
     fn records(&mut self, size: u64, at: u64) -> Result<Records, TarError> {
@@ -413,10 +429,10 @@ impl Pending {
 impl<R: BufRead> BufRead for Archive<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let truncated = |offset| io::Error::new(io::ErrorKind::UnexpectedEof, TarError::Truncated { offset });
-        let Content { stored, sparse, .. } = &mut self.content;
+        let Content { stored, sparse, holes, .. } = &mut self.content;
         if let Some(sparse) = sparse {
             let before = *stored;
-            let expanded = sparse.fill_buf(&mut self.source, stored)?;
+            let expanded = sparse.fill_buf(&mut self.source, stored, holes)?;
             self.offset += before - *stored;
             return expanded.ok_or_else(|| truncated(self.offset));
         }

@@ -27,7 +27,7 @@ use record::Record;
 mod clerk;
 mod file;
 mod ledger;
-mod record;
+pub(crate) mod record;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// What a registry asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(crate) enum Challenge {
     /// A token of the token service at `realm`.
     Bearer {
         realm: String,
@@ -23,7 +23,7 @@ const LONGEST_SERVICE: usize = 512;
 const MOST_PARAMETERS: usize = 32;
 
 /// The challenge to answer: Bearer if there is one, else Basic, else none that we understand.
-pub(super) fn parse(headers: &HeaderMap) -> Option<Challenge> {
+pub(crate) fn parse(headers: &HeaderMap) -> Option<Challenge> {
     let challenges: Vec<Challenge> = headers
         .get_all(WWW_AUTHENTICATE)
         .iter()

@@ -50,7 +50,7 @@ impl RegistryClient {
 }
 
 /// The signature that a layer carries, if it is a signed payload.
-fn signature_of(layer: &Descriptor) -> Option<Vec<u8>> {
+pub(crate) fn signature_of(layer: &Descriptor) -> Option<Vec<u8>> {
     let text = layer.annotations.get(SIGNATURE).filter(|_| layer.media_type == SIMPLE_SIGNING)?;
     STANDARD.decode(text).ok().filter(|signature| !signature.is_empty())
 }

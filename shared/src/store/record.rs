@@ -49,7 +49,7 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Why a value cannot be stored or read back.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RecordError {
+pub(crate) enum RecordError {
     #[error("it is empty")]
     Empty,
     #[error("it has version {0}, which this build does not know")]
@@ -72,7 +72,7 @@ impl RecordError {
 }
 
 /// The bytes of a report. Fails only if it is larger than what could be read back.
-pub(super) fn encode_report(report: &Report) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn encode_report(report: &Report) -> Result<Vec<u8>, RecordError> {
     let mut encoder =
         zstd::Encoder::new(vec![REPORT_VERSION], ZSTD_LEVEL).map_err(RecordError::Compression)?;
     // A damaged report must not be read as another one.
@@ -88,7 +88,7 @@ pub(super) fn encode_report(report: &Report) -> Result<Vec<u8>, RecordError> {
 }
 
 /// The report of `digest` from its bytes.
-pub(super) fn decode_report(digest: &Digest, bytes: &[u8]) -> Result<Report, RecordError> {
+pub(crate) fn decode_report(digest: &Digest, bytes: &[u8]) -> Result<Report, RecordError> {
     let json = match bytes.split_first() {
         None => return Err(RecordError::Empty),
         Some((&REPORT_VERSION, frame)) => inflate(frame, LARGEST_REPORT)?,
@@ -149,7 +149,7 @@ struct VerdictIn<'a> {
 }
 
 /// The bytes of a verdict.
-pub(super) fn encode_verdict(verdict: &Verdict) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn encode_verdict(verdict: &Verdict) -> Result<Vec<u8>, RecordError> {
     let v = VERDICT_VERSION;
     let bytes = serde_json::to_vec(&VerdictOut { v, verdict })?;
     if bytes.len() > LARGEST_VERDICT {
@@ -159,7 +159,7 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Result<Vec<u8>, RecordError> 
 }
 
 /// The verdict about `digest` from its bytes.
-pub(super) fn decode_verdict(digest: &Digest, bytes: &[u8]) -> Result<Verdict, RecordError> {
+pub(crate) fn decode_verdict(digest: &Digest, bytes: &[u8]) -> Result<Verdict, RecordError> {
     if bytes.len() > LARGEST_VERDICT {
         return Err(RecordError::TooLarge(LARGEST_VERDICT as u64));
     }
@@ -187,13 +187,13 @@ struct ChangeIn {
 }
 
 /// The bytes of a change.
-pub(super) fn encode_change(change: &Change) -> Vec<u8> {
+pub(crate) fn encode_change(change: &Change) -> Vec<u8> {
     let stored = ChangeOut { v: CHANGE_VERSION, change };
     serde_json::to_vec(&stored).expect("a change has only strings and numbers")
 }
 
 /// A change from its bytes.
-pub(super) fn decode_change(bytes: &[u8]) -> Result<Change, RecordError> {
+pub(crate) fn decode_change(bytes: &[u8]) -> Result<Change, RecordError> {
     if bytes.len() > LARGEST_VERDICT {
         return Err(RecordError::TooLarge(LARGEST_VERDICT as u64));
     }
@@ -233,7 +233,7 @@ struct StoredPending {
 }
 
 /// The bytes of a pending marker.
-pub(super) fn encode_pending(pending: Pending) -> Vec<u8> {
+pub(crate) fn encode_pending(pending: Pending) -> Vec<u8> {
     let stored = StoredPending {
         v: PENDING_VERSION,
         since: pending.since,
@@ -244,7 +244,7 @@ pub(super) fn encode_pending(pending: Pending) -> Vec<u8> {
 }
 
 /// A pending marker from its bytes.
-pub(super) fn decode_pending(bytes: &[u8]) -> Result<Pending, RecordError> {
+pub(crate) fn decode_pending(bytes: &[u8]) -> Result<Pending, RecordError> {
     let stored: StoredPending = serde_json::from_slice(bytes)?;
     if stored.v != PENDING_VERSION {
         return Err(RecordError::Version(stored.v));
@@ -260,7 +260,7 @@ struct StoredPlace {
 }
 
 /// The identity of a sighting: image and tag, without the time.
-pub(super) fn encode_place(sighting: &Sighting) -> String {
+pub(crate) fn encode_place(sighting: &Sighting) -> String {
     let stored = StoredPlace {
         registry: sighting.image.registry.as_str().to_owned(),
         repository: sighting.image.repository.as_str().to_owned(),
@@ -270,7 +270,7 @@ pub(super) fn encode_place(sighting: &Sighting) -> String {
 }
 
 /// A sighting from its identity and time in microseconds. `None` for what no build of ours wrote.
-pub(super) fn decode_place(place: &str, seen_us: i64) -> Option<Sighting> {
+pub(crate) fn decode_place(place: &str, seen_us: i64) -> Option<Sighting> {
     let stored: StoredPlace = serde_json::from_str(place).ok()?;
     Some(Sighting {
         image: ImageName {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{BuildError, BuildOptions, BuildSummary, build};
-use crate::advisories::Database;
+use crate::advisories::{Database, DatabaseError};
 
 const GHSA: &str = r#"{"id":"GHSA-aaaa-bbbb-cccc","modified":"2024-01-02T03:04:05.678Z","aliases":["CVE-2024-0001"],
   "affected":[{"package":{"ecosystem":"npm","name":"left"},"ranges":[{"type":"SEMVER",
@@ -156,4 +156,31 @@ fn the_whole_real_dump_builds_opens_and_is_deterministic() {
     println!("opened in {:?}", started.elapsed());
     assert_eq!(*database.revision(), summary.revision);
     database.verify().unwrap();
+}
+
+/// Asks everything of a database that may be damaged.
+fn ask(path: &Path) -> Result<(), DatabaseError> {
+    let database = Database::open(path)?;
+    for id in database.lookup("npm", "left")? {
+        database.advisory(&id)?;
+    }
+    database.verify()
+}
+
+#[test]
+fn i7_a_damaged_page_is_an_error_and_not_a_panic() {
+    const PAGE: usize = 4096;
+    let records = folder(&[("ghsa.json", GHSA), ("dsa.json", DSA)]);
+    let sound = records.path().join("sound");
+    built(&[records.path().to_owned()], &sound);
+    let bytes = fs::read(&sound).unwrap();
+    let altered = records.path().join("altered");
+    let mut damaged = 0;
+    for page in (PAGE..bytes.len()).step_by(PAGE).filter(|page| bytes[*page] != 0) {
+        let mut bytes = bytes.clone();
+        bytes[page] = 0x7f;
+        fs::write(&altered, bytes).unwrap();
+        damaged += usize::from(ask(&altered).is_err());
+    }
+    assert!(damaged > 0, "no page was read");
 }

@@ -50,7 +50,11 @@ fn control(content: &[u8], limits: &Limits) -> Result<Vec<u8>, ArchiveDamage> {
         b".zst" => Box::new(zstd::Decoder::with_buffer(content)?),
         _ => return Err(ArchiveDamage::Compression),
     };
-    let bounds = TarLimits { header_bytes: limits.header_bytes, name_bytes: limits.header_bytes };
+    let bounds = TarLimits {
+        header_bytes: limits.header_bytes,
+        name_bytes: limits.header_bytes,
+        hole_bytes: limits.text_bytes,
+    };
     let mut archive = Archive::new(BufReader::new(inflated.take(limits.text_bytes)), bounds);
     while let Some(member) = archive.next_member()? {
         if matches!(&*member.name, b"./control" | b"control") {

@@ -264,6 +264,7 @@ impl LayerPass<'_> {
         let mut inspections = self.malware.begin(&File { path: &entry.path, size });
         search.feed(head.taken());
         inspections.feed(head.taken());
+        archive.shorten_holes();
         loop {
             let bytes = archive.fill_buf().map_err(Halt::of)?;
             if bytes.is_empty() {

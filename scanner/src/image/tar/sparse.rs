@@ -1,5 +1,8 @@
 //! Sparse members: where the stored bytes of a file lie in it; holes read as zeros and are never stored.
 //!
+//! A hole of any length costs a few bytes of the stream: what is expanded of all holes together is bounded, and who only
+//! looks for something in a file passes over them.
+//!
 //! GNU tar manual, "Storing Sparse Files": the old GNU header, and PAX formats 0.0, 0.1 and 1.0.
 
 use std::io::{self, BufRead, Read};
@@ -10,6 +13,8 @@ use super::{TarError, read_block};
 
 /// How much is expanded at a time.
 const PIECE: usize = 64 << 10;
+/// What is left of a hole that is passed over: enough to keep apart what lies before and after it.
+const SHORT_HOLE: usize = 512;
 /// The most segments of one file.
 pub(super) const MOST_SEGMENTS: usize = 65_536;
 
@@ -20,6 +25,34 @@ pub(super) struct Segment {
     pub(super) length: u64,
 }
 
+/// How many zeros may be made of holes, over all members of an archive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HoleBudget {
+    limit: u64,
+    left: u64,
+}
+
+impl HoleBudget {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, left: limit }
+    }
+
+    fn take(&mut self, zeros: u64) -> io::Result<()> {
+        let beyond = || io::Error::other(TarError::Holes { limit: self.limit });
+        self.left = self.left.checked_sub(zeros).ok_or_else(beyond)?;
+        Ok(())
+    }
+}
+
+/// How holes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holes {
+    /// As so many zeros.
+    Whole,
+    /// As a few zeros.
+    Short,
+}
+
 /// A sparse file on the way to be read: zeros and stored bytes in turn.
 #[derive(Debug)]
 pub(super) struct SparseContent {
@@ -28,6 +61,7 @@ pub(super) struct SparseContent {
     /// Where the expanded piece ends.
     position: u64,
     real_size: u64,
+    holes: Holes,
     /// The piece that is read from now.
     expanded: Vec<u8>,
     consumed: usize,
@@ -63,16 +97,27 @@ impl SparseContent {
             current: nothing,
             position: 0,
             real_size,
+            holes: Holes::Whole,
             expanded: Vec::new(),
             consumed: 0,
         })
     }
 
+    /// From here on holes read as a few zeros, whatever their length.
+    pub(super) fn shorten_holes(&mut self) {
+        self.holes = Holes::Short;
+    }
+
     /// Bytes of the expanded file that are not consumed yet, empty at its end; stored ones come from `source`, `stored`
-    /// counts them down. `None` if the source ends too early.
-    pub(super) fn fill_buf(&mut self, source: &mut impl Read, stored: &mut u64) -> io::Result<Option<&[u8]>> {
+    /// counts them down, and `budget` the zeros of holes. `None` if the source ends too early.
+    pub(super) fn fill_buf(
+        &mut self,
+        source: &mut impl Read,
+        stored: &mut u64,
+        budget: &mut HoleBudget,
+    ) -> io::Result<Option<&[u8]>> {
         if self.consumed == self.expanded.len() && self.position < self.real_size {
-            self.expand(source, stored)?;
+            self.expand(source, stored, budget)?;
             if self.expanded.is_empty() {
                 return Ok(None);
             }
@@ -85,7 +130,12 @@ impl SparseContent {
         self.consumed = (self.consumed + count).min(self.expanded.len());
     }
 
-    fn expand(&mut self, source: &mut impl Read, stored: &mut u64) -> io::Result<()> {
+    fn expand(
+        &mut self,
+        source: &mut impl Read,
+        stored: &mut u64,
+        budget: &mut HoleBudget,
+    ) -> io::Result<()> {
         while self.position >= self.current.offset + self.current.length {
             match self.segments.next() {
                 Some(next) => self.current = next,
@@ -100,18 +150,26 @@ impl SparseContent {
         } else {
             (self.real_size, true)
         };
-        let room = usize::try_from(limit - self.position).map_or(PIECE, |room| room.min(PIECE));
+        let most = if is_hole && self.holes == Holes::Short { SHORT_HOLE } else { PIECE };
+        let room = usize::try_from(limit - self.position).map_or(most, |room| room.min(most));
         self.consumed = 0;
         self.expanded.clear();
-        self.expanded.resize(room, 0);
-        if !is_hole {
-            let read = source.read(&mut self.expanded);
-            let length = *read.as_ref().unwrap_or(&0);
-            self.expanded.truncate(length);
-            *stored -= length as u64;
-            read?;
+        if is_hole {
+            budget.take(room as u64)?;
+            self.expanded.resize(room, 0);
+            self.position = match self.holes {
+                Holes::Whole => self.position + room as u64,
+                Holes::Short => limit,
+            };
+            return Ok(());
         }
-        self.position += self.expanded.len() as u64;
+        self.expanded.resize(room, 0);
+        let read = source.read(&mut self.expanded);
+        let length = *read.as_ref().unwrap_or(&0);
+        self.expanded.truncate(length);
+        *stored -= length as u64;
+        read?;
+        self.position += length as u64;
         Ok(())
     }
 }

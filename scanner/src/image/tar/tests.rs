@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: TarLimits = TarLimits { header_bytes: 1 << 20, name_bytes: 64 << 10 };
+const LIMITS: TarLimits = TarLimits { header_bytes: 1 << 20, name_bytes: 64 << 10, hole_bytes: 512 << 10 };
 
 /// Name, type, and content of every member, or the error that ends them.
 fn read(bytes: &[u8]) -> Result<Vec<(String, String, Vec<u8>)>, String> {
@@ -283,6 +283,29 @@ fn sparse_maps_that_lie_are_refused() {
         let bytes = [member(b'x', "", &records), member(b'0', "a", b"abcde"), end()].concat();
         assert!(read(&bytes).unwrap_err().contains("sparse"), "{map} of {size}");
     }
+}
+
+/// A file of `size` bytes that stores its last five.
+fn mostly_hole(size: u64) -> Vec<u8> {
+    let map = format!("{},5", size - 5);
+    let records = pax(&[("GNU.sparse.size", &size.to_string()), ("GNU.sparse.map", &map)]);
+    [member(b'x', "", &records), member(b'0', "hole", b"abcde")].concat()
+}
+
+#[test]
+fn i7_holes_are_expanded_within_their_budget_and_passed_over_whatever_their_length() {
+    let huge = [mostly_hole(1 << 60), member(b'0', "after", b"."), end()].concat();
+    assert!(read(&huge).unwrap_err().contains("holes"));
+    let several = [mostly_hole(300 << 10), mostly_hole(300 << 10), end()].concat();
+    assert!(read(&several).unwrap_err().contains("holes"), "they are counted together");
+
+    let mut archive = Archive::new(&huge[..], LIMITS);
+    archive.next_member().unwrap().unwrap();
+    archive.shorten_holes();
+    let mut content = Vec::new();
+    archive.read_to_end(&mut content).unwrap();
+    assert!(content.len() < 1024 && content.ends_with(b"\0abcde"), "{} bytes", content.len());
+    assert_eq!(archive.next_member().unwrap().unwrap().name, b"after");
 }
 
 fn content() -> impl Strategy<Value = Vec<u8>> {

@@ -14,7 +14,7 @@ const VERSION: u8 = 1;
 
 /// A job and what the queue knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// The lane that it belongs to.
     pub(super) lane: Lane,
     /// Which attempt its next delivery is, from 1; on a dead letter, how often it was tried.
@@ -67,7 +67,7 @@ impl Record {
     }
 
     /// The bytes to store.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let stored = StoredRecord {
             lane: lane_number(self.lane),
             attempt: self.attempt,
@@ -80,7 +80,7 @@ impl Record {
     }
 
     /// Reads what [`Record::encode`] wrote, or `None` for anything else.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (VERSION, rest) = bytes.split_first().map(|(version, rest)| (*version, rest))? else {
             return None;
         };

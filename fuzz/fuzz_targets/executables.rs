@@ -1,0 +1,12 @@
+//! Executables: ELF, PE and Mach-O headers, Go's build information and cargo-auditable's.
+
+#![no_main]
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use tidewaiter_fuzz::analyzed;
+
+fuzz_target!(|input: &[u8]| analyzed::read(input, &["go-binary", "cargo-auditable", "programs", "dotnet"]));
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    analyzed::mutate(data, size, max_size, seed)
+});
