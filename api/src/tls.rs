@@ -113,6 +113,11 @@ pub(crate) fn server_config(config: &TlsConfig) -> Result<(ServerConfig, Arc<Ide
     Ok((server, identity))
 }
 
+/// Whether a server could start with these files.
+pub fn check(config: &TlsConfig) -> Result<(), TlsError> {
+    server_config(config).map(drop)
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

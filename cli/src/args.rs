@@ -70,6 +70,8 @@ pub(crate) enum Command {
     /// Builds and shows the advisory database.
     #[command(subcommand)]
     Db(DbCommand),
+    /// Tries everything that a deployment needs, and says what is wrong and what to do. Exit code 1 if something is in the way.
+    Doctor(DoctorArguments),
     /// Shows a server's queue and its dead letters.
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -123,6 +125,13 @@ pub(crate) enum ScanFormat {
     Openvex,
     /// Markdown, for comments and job summaries.
     Markdown,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Only this registry of the configuration, by name or host; with /REPO whether that repository can be read.
+    #[arg(value_name = "REGISTRY[/REPO]")]
+    pub(crate) registry: Option<String>,
 }
 
 /// Which server, and who asks.

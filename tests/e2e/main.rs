@@ -5,6 +5,7 @@ mod bad_input;
 mod chart;
 mod ci;
 mod command_line;
+mod doctor;
 mod embedded;
 mod events;
 mod faults;
