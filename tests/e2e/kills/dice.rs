@@ -35,6 +35,14 @@ impl Dice {
         self.next() % end
     }
 
+    /// Puts things into any order.
+    pub(super) fn shuffle<T>(&mut self, things: &mut [T]) {
+        for left in (1..things.len()).rev() {
+            let chosen = self.below(left as u64 + 1) as usize;
+            things.swap(left, chosen);
+        }
+    }
+
     /// Bytes that do not compress.
     pub(super) fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_exact_mut(8) {
