@@ -47,7 +47,7 @@ fuzz_target!(|input: &[u8]| {
     let examined = runtime.block_on(ENGINE.examine(Arc::new(source), &digest, Arc::new(Silent)));
     let Ok(examination) = examined else { return };
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let report = assemble(examination, ENGINE.revision().clone(), &DATABASE, now);
+    let report = assemble(examination, &DATABASE, now);
     let report = report.expect("the database is our own");
     check(&report);
 });
