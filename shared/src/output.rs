@@ -6,7 +6,7 @@ use crate::model::image::ImageName;
 use crate::model::report::Report;
 
 mod cyclonedx;
-mod json;
+pub mod json;
 pub mod junit;
 mod markdown;
 mod openvex;

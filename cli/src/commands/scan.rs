@@ -8,13 +8,12 @@ use scanner::attached;
 use scanner::scan::Scanned;
 use scanner::source::ImageSource;
 use scanner::source::argument::ImageArgument;
-use serde_json::Value;
 use shared::config::{Config, Overrides};
 use shared::model::digest::Digest;
 use shared::model::image::{ImageName, Reference};
-use shared::model::report::Report;
 use shared::model::verdict::{Outcome, PolicyName, Verdict};
 use shared::output;
+use shared::output::json::Document;
 use shared::output::sarif::{self, Examined};
 use shared::policy::{Circumstances, Policy, PolicySet};
 use shared::registry::{RegistryClient, Transport};
@@ -153,12 +152,7 @@ fn document(format: &str, scanned: &Scanned, name: Option<&ImageName>) -> Result
 
 /// The report; an index has those of its children under `images`.
 fn json(scanned: &Scanned) -> anyhow::Result<Vec<u8>> {
-    let mut value = as_value(&scanned.report)?;
-    if !scanned.children.is_empty() {
-        let images: Vec<Value> = scanned.children.iter().map(as_value).collect::<Result<_, _>>()?;
-        value["images"] = Value::Array(images);
-    }
-    let mut text = serde_json::to_vec_pretty(&value)?;
+    let mut text = serde_json::to_vec_pretty(&Document::of(&scanned.report, &scanned.children))?;
     text.push(b'\n');
     Ok(text)
 }
@@ -173,9 +167,4 @@ fn sarif(scanned: &Scanned, name: Option<&ImageName>) -> Vec<u8> {
     let mut text = sarif::log(&examined, &[]);
     text.push(b'\n');
     text
-}
-
-fn as_value(report: &Report) -> anyhow::Result<Value> {
-    let format = output::by_name("json").context("the JSON format is gone")?;
-    Ok(serde_json::from_slice(&format.render(report))?)
 }

@@ -6,8 +6,11 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
+
+use hashbrown::HashTable;
 
 use super::analysis::{Entry, EntryKind};
 use super::matcher::split;
@@ -33,6 +36,8 @@ const ROOT: NodeId = NodeId(0);
 /// The tree.
 pub(super) struct Tree {
     nodes: Vec<Node>,
+    /// Of names: an image must not be able to choose names that meet in one place of a table.
+    hashes: RandomState,
     /// Files whose comings and goings are reported.
     watched: HashSet<Place>,
     sightings: Vec<NodeId>,
@@ -51,13 +56,17 @@ struct Node {
     is_there: bool,
 }
 
+/// There are as many nodes as an image has entries: what only directories have is not in each of them.
 enum NodeKind {
-    Directory(HashMap<Box<[u8]>, NodeId>),
+    Directory(Box<Children>),
     Symlink(Box<[u8]>),
     /// A file with the content of that entry, which is another than `made_by` for a hard link.
     File(Option<Place>),
     Special,
 }
+
+/// The nodes of a directory, found by their names, which only the nodes have.
+type Children = HashTable<NodeId>;
 
 /// A regular file in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +78,12 @@ pub(super) struct FileNode {
     pub(super) content: Option<Place>,
 }
 
+impl NodeKind {
+    fn new_directory() -> Self {
+        Self::Directory(Box::default())
+    }
+}
+
 impl Tree {
     /// An empty root. `watched` are the entries whose files the caller will ask about.
     pub(super) fn new(watched: HashSet<Place>) -> Self {
@@ -76,11 +91,12 @@ impl Tree {
             parent: ROOT,
             name: Box::default(),
             made_by: None,
-            kind: NodeKind::Directory(HashMap::new()),
+            kind: NodeKind::new_directory(),
             is_there: true,
         };
         Self {
             nodes: vec![root],
+            hashes: RandomState::new(),
             watched,
             sightings: Vec::new(),
             touched: Vec::new(),
@@ -115,7 +131,7 @@ impl Tree {
         let kind = match &entry.kind {
             EntryKind::File { .. } => NodeKind::File(Some(place)),
             EntryKind::Symlink { target } => NodeKind::Symlink(target.as_slice().into()),
-            EntryKind::Directory => NodeKind::Directory(HashMap::new()),
+            EntryKind::Directory => NodeKind::new_directory(),
             EntryKind::Special => NodeKind::Special,
             EntryKind::Hardlink { target } => match self.link_to(target, &entry.path) {
                 Some(kind) => kind,
@@ -168,7 +184,7 @@ impl Tree {
             return Vec::new();
         };
         let mut children: Vec<_> =
-            children.iter().map(|(name, node)| (name.to_vec(), self.layer(*node))).collect();
+            children.iter().map(|node| (self.node(*node).name.to_vec(), self.layer(*node))).collect();
         children.sort_unstable();
         children
     }
@@ -177,10 +193,12 @@ impl Tree {
         loop {
             match (self.node(node).made_by, &self.node(node).kind) {
                 (Some(place), _) => return place.layer,
-                (None, NodeKind::Directory(children)) => match children.iter().min() {
-                    Some((_, child)) => node = *child,
-                    None => return 0,
-                },
+                (None, NodeKind::Directory(children)) => {
+                    match children.iter().min_by_key(|child| &self.node(**child).name) {
+                        Some(child) => node = *child,
+                        None => return 0,
+                    }
+                }
                 (None, NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special) => return 0,
             }
         }
@@ -267,7 +285,7 @@ impl Tree {
                 Component::Name(name) => walk.path[name].to_vec(),
             };
             let Some(child) = self.child(walk.node, &component) else {
-                walk.node = self.attach(walk.node, &component, NodeKind::Directory(HashMap::new()), None);
+                walk.node = self.attach(walk.node, &component, NodeKind::new_directory(), None);
                 continue;
             };
             match &self.node(child).kind {
@@ -279,7 +297,7 @@ impl Tree {
                 NodeKind::File(_) | NodeKind::Special => {
                     let parent = walk.node;
                     self.detach(child);
-                    walk.node = self.attach(parent, &component, NodeKind::Directory(HashMap::new()), None);
+                    walk.node = self.attach(parent, &component, NodeKind::new_directory(), None);
                 }
             }
         }
@@ -315,7 +333,9 @@ impl Tree {
 
     fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
         match &self.node(directory).kind {
-            NodeKind::Directory(children) => children.get(name).copied(),
+            NodeKind::Directory(children) => {
+                children.find(self.hashes.hash_one(name), |child| *self.node(*child).name == *name).copied()
+            }
             NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special => None,
         }
     }
@@ -339,27 +359,39 @@ impl Tree {
             self.touched.push(id);
         }
         self.nodes.push(Node { parent, name: name.into(), made_by, kind, is_there: true });
-        if let NodeKind::Directory(children) = &mut self.node_mut(parent).kind {
-            children.insert(name.into(), id);
+        // Taken out meanwhile: a table that grows asks for the names of its nodes.
+        let mut directory = std::mem::replace(&mut self.node_mut(parent).kind, NodeKind::Special);
+        if let NodeKind::Directory(children) = &mut directory {
+            let hash_of = |node: &NodeId| self.hashes.hash_one(&*self.node(*node).name);
+            children.insert_unique(self.hashes.hash_one(name), id, hash_of);
         }
+        self.node_mut(parent).kind = directory;
         id
     }
 
     /// Takes a node and everything below it out of the tree.
     fn detach(&mut self, node: NodeId) {
         let Node { parent, name, .. } = self.node(node);
-        let (parent, name) = (*parent, name.clone());
-        if let NodeKind::Directory(children) = &mut self.node_mut(parent).kind {
-            children.remove(&name);
+        let (parent, hash) = (*parent, self.hashes.hash_one(&**name));
+        if let NodeKind::Directory(children) = &mut self.node_mut(parent).kind
+            && let Ok(entry) = children.find_entry(hash, |child| *child == node)
+        {
+            entry.remove();
         }
         self.bury(node);
     }
 
     fn empty(&mut self, directory: NodeId) {
-        if let NodeKind::Directory(children) = &mut self.node_mut(directory).kind {
-            for child in std::mem::take(children).into_values() {
-                self.bury(child);
-            }
+        for child in self.take_children(directory).into_iter().flat_map(|children| *children) {
+            self.bury(child);
+        }
+    }
+
+    /// What a directory holds, which is none any more; nothing if the node is none.
+    fn take_children(&mut self, directory: NodeId) -> Option<Box<Children>> {
+        match &mut self.node_mut(directory).kind {
+            NodeKind::Directory(children) => Some(std::mem::take(children)),
+            NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special => None,
         }
     }
 
@@ -371,7 +403,7 @@ impl Tree {
             let node = &mut self.nodes[id.0 as usize];
             node.is_there = false;
             match &mut node.kind {
-                NodeKind::Directory(children) => gone.extend(std::mem::take(children).into_values()),
+                NodeKind::Directory(children) => gone.extend(*std::mem::take(children)),
                 NodeKind::File(content) => {
                     let places = [node.made_by, *content];
                     if places.iter().flatten().any(|place| self.watched.contains(place)) {

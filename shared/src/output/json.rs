@@ -8,11 +8,23 @@ use crate::model::report::Report;
 /// The format.
 pub(super) struct Json;
 
+/// What the format writes; pretty or not is for the writer to choose.
 #[derive(Serialize)]
-struct Versioned<'a> {
+pub struct Document<'a> {
     version: u32,
     #[serde(flatten)]
     report: &'a Report,
+    /// Of the children of an index.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Document<'a>>,
+}
+
+impl<'a> Document<'a> {
+    /// Of an image, or of an index with the reports of its children.
+    pub fn of(report: &'a Report, children: &'a [Report]) -> Self {
+        let images = children.iter().map(|child| Self::of(child, &[])).collect();
+        Self { version: 1, report, images }
+    }
 }
 
 impl Output for Json {
@@ -25,6 +37,6 @@ impl Output for Json {
     }
 
     fn render(&self, report: &Report) -> Vec<u8> {
-        serde_json::to_vec(&Versioned { version: 1, report }).expect("a report has only strings and numbers")
+        serde_json::to_vec(&Document::of(report, &[])).expect("a report has only strings and numbers")
     }
 }
