@@ -198,13 +198,12 @@ impl<'s> Pack<'s> {
                 State::Body(inflate) => {
                     let mut output = [0; 32 << 10];
                     let (read, written) = (inflate.total_in(), inflate.total_out());
-                    let status = inflate
-                        .decompress(bytes, &mut output, FlushDecompress::None)
-                        .map_err(io::Error::other)?;
+                    let status = inflate.decompress(bytes, &mut output, FlushDecompress::None);
                     let (read, written) = (inflate.total_in() - read, inflate.total_out() - written);
+                    // Before anything is said about an error: what stood in front of the damage is to be searched too.
                     self.inside.write_all(&output[..written as usize])?;
                     bytes = &bytes[read as usize..];
-                    match status {
+                    match status.map_err(io::Error::other)? {
                         Status::StreamEnd => self.state = State::Entry,
                         // No progress at all: it is broken.
                         _ if read == 0 && written == 0 => return Err(io::Error::other("a broken object")),

@@ -346,10 +346,8 @@ fn a_token_under_a_telling_name_is_told_of_once() {
     assert_eq!(rules("app/.env", text.as_bytes()), ["TW-SEC-GITHUB-TOKEN"]);
 }
 
-#[test]
-fn git_objects_packs_and_gzip_are_looked_into() {
-    let token = summed(&format!("gh{}", "p_"));
-    let text = format!("export TOKEN={token}\n");
+/// A path, what a text is packed into there, and what that is called: git's objects and packs, gzip.
+fn packed(text: &str) -> [(String, Vec<u8>, &'static str); 3] {
     let deflate = |bytes: &[u8]| {
         let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(bytes).unwrap();
@@ -361,24 +359,44 @@ fn git_objects_packs_and_gzip_are_looked_into() {
     pack.extend(deflate(b"abc"));
     // A delta against an object by name.
     let size = text.len();
-    pack.extend([0x80 | 0x70 | (size & 0x0f) as u8, (size >> 4) as u8]);
+    pack.extend([0xf0 | (size & 0x0f) as u8, 0x80 | (size >> 4 & 0x7f) as u8, (size >> 11) as u8]);
     pack.extend([7; 20]);
     pack.extend(deflate(text.as_bytes()));
-    pack.extend([9; 20]);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gzip.write_all(text.as_bytes()).unwrap();
     let gzip = gzip.finish().unwrap();
     let name = noise(38, HEX);
-    for (path, content, inner) in [
+    [
         (format!("app/.git/objects/ab/{name}"), object, "git object"),
         (format!("app/.git/objects/pack/pack-{name}.pack"), pack, "git pack"),
         ("var/log/old.log.gz".to_owned(), gzip, "gzip"),
-    ] {
+    ]
+}
+
+#[test]
+fn git_objects_packs_and_gzip_are_looked_into() {
+    for (path, content, inner) in packed(&format!("export TOKEN={}\n", summed(&format!("gh{}", "p_")))) {
         let found = found(&path, &content);
         assert_eq!(found.first().map(|found| found.rule.as_str()), Some("TW-SEC-GITHUB-TOKEN"), "{path}");
         assert_eq!(found[0].inner_path.as_deref(), Some(inner));
         let cut = &content[..content.len() / 2];
         let _ = rules(&path, cut);
+    }
+}
+
+#[test]
+fn what_stands_before_damage_is_searched_however_the_bytes_come() {
+    let text = format!("export TOKEN={}\n{}", summed(&format!("gh{}", "p_")), noise(3000, HEX));
+    let secrets = Secrets::built_in();
+    for (path, mut content, inner) in packed(&text) {
+        let at = content.len() * 4 / 5;
+        content[at..].fill(0xb3);
+        for piece in [1, 100, content.len()] {
+            let mut search = secrets.search(path.as_bytes(), content.len() as u64);
+            content.chunks(piece).for_each(|piece| search.feed(piece));
+            let found = search.finish().found;
+            assert_eq!(found.len(), 1, "{inner}, {piece} bytes at a time");
+        }
     }
 }
 
