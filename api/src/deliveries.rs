@@ -41,6 +41,20 @@ pub struct EventNote {
     pub reason: String,
 }
 
+/// A reason repeats what it is about, and that may be as long as a body.
+const LONGEST_REASON: usize = 500;
+
+impl EventNote {
+    fn new(event: usize, reason: impl Into<String>) -> Self {
+        let mut reason = reason.into();
+        if reason.len() > LONGEST_REASON {
+            reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+            reason.push('…');
+        }
+        Self { event, reason }
+    }
+}
+
 /// The configuration of the webhook routes.
 pub struct Webhooks {
     listed: BTreeMap<String, Listed>,
@@ -228,8 +242,9 @@ fn understand(source: &dyn WebhookSource, delivery: &Delivery<'_>) -> Result<Und
 /// An answer that takes nothing and says why.
 fn nothing(source: &dyn WebhookSource, reason: String) -> DeliveryAnswer {
     admit::count(source, "malformed");
-    tracing::warn!(webhook.source = source.name(), error = reason, "delivery rejected");
-    DeliveryAnswer { rejected: vec![EventNote { event: 0, reason }], ..DeliveryAnswer::default() }
+    let note = EventNote::new(0, reason);
+    tracing::warn!(webhook.source = source.name(), error = note.reason, "delivery rejected");
+    DeliveryAnswer { rejected: vec![note], ..DeliveryAnswer::default() }
 }
 
 /// A whole body, at most so many bytes, within the time that a sender has.

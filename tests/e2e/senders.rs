@@ -1,6 +1,8 @@
 //! Registries that prove themselves in their own ways, through the real binary: what they get, and what becomes
 //! of what they say.
 
+mod hostile;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -43,8 +45,8 @@ fn openssl(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
     Ok(child.wait_with_output()?.stdout)
 }
 
-fn hmac(hash: &str, body: &str) -> Result<String> {
-    let out = openssl(&["dgst", hash, "-hmac", SECRET, "-r"], body.as_bytes())?;
+fn hmac(hash: &str, body: impl AsRef<[u8]>) -> Result<String> {
+    let out = openssl(&["dgst", hash, "-hmac", SECRET, "-r"], body.as_ref())?;
     Ok(String::from_utf8(out)?.split(' ').next().unwrap_or_default().to_owned())
 }
 

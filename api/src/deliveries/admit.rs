@@ -8,6 +8,9 @@ use crate::error::ApiError;
 use crate::intake::{Admission, Intake};
 use crate::webhooks::{Event, Refusal, WebhookSource};
 
+/// So many rejected events of a delivery are told in the log one by one; the answer lists all.
+const MOST_LOGGED: usize = 10;
+
 /// Counts one event.
 pub(super) fn count(source: &dyn WebhookSource, what: &'static str) {
     metrics::counter!("tidewaiter_events_total", "source" => source.name(), "event" => what).increment(1);
@@ -21,12 +24,20 @@ pub(super) async fn admit(
     intake: &Intake,
 ) -> Result<DeliveryAnswer, ApiError> {
     let (jobs, mut answer) = sort(source, events, intake);
-    for note in &answer.rejected {
+    for note in answer.rejected.iter().take(MOST_LOGGED) {
         tracing::warn!(
             webhook.source = source.name(),
             webhook.event = note.event,
             error = note.reason,
             "event rejected"
+        );
+    }
+    if answer.rejected.len() > MOST_LOGGED {
+        let others = answer.rejected.len() - MOST_LOGGED;
+        tracing::warn!(
+            webhook.source = source.name(),
+            webhook.events = others,
+            "more events of this delivery rejected"
         );
     }
     if jobs.is_empty()
@@ -54,12 +65,12 @@ fn sort(source: &dyn WebhookSource, events: Vec<Event>, intake: &Intake) -> (Vec
             Event::Push(event) => intake.admit(event, Lane::Push, now),
             Event::Ignored(reason) => {
                 count(source, reason);
-                answer.ignored.push(EventNote { event: at, reason: reason.to_owned() });
+                answer.ignored.push(EventNote::new(at, reason));
                 continue;
             }
             Event::Rejected(reason) => {
                 count(source, "malformed");
-                answer.rejected.push(EventNote { event: at, reason });
+                answer.rejected.push(EventNote::new(at, reason));
                 continue;
             }
         };
@@ -67,12 +78,12 @@ fn sort(source: &dyn WebhookSource, events: Vec<Event>, intake: &Intake) -> (Vec
             Admission::Job(job) => jobs.push(*job),
             Admission::ArtifactTag => {
                 count(source, "artifact-tag");
-                answer.ignored.push(EventNote { event: at, reason: "artifact-tag".to_owned() });
+                answer.ignored.push(EventNote::new(at, "artifact-tag"));
             }
             Admission::NotConfigured(registry) => {
                 count(source, "registry-not-configured");
                 let reason = ApiError::RegistryNotConfigured(registry).to_string();
-                answer.rejected.push(EventNote { event: at, reason });
+                answer.rejected.push(EventNote::new(at, reason));
             }
         }
     }
