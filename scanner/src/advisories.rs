@@ -15,6 +15,7 @@ pub mod matching;
 pub mod names;
 pub mod osv;
 pub mod record;
+mod sealed;
 pub mod severity;
 mod tables;
 pub mod upstream;

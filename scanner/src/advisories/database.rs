@@ -1,7 +1,7 @@
 //! The opened database: one immutable file, read in place, shared by everybody who asks.
 //!
-//! Opening reads a few pages, whatever the size of the file. The revision is a digest over all of its content that
-//! was computed when it was built and stands in it; [`Database::verify`] computes it again.
+//! Opening reads the file once, to see that it is whole (`sealed.rs`), then a few pages of it. The revision is a digest
+//! over all of its content that was computed when it was built and stands in it; [`Database::verify`] computes it again.
 
 mod changes;
 mod reader;
@@ -20,6 +20,7 @@ pub(super) use reader::{Artifact, Reader};
 
 use super::codec::{self, CodecError};
 use super::record::{FORMAT, StoredAdvisory, StoredSummary};
+use super::sealed::{SealError, Sealed};
 use super::tables;
 
 /// How much of the file is kept in memory, in bytes.
@@ -92,6 +93,12 @@ pub enum DatabaseError {
         /// The format that it states.
         found: u32,
     },
+    /// The file has no seal: another version of this program wrote it, or another program, or a part is missing.
+    #[error("{path} is no advisory database of this version, or not whole; build or pull it again")]
+    Unsealed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is a store, but none of ours.
     #[error("{path} is no advisory database: {missing} is missing")]
     NotOurs {
@@ -118,7 +125,7 @@ pub enum DatabaseError {
         #[source]
         source: CodecError,
     },
-    /// Something has altered the file: the store under this trusts its pages and gives up where they make no sense.
+    /// Something has altered the file: its seal is broken, or a page makes no sense.
     #[error("the advisory database {path} is damaged; build or pull it again")]
     Damaged {
         /// The file.
@@ -137,14 +144,20 @@ pub enum DatabaseError {
 }
 
 impl Database {
-    /// Opens a database file for reading.
+    /// Opens a database file for reading, if it is whole.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         let open_error =
             |error: redb::Error| DatabaseError::Open { path: path.to_owned(), source: Box::new(error) };
+        let file = Sealed::open(path).map_err(|error| match error {
+            SealError::Io(source) => open_error(redb::Error::Io(source)),
+            SealError::Missing => DatabaseError::Unsealed { path: path.to_owned() },
+            SealError::Broken => DatabaseError::Damaged { path: path.to_owned() },
+        })?;
         let mut builder = redb::Builder::new();
         builder.set_cache_size(CACHE_BYTES);
         let (store, dictionary, summary) = guarded(path, || {
-            let store = builder.open_read_only(path).map_err(|error| open_error(error.into()))?;
+            let store =
+                builder.open_read_only_with_backend(file).map_err(|error| open_error(error.into()))?;
             let (dictionary, summary) = read_meta(&store, path)?;
             Ok((store, dictionary, summary))
         })?;

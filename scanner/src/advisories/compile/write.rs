@@ -1,7 +1,7 @@
 //! Writes what was gathered: sorted tables in one transaction, in a new file that is renamed into place.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +16,7 @@ use super::{BuildError, BuildOptions, BuildSummary};
 use crate::advisories::codec::{self, CodecError, Encoder};
 use crate::advisories::exploitation;
 use crate::advisories::record::{EcosystemRow, FORMAT, RecordNumber, StoredFlaw, StoredSummary};
+use crate::advisories::sealed::seal;
 use crate::advisories::tables::{self, Table};
 
 /// A table before it is compressed: rows in the order of keys.
@@ -279,9 +280,7 @@ fn write_file(contents: &[(Table, Rows)], summary: &StoredSummary, output: &Path
         transaction.commit().map_err(|error| table_error(error.into()))?;
         database.compact().map_err(|error| table_error(error.into()))?;
     }
-    let file = File::open(&unfinished.0).map_err(io_error)?;
-    file.sync_all().map_err(io_error)?;
-    let size = file.metadata().map_err(io_error)?.len();
+    let size = seal(&unfinished.0).map_err(io_error)?;
     fs::rename(&unfinished.0, output).map_err(io_error)?;
     Ok(size)
 }
