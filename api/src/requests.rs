@@ -1,4 +1,5 @@
-//! One span, one log line and two metrics a request. No query string, no body, no header is logged.
+//! One span in the log, one log line, two metrics and, where somebody traces, one span of a trace a request. No query
+//! string, no body, no header is logged or traced.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,7 +12,9 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use metrics::{Counter, Histogram};
+use shared::telemetry::traces;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 /// The meters of the routes that a thread has answered, made once each: to find a meter by its labels takes longer
 /// than to count with it.
@@ -55,6 +58,9 @@ impl RouteMeters {
     }
 }
 
+/// What orchestrators and Prometheus ask for all the time; nobody wants traces of that.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// Wraps every request.
 pub async fn observe<B: MessageBody + 'static>(
     meters: web::Data<Meters>,
@@ -63,12 +69,30 @@ pub async fn observe<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<B>, Error> {
     let began = Instant::now();
     let route = meters.route(&request);
-    let span = tracing::info_span!("request", http.method = %request.method(), http.route = &*route);
-    let answer = next.call(request).instrument(span.clone()).await;
+    let span = tracing::info_span!(
+        "request",
+        http.method = %request.method(),
+        http.route = &*route,
+        trace_id = Empty
+    );
+    let trace = if PROBES.contains(&&*route) {
+        traces::Span::NONE
+    } else {
+        let header = |name: &str| request.headers().get(name)?.to_str().ok();
+        traces::request(request.method().as_str(), &route, header)
+    };
+    if let Some(id) = trace.trace_id() {
+        span.record("trace_id", id);
+    }
+    let answer = trace.around(next.call(request)).instrument(span.clone()).await;
     let status = match &answer {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
+    trace.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        trace.failed(status.as_str().to_owned());
+    }
     let took = began.elapsed();
     meters.answered(&route, status, took);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

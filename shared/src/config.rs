@@ -46,7 +46,7 @@ pub use registries::{Registries, RegistrySettings};
 pub use server::{Exposure, ServerConfig, TlsConfig};
 pub use store::StoreConfig;
 pub use sweep::SweepSettings;
-pub use telemetry::{LogFormat, TelemetryConfig};
+pub use telemetry::{LogFormat, SecretHeader, TelemetryConfig, TracesConfig};
 pub use worker::{Confinement, WorkerConfig};
 
 /// Everything that a process can be told.
@@ -74,7 +74,7 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// Signed verdicts attached to images.
     pub attest: AttestConfig,
-    /// Logs.
+    /// Logs and traces.
     pub telemetry: TelemetryConfig,
 }
 
@@ -191,7 +191,7 @@ impl TryFrom<RawConfig> for Config {
             policies: raw.policies.check(),
             gates: raw.gates.check()?,
             notify: notify::notify(raw.notify)?,
-            telemetry: raw.telemetry.check(),
+            telemetry: raw.telemetry.check()?,
         })
     }
 }

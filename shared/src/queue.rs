@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::config::QueueConfig;
 use crate::model::job::{Job, JobId, Lane};
+use crate::telemetry::traces::Origin;
 
 pub mod embedded;
 pub mod rabbitmq;
@@ -33,7 +34,8 @@ pub trait JobQueue: Send + Sync {
     /// Returns once the job is durable: confirmed by the broker and routed to a queue (I1).
     ///
     /// After an error the outcome is unknown; publishing the same job again is harmless, because jobs
-    /// are idempotent. Waits at most the configured publish timeout.
+    /// are idempotent. Waits at most the configured publish timeout. The trace within which it is called, if there
+    /// is one, travels with the job, over retries and redeliveries, to every [`Delivery`].
     async fn publish(&self, job: &Job) -> Result<(), QueueError>;
 
     /// Starts to take jobs, at most `prefetch` unsettled at a time over all lanes together.
@@ -81,6 +83,8 @@ pub struct Delivery {
     /// What the last attempt that was settled failed with. `None` on a later attempt than the first means that whoever
     /// tried it before died of it, or with it.
     pub last_error: Option<String>,
+    /// Where it comes from, and in which trace.
+    pub origin: Origin,
     receipt: Box<dyn Receipt>,
 }
 
@@ -91,9 +95,10 @@ impl Delivery {
         attempt: u32,
         postponed: u32,
         last_error: Option<String>,
+        origin: Origin,
         receipt: Box<dyn Receipt>,
     ) -> Self {
-        Self { job, attempt, postponed, last_error, receipt }
+        Self { job, attempt, postponed, last_error, origin, receipt }
     }
 
     /// Says what became of the job; it can be said only once.

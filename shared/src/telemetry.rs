@@ -1,9 +1,10 @@
-//! What a process says of itself: log lines on standard error, and metrics for Prometheus.
+//! What a process says of itself: log lines on standard error, metrics for Prometheus, and traces for a collector.
 //!
 //! Field names are dotted and the same everywhere: `image.name image.digest layer.digest job.id
 //! job.subject job.attempt analyzer.name advisory.id policy.name verdict.outcome problem.kind duration_ms size_bytes`.
 
 mod catalogue;
+pub mod traces;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LogFormat, TelemetryConfig};
 
 pub use catalogue::metrics_document;
+use traces::{CollectorError, Traces};
 
 /// Why telemetry cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum TelemetryError {
     /// Something in this process has set up logging or metrics before.
     #[error("telemetry was set up twice in this process")]
     Twice,
+    /// Traces cannot be sent as configured.
+    #[error(transparent)]
+    Traces(#[from] CollectorError),
 }
 
 /// Sends log lines to standard error from now on. Once a process.
@@ -38,6 +43,15 @@ pub fn start_logging(config: &TelemetryConfig) -> Result<(), TelemetryError> {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),
     };
     set.map_err(|_| TelemetryError::Twice)
+}
+
+/// Sends traces where the configuration says, if it says so, as `service` where it names no other. Once a process,
+/// within the runtime.
+pub fn start_traces(config: &TelemetryConfig, service: &'static str) -> Result<Traces, TelemetryError> {
+    match &config.traces {
+        Some(traces) => Traces::start(traces, service),
+        None => Ok(Traces::default()),
+    }
 }
 
 /// Bounds of duration histograms, in seconds: from a cache hit to a large image.

@@ -18,7 +18,7 @@ use shared::model::verdict::{Lookup, Outcome, PolicyName, Verdict};
 use shared::registry::sboms::is_of_sbom;
 use shared::registry::{RegistryClient, RegistryError};
 use shared::store::{Lease, NoteName, StoreError};
-use shared::telemetry::chain;
+use shared::telemetry::{chain, traces};
 
 use crate::hold::{Held, under_lease};
 use crate::job::{Carried, Carrier};
@@ -105,7 +105,8 @@ impl Carrier {
         if !can_have_attachments(&report) {
             return Ok(report);
         }
-        report.signatures = match client.signatures(image, &report.digest).await {
+        let span = traces::stage("attachments");
+        report.signatures = match span.around(client.signatures(image, &report.digest)).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(image.digest = %report.digest, error = %chain(&error), "signatures not read");
@@ -116,7 +117,8 @@ impl Carrier {
         if report.inventory().is_none() {
             return Ok(report);
         }
-        let claims = attached::of_image(client, image, &report.digest, &report.sboms).await;
+        let claims = span.around(attached::of_image(client, image, &report.digest, &report.sboms)).await;
+        drop(span);
         Ok(self.claimed(&report, claims, database).await?.unwrap_or(report))
     }
 

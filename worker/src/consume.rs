@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shared::queue::{Delivery, QueueError, Settlement};
+use shared::telemetry::traces;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::Parts;
 use crate::job::{Carried, Carrier, Past};
@@ -57,7 +59,13 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
         job.attempt = delivery.attempt,
         job.lane = %delivery.job.lane,
         job.subject = delivery.job.subject(),
+        trace_id = Empty,
     );
+    let trace = traces::process(&delivery.job, delivery.attempt, &delivery.origin);
+    if let Some(id) = trace.trace_id() {
+        span.record("trace_id", id);
+    }
+    let trace = Arc::new(trace);
     async {
         let began = std::time::Instant::now();
         let lane = delivery.job.lane;
@@ -68,18 +76,26 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
                 .record(waited.as_secs_f64().max(0.0));
         }
         let (job, past) = (delivery.job.clone(), Past::of(&delivery));
+        let within = Arc::clone(&trace);
         let task = tokio::spawn(
             async move {
-                tokio::select! {
-                    carried = carrier.carry_out(&job, &past) => carried,
-                    () = abandon.cancelled() => Carried::HandedBack,
-                }
+                let work = async {
+                    tokio::select! {
+                        carried = carrier.carry_out(&job, &past) => carried,
+                        () = abandon.cancelled() => Carried::HandedBack,
+                    }
+                };
+                within.around(work).await
             }
             .in_current_span(),
         );
         let carried =
             task.await.unwrap_or_else(|panic| Carried::Failed { error: format!("panicked: {panic}") });
         let result = carried.label();
+        trace.set("tidewaiter.job.result", result);
+        if let Carried::Failed { .. } | Carried::Hopeless { .. } = carried {
+            trace.failed(result);
+        }
         let took = began.elapsed();
         match &carried {
             Carried::Done => tracing::info!(duration_ms = took.as_millis(), "job done"),
@@ -93,7 +109,7 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
         metrics::counter!("tidewaiter_jobs_total", "lane" => lane.name(), "result" => result).increment(1);
         metrics::histogram!("tidewaiter_job_seconds", "lane" => lane.name()).record(took.as_secs_f64());
         metrics::gauge!("tidewaiter_jobs_running").decrement(1.0);
-        if let Err(error) = delivery.settle(carried.into()).await {
+        if let Err(error) = trace.around(delivery.settle(carried.into())).await {
             // The queue delivers it again; the verdict is stored, so that costs a look-up.
             tracing::warn!(error = %error, "job not settled");
         }

@@ -9,7 +9,7 @@ use shared::model::image::{ImageName, Tag};
 use shared::model::job::{Job, Lane, Task};
 use shared::queue::{Delivery, QueueError};
 use shared::store::{Sighting, StoreError};
-use shared::telemetry::chain;
+use shared::telemetry::{chain, traces};
 
 use crate::Parts;
 use crate::attachments::Look;
@@ -167,7 +167,11 @@ impl Carrier {
 
     /// Asks the registry once what the tag points at, and queues that digest before this job is settled (I12).
     async fn resolve(&self, image: &ImageName, tag: &Tag, lane: Lane) -> Carried {
-        let digest = match self.parts.registries.resolve(image, tag).await {
+        let span = traces::stage("resolve");
+        let resolved = span.around(self.parts.registries.resolve(image, tag)).await;
+        span.outcome(&resolved, "not_resolved");
+        drop(span);
+        let digest = match resolved {
             Ok(digest) => digest,
             Err(error) if error.is_retryable() => return Carried::Failed { error: chain(&error) },
             Err(error) => return Carried::Hopeless { error: chain(&error) },

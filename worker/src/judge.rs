@@ -22,7 +22,7 @@ use shared::model::verdict::{Lookup, Outcome, PolicyName, Verdict};
 use shared::policy::{Circumstances, PolicySet};
 use shared::registry::RegistryClient;
 use shared::store::{Lease, StoreError};
-use shared::telemetry::chain;
+use shared::telemetry::{chain, traces};
 
 use crate::hold::{Held, under_lease};
 use crate::job::Carrier;
@@ -193,12 +193,15 @@ impl Carrier {
             Subject::Image(_) | Subject::Artifact { .. } | Subject::Unreadable => Vec::new(),
         };
         let policies = self.parts.policies.load_full();
-        let began = Instant::now();
+        let stage = Stage::begin("judge");
         let verdicts = verdicts(&policies, &report, &children, Timestamp::now());
-        staged("judge", began);
-        let began = Instant::now();
-        self.parts.store.store(&report, &verdicts, &lease).await?;
-        staged("store", began);
+        stage.span.set("tidewaiter.verdicts", verdict_words(&verdicts));
+        stage.end();
+        let stage = Stage::begin("store");
+        let stored = stage.span.around(self.parts.store.store(&report, &verdicts, &lease)).await;
+        stage.span.outcome(&stored, "not_stored");
+        stage.end();
+        stored?;
         self.parts.bases.remember(image, &report).await?;
         metrics::counter!("tidewaiter_scans_total", "work" => work).increment(1);
         for verdict in &verdicts {
@@ -228,10 +231,10 @@ impl Carrier {
     }
 
     async fn matched_again(&self, report: Report, database: Arc<Database>) -> Result<Report, JudgeError> {
-        let (digest, began) = (report.digest.clone(), Instant::now());
+        let (digest, stage) = (report.digest.clone(), Stage::begin("match"));
         let again = tokio::task::spawn_blocking(move || match_again(report, &database, Timestamp::now()));
         let report = again.await.map_err(|_| JudgeError::Panicked(digest))??;
-        staged("match", began);
+        stage.end();
         Ok(report)
     }
 
@@ -242,20 +245,22 @@ impl Carrier {
         digest: &Digest,
         database: Arc<Database>,
     ) -> Result<Report, JudgeError> {
-        let began = Instant::now();
+        let stage = Stage::begin("examine");
         tracing::info!(image.digest = %digest, "examining");
         let source = Arc::new(RegistryImage::new(client.clone(), image.clone()));
-        let examined = self.parts.engine.examine(source, digest, Arc::new(Silent)).await;
+        let examine = self.parts.engine.examine(source, digest, Arc::new(Silent));
+        let examined = stage.span.around(examine).await;
+        stage.span.outcome(&examined, "not_examined");
         let examination: Examination =
             examined.map_err(|source| JudgeError::Examine { image: image.at(digest), source })?;
-        staged("examine", began);
+        let took = stage.end();
         let problems = examination.problems.len();
-        tracing::info!(image.digest = %digest, problems, duration_ms = began.elapsed().as_millis(), "image examined");
-        let began = Instant::now();
+        tracing::info!(image.digest = %digest, problems, duration_ms = took.as_millis(), "image examined");
+        let stage = Stage::begin("match");
         let assembled =
             tokio::task::spawn_blocking(move || assemble(examination, &database, Timestamp::now()));
         let report = assembled.await.map_err(|_| JudgeError::Panicked(digest.clone()))??;
-        staged("match", began);
+        stage.end();
         Ok(report)
     }
 
@@ -341,10 +346,30 @@ impl Carrier {
     }
 }
 
-/// A stage of judging ended.
-fn staged(stage: &'static str, began: Instant) {
-    metrics::histogram!("tidewaiter_scan_stage_seconds", "stage" => stage)
-        .record(began.elapsed().as_secs_f64());
+/// A stage of judging, measured and traced.
+struct Stage {
+    name: &'static str,
+    span: traces::Span,
+    began: Instant,
+}
+
+impl Stage {
+    fn begin(name: &'static str) -> Self {
+        Self { name, span: traces::stage(name), began: Instant::now() }
+    }
+
+    /// It came to an end; how long that took. One that is dropped instead failed, and is in the trace alone.
+    fn end(self) -> Duration {
+        let took = self.began.elapsed();
+        metrics::histogram!("tidewaiter_scan_stage_seconds", "stage" => self.name).record(took.as_secs_f64());
+        took
+    }
+}
+
+/// `default=fail, strict=pass`.
+fn verdict_words(verdicts: &[Verdict]) -> String {
+    let words = verdicts.iter().map(|verdict| format!("{}={}", verdict.policy, verdict.outcome.name()));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// What a failed examination means for whoever asks about the digest.

@@ -14,7 +14,7 @@ use shared::config::NotifyConfig;
 use shared::model::event::{EndpointName, VerdictEvent};
 use shared::model::job::Job;
 use shared::store::{NoteName, Notes, StoreError};
-use shared::telemetry::chain;
+use shared::telemetry::{chain, traces};
 use tokio::sync::Semaphore;
 
 use crate::job::Carried;
@@ -88,7 +88,13 @@ impl Endpoints {
             return tries.put_off(Duration::ZERO, endpoint.give_up_after, error);
         };
         let began = std::time::Instant::now();
-        let answer = endpoint.post(event, Timestamp::now()).await;
+        let span = traces::stage("notify");
+        span.set("tidewaiter.endpoint", name.to_string());
+        let answer = span.around(endpoint.post(event, Timestamp::now())).await;
+        if answer != Answer::Taken {
+            span.failed(answer.label());
+        }
+        drop(span);
         metrics::histogram!("tidewaiter_notify_seconds").record(began.elapsed().as_secs_f64());
         count(name, answer.label());
         match answer {

@@ -28,9 +28,24 @@ struct Process {
     metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
 
-fn process(overrides: &Overrides) -> Result<Process, Failure> {
+/// Runs a process that stays, as `service` in traces; what it did last is in them too.
+async fn traced(
+    overrides: &Overrides,
+    service: &'static str,
+    run: impl AsyncFnOnce(Process) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
     let config = site::configuration(overrides)?;
     telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
+    let traces = telemetry::start_traces(&config.telemetry, service).map_err(Failure::usage)?;
+    let ended = match process(config) {
+        Ok(process) => Box::pin(run(process)).await,
+        Err(failure) => Err(failure),
+    };
+    traces.finish().await;
+    ended
+}
+
+fn process(config: Config) -> Result<Process, Failure> {
     let metrics = telemetry::start_metrics().context("cannot collect metrics")?;
     let policies = Arc::new(ArcSwap::from_pointee(site::policies(&config)?));
     let shutdown = site::shutdown_on_signal()?;
@@ -47,7 +62,10 @@ fn report(confined: Option<Confined>) {
 
 /// Api and worker in one process.
 pub(crate) async fn serve(overrides: &Overrides, confined: Option<Confined>) -> Result<Exit, Failure> {
-    let process = process(overrides)?;
+    traced(overrides, "tidewaiter", async |process| together(process, confined).await).await
+}
+
+async fn together(process: Process, confined: Option<Confined>) -> Result<Exit, Failure> {
     report(confined);
     let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
@@ -69,7 +87,10 @@ pub(crate) async fn serve(overrides: &Overrides, confined: Option<Confined>) -> 
 
 /// The api alone.
 pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
-    let process = process(overrides)?;
+    traced(overrides, "tidewaiter-api", only_api).await
+}
+
+async fn only_api(process: Process) -> Result<Exit, Failure> {
     needs_servers(&process.config, "api")?;
     let shutdown = process.shutdown.clone();
     let queue = site::queue(&process.config.queue).await?;
@@ -82,7 +103,10 @@ pub(crate) async fn api(overrides: &Overrides) -> Result<Exit, Failure> {
 
 /// One worker alone.
 pub(crate) async fn worker(overrides: &Overrides, confined: Option<Confined>) -> Result<Exit, Failure> {
-    let process = process(overrides)?;
+    traced(overrides, "tidewaiter-worker", async |process| only_worker(process, confined).await).await
+}
+
+async fn only_worker(process: Process, confined: Option<Confined>) -> Result<Exit, Failure> {
     report(confined);
     needs_servers(&process.config, "worker")?;
     let shutdown = process.shutdown.clone();

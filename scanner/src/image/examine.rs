@@ -18,6 +18,7 @@ use shared::model::layer::Layer;
 use shared::model::observation::{Observation, ObservationPlace};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Inventory, Revision, Severity, Subject};
+use shared::telemetry::traces;
 use tokio::task;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -178,10 +179,14 @@ impl Case<'_> {
 
     /// The root document, or why it cannot be acted on. Wrong bytes are fetched once more.
     async fn document(&self) -> Result<Result<Document, Problem>, ExamineError> {
-        let mut answer = self.source.document(self.digest).await;
+        let span = traces::stage("manifest");
+        span.set("oci.manifest.digest", self.digest.to_string());
+        let mut answer = span.around(self.source.document(self.digest)).await;
         if let Err(SourceError::DigestMismatch { .. }) = answer {
-            answer = self.source.document(self.digest).await;
+            answer = span.around(self.source.document(self.digest)).await;
         }
+        span.outcome(&answer, "not_pulled");
+        drop(span);
         let error = match answer {
             Ok(document) => return Ok(Ok(document)),
             Err(error) => error,

@@ -14,8 +14,8 @@ pub struct Setting {
 }
 
 /// Keys whose values are secrets, by their last part.
-const SECRET_KEYS: [&str; 6] =
-    ["password", "token", "hmac_secret", "secret", "credentials_key", "secret_key"];
+const SECRET_KEYS: [&str; 7] =
+    ["password", "token", "hmac_secret", "secret", "credentials_key", "secret_key", "headers"];
 const REDACTED: &str = "[redacted]";
 
 pub(super) fn settings(layers: &::config::Config) -> Vec<Setting> {
@@ -103,6 +103,7 @@ mod tests {
             ("worker.secret_key", "abc", "[redacted]"),
             ("worker.secret_rules", "rules.yaml", "rules.yaml"),
             ("notify.ops.url", "https://u:p@hooks.io:8443/T0/key?x=1", "https://hooks.io:8443/[redacted]"),
+            ("telemetry.traces.headers", "authorization: Bearer abc", "[redacted]"),
             ("notify.ops.url", "not a url", "[redacted]"),
         ] {
             assert_eq!(shown(key, text), expected);

@@ -36,6 +36,23 @@ fn urls_choose_the_servers() {
 }
 
 #[test]
+fn traces_go_where_an_endpoint_says_and_nowhere_by_default() {
+    assert!(load("").unwrap().telemetry.traces.is_none());
+    for (endpoint, expected) in [
+        ("https://collector:4318", "https://collector:4318/v1/traces"),
+        ("https://collector/otlp/v1/traces", "https://collector/otlp/v1/traces"),
+    ] {
+        let text = format!("[telemetry.traces]\nendpoint = \"{endpoint}\"\nheaders = \"x-key: a\"");
+        let traces = load(&text).unwrap().telemetry.traces.unwrap();
+        assert_eq!((traces.endpoint.as_str(), traces.sample_ratio), (expected, 1.0));
+        assert_eq!(
+            (traces.headers[0].name.as_str(), traces.headers[0].value.expose_secret()),
+            ("x-key", "a")
+        );
+    }
+}
+
+#[test]
 fn a_registry_is_known_by_its_host_and_its_aliases() {
     let config = load(
         "[registries.main]\nhost = \"registry.example.com\"\naliases = [\"registry:5000\"]\nplain_http = true",
@@ -132,6 +149,15 @@ fn mistakes_name_the_key_and_the_fix() {
     refused("[worker]\nlease = \"1s\"", &["worker.lease"]);
     refused("[gates.kubernetes]\nmargin = \"10s\"", &["gates.kubernetes.margin", "has to be smaller"]);
     refused("[gates.kubernets]\nopen = true", &["kubernets"]);
+    let traces = |line: &str| format!("[telemetry.traces]\n{line}");
+    refused(&traces("headers = \"a: hunter2\""), &["telemetry.traces.endpoint", "is missing"]);
+    refused(&traces("endpoint = \"http://c:4318\""), &["telemetry.traces.endpoint", "plain_http = true"]);
+    refused(&traces("endpoint = \"grpc://c:4317\""), &["telemetry.traces.endpoint", "gRPC"]);
+    refused(&traces("endpoint = \"https://u:p@c\""), &["telemetry.traces.endpoint", "headers"]);
+    let collector = "endpoint = \"https://c\"\n";
+    refused(&traces(&format!("{collector}sample_ratio = 2.0")), &["telemetry.traces.sample_ratio", "0"]);
+    refused(&traces(&format!("{collector}timeout = \"2m\"")), &["telemetry.traces.timeout", "60s"]);
+    refused(&traces(&format!("{collector}headers = \"hunter2\"")), &["telemetry.traces.headers", "line 1"]);
     refused("[server.tls]\ncertificate = \"a.pem\"", &["key"]);
 }
 

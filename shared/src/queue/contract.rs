@@ -72,6 +72,7 @@ macro_rules! promises {
             i7_a_job_that_is_never_settled_ends_dead
             i3_a_failed_job_comes_back_and_dies_after_its_attempts
             a_failed_job_waits_for_its_tier
+            the_trace_of_a_publish_comes_with_every_delivery
             a_job_handed_back_is_not_counted
             a_postponed_job_comes_back_uncounted_and_not_before_its_time
             i3_a_buried_job_is_visible_with_its_error

@@ -19,7 +19,8 @@ use super::{
     Consumer, DeadJob, DeadSelection, Delivery, JobQueue, QueueError, QueueStatus, Receipt, RetryRules,
     Settlement, meters,
 };
-use crate::model::job::Job;
+use crate::model::job::{Job, Lane};
+use crate::telemetry::traces::{self, Origin, Place};
 use clerk::{Answer, Clerk, Order, TakerId, Trouble};
 use ledger::{Number, Taken};
 use record::Record;
@@ -120,8 +121,10 @@ impl Desk {
 impl JobQueue for EmbeddedQueue {
     async fn publish(&self, job: &Job) -> Result<(), QueueError> {
         let begun = Instant::now();
-        let record = Record::new(job);
+        let span = traces::publish(job, || place_of(job.lane));
+        let record = Record::new(job, span.context().as_ref());
         let outcome = self.desk.ask(|answer| Order::Publish(record, answer)).await;
+        span.outcome(&outcome, "not_queued");
         meters::published(job.lane, begun.elapsed(), &outcome);
         outcome
     }
@@ -174,7 +177,8 @@ enum Wait {
 impl EmbeddedConsumer {
     fn delivery(&self, taken: Taken) -> Delivery {
         let receipt = FileReceipt { desk: self.desk.clone(), number: Some(taken.number) };
-        Delivery::new(taken.job, taken.attempt, taken.postponed, taken.last_error, Box::new(receipt))
+        let origin = Origin { place: place_of(taken.job.lane), trace: taken.trace };
+        Delivery::new(taken.job, taken.attempt, taken.postponed, taken.last_error, origin, Box::new(receipt))
     }
 }
 
@@ -215,6 +219,11 @@ impl Drop for EmbeddedConsumer {
             self.desk.order(back);
         }
     }
+}
+
+/// How traces name a lane.
+fn place_of(lane: Lane) -> Place {
+    Place { system: "tidewaiter", destination: lane.name().to_owned() }
 }
 
 /// The file's half of a delivery.

@@ -19,6 +19,7 @@ use super::{
     Consumer, DeadJob, DeadSelection, JobQueue, LaneStatus, QueueError, QueueStatus, RetryRules, meters,
 };
 use crate::model::job::{Job, Lane};
+use crate::telemetry::traces::{self, Place};
 use answered::answered;
 
 pub use topic::{Notice, Topic};
@@ -137,7 +138,12 @@ impl RabbitmqQueue {
 impl JobQueue for RabbitmqQueue {
     async fn publish(&self, job: &Job) -> Result<(), QueueError> {
         let begun = Instant::now();
-        let outcome = self.post.accept(message::Message::new(job), job.lane).await;
+        let exchange = &self.post.broker.names.jobs;
+        let destination = || format!("{exchange}:{}", job.lane);
+        let span = traces::publish(job, || Place { system: topology::SYSTEM, destination: destination() });
+        let message = message::Message::new(job, span.context().as_ref());
+        let outcome = span.around(self.post.accept(message, job.lane)).await;
+        span.outcome(&outcome, "not_queued");
         meters::published(job.lane, begun.elapsed(), &outcome);
         outcome
     }

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
-use reqwest::{Client, ClientBuilder, Method, Response, Url};
+use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url};
 
 use crate::model::image::RegistryHost;
 use crate::outgoing;
+use crate::telemetry::traces;
 
 use super::address::{AddressGuard, GuardedResolver};
 use super::body::Answer;
@@ -147,12 +148,24 @@ impl Http {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let Some(body) = &question.body else {
-            return self.send(request, &question.what, self.timeouts.first_byte).await;
-        };
-        let request = request.header(CONTENT_TYPE, &body.media_type).body(body.bytes.clone());
-        let patience = self.timeouts.first_byte + self.upload_time(body.bytes.len());
-        self.send(request, &question.what, patience).await
+        let mut patience = self.timeouts.first_byte;
+        if let Some(body) = &question.body {
+            request = request.header(CONTENT_TYPE, &body.media_type).body(body.bytes.clone());
+            patience += self.upload_time(body.bytes.len());
+        }
+        let span = traces::exchange(question.method.as_str(), url.host_str().unwrap_or_default(), url.port());
+        let answered = span.around(self.send(request, &question.what, patience)).await;
+        span.outcome(&answered, "no_answer");
+        if let Ok(response) = &answered {
+            let status = response.status();
+            span.set("http.response.status_code", i64::from(status.as_u16()));
+            // Not there, or a token is wanted first: answers that a client of registries asks for all the time.
+            let is_usual = matches!(status, StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED);
+            if !is_usual && (status.is_client_error() || status.is_server_error()) {
+                span.failed(status.as_str().to_owned());
+            }
+        }
+        answered
     }
 
     /// What so many bytes may take at the least rate that is accepted.

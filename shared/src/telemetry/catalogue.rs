@@ -257,7 +257,14 @@ const PARTS: &[Part] = &[
     },
     Part {
         title: "The process",
-        metrics: &[gauge("tidewaiter_build_info", &["version"], "Always 1; which build this is.")],
+        metrics: &[
+            gauge("tidewaiter_build_info", &["version"], "Always 1; which build this is."),
+            counter(
+                "tidewaiter_trace_spans_total",
+                &["result"],
+                "Spans of traces: `sent` to the collector, or `lost` because it was away for too long or refused them.",
+            ),
+        ],
     },
 ];
 

@@ -10,6 +10,7 @@ use futures_util::future::try_join_all;
 use shared::model::digest::Digest;
 use shared::model::document::{Descriptor, Manifest};
 use shared::model::problem::{Problem, ProblemKind};
+use shared::telemetry::traces;
 use tokio::task;
 use tokio::time::timeout_at;
 use tracing::Span;
@@ -77,7 +78,13 @@ impl Case<'_> {
             }
         }
         let work = distinct.into_values().map(|layer| async move {
-            let outcome = self.layer(layer).await?;
+            let span = traces::stage("layer");
+            span.set("oci.layer.digest", layer.digest.to_string());
+            span.set("oci.layer.size", i64::try_from(layer.size).unwrap_or(i64::MAX));
+            let outcome = span.around(self.layer(layer)).await;
+            span.outcome(&outcome, "not_read");
+            drop(span);
+            let outcome = outcome?;
             self.progress.layer_done(&layer.digest);
             Ok((layer.digest.clone(), outcome))
         });

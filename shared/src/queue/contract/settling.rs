@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Ground, dead_letters, next, nothing, publish, quick, status};
+use super::{Ground, dead_letters, job, next, nothing, publish, quick, status};
 use crate::model::job::Lane;
-use crate::queue::Settlement;
+use crate::queue::{DeadSelection, Settlement};
+use crate::telemetry::traces;
 
 fn failed(error: &str) -> Settlement {
     Settlement::Retry { error: error.to_owned() }
@@ -129,4 +130,37 @@ pub(in crate::queue) async fn a_postponed_job_comes_back_uncounted_and_not_befor
     delivery.settle(Settlement::Bury { error: "too old".to_owned() }).await.unwrap();
     let dead = dead_letters(&queue, 1).await.remove(0);
     assert_eq!((dead.id, dead.error.as_str()), (Some(published[0]), "too old"));
+}
+
+pub(in crate::queue) async fn the_trace_of_a_publish_comes_with_every_delivery(ground: &impl Ground) {
+    traces::collect();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let queue = ground.open(quick(3)).await;
+    let job = job(Lane::Push);
+    let webhook = traces::request("POST", "/webhooks/{source}", |name| match name {
+        traces::TRACEPARENT => Some(parent),
+        traces::TRACESTATE => Some("vendor=1"),
+        _ => None,
+    });
+    webhook.around(queue.publish(&job)).await.unwrap();
+    drop(webhook);
+    let mut consumer = queue.consume(1).await.unwrap();
+    let first = next(&mut consumer).await;
+    let published = first.origin.trace.clone().expect("it was published within a trace");
+    let headers = published.headers();
+    let (of_first, state) = (&headers[traces::TRACEPARENT], &headers[traces::TRACESTATE]);
+    assert!(of_first.starts_with(&parent[..36]) && of_first != parent, "a child of the webhook: {of_first}");
+    assert_eq!(state, "vendor=1");
+    first.settle(failed("no")).await.unwrap();
+    let second = next(&mut consumer).await;
+    assert_eq!((second.attempt, second.origin.trace.as_ref()), (2, Some(&published)));
+    drop(second);
+    let third = next(&mut consumer).await;
+    assert_eq!((third.attempt, third.origin.trace.as_ref()), (3, Some(&published)));
+    third.settle(failed("no")).await.unwrap();
+    dead_letters(&queue, 1).await;
+    assert_eq!(queue.requeue(DeadSelection::One(job.id)).await.unwrap(), 1);
+    let again = next(&mut consumer).await;
+    assert_eq!((again.attempt, again.origin.trace.as_ref()), (1, Some(&published)));
+    again.settle(Settlement::Done).await.unwrap();
 }

@@ -20,6 +20,7 @@ use super::super::dead_letter::{Death, never_settled, undecodable};
 use super::super::{DeadJob, DeadSelection, LaneStatus, QueueStatus, RetryRules, Settlement, dice, meters};
 use super::record::Record;
 use crate::model::job::{Job, JobDecodeError, Lane};
+use crate::telemetry::traces::TraceContext;
 
 type Bytes = &'static [u8];
 
@@ -55,6 +56,7 @@ pub(super) struct Taken {
     pub(super) attempt: u32,
     pub(super) postponed: u32,
     pub(super) last_error: Option<String>,
+    pub(super) trace: Option<TraceContext>,
     pub(super) job: Job,
 }
 
@@ -133,8 +135,8 @@ impl<'txn> Ledger<'txn> {
                     Ok(job) => {
                         self.taken.insert(number.key().as_slice(), bytes.as_slice())?;
                         let (attempt, postponed) = (record.attempt, record.deferrals);
-                        let last_error = record.error;
-                        return Ok(Some(Taken { number, attempt, postponed, last_error, job }));
+                        let (trace, last_error) = (record.trace_context(), record.error);
+                        return Ok(Some(Taken { number, attempt, postponed, last_error, trace, job }));
                     }
                     Err(error) => self.sort_out(number, record, &error, now)?,
                 }
@@ -248,7 +250,7 @@ impl<'txn> Ledger<'txn> {
         for (number, record) in self.selected(which)? {
             if let Ok(job) = Job::from_json(&record.body) {
                 self.dead.remove(number.key().as_slice())?;
-                self.append(&Record::with_body(job.lane, record.body))?;
+                self.append(&Record { trace: record.trace, ..Record::with_body(job.lane, record.body) })?;
                 done += 1;
             }
         }

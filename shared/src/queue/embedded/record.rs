@@ -1,16 +1,19 @@
-//! One job as it lies in the file: version byte 1, then postcard (<https://postcard.jamesmunns.com>).
+//! One job as it lies in the file: a version byte, then postcard (<https://postcard.jamesmunns.com>).
 //!
 //! The body is the job's own JSON, so that what a newer build wrote stays what it was, and a dead letter
 //! can be read by people. postcard cannot read a record that lacks a new last field: a change of
-//! [`StoredRecord`] needs the next version.
+//! [`StoredRecord`] needs the next version. Version 2 adds the trace, and is written only for a job that has one, so
+//! that a build before it can take over a file of a site that does not trace.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::super::dead_letter::kept_error;
 use crate::model::job::{Job, Lane};
+use crate::telemetry::traces::{TRACEPARENT, TRACESTATE, TraceContext};
 
-const VERSION: u8 = 1;
+const UNTRACED: u8 = 1;
+const TRACED: u8 = 2;
 
 /// A job and what the queue knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,15 @@ pub(crate) struct Record {
     pub(super) died_at: Option<Timestamp>,
     /// The job as JSON, or whatever is there instead.
     pub(super) body: Vec<u8>,
+    /// The span that published it: the values of `traceparent` and `tracestate`.
+    pub(super) trace: Option<Trace>,
+}
+
+/// W3C trace context as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trace {
+    parent: String,
+    state: Option<String>,
 }
 
 /// The bytes of version 1.
@@ -41,14 +53,28 @@ struct StoredRecord {
 }
 
 impl Record {
-    /// A job that was never tried.
-    pub(super) fn new(job: &Job) -> Self {
-        Self::with_body(job.lane, job.to_json())
+    /// A job that was never tried, published within this span.
+    pub(super) fn new(job: &Job, trace: Option<&TraceContext>) -> Self {
+        let trace = trace.and_then(|trace| {
+            let mut headers = trace.headers();
+            Some(Trace { parent: headers.remove(TRACEPARENT)?, state: headers.remove(TRACESTATE) })
+        });
+        Self { trace, ..Self::with_body(job.lane, job.to_json()) }
+    }
+
+    /// The span that published it.
+    pub(super) fn trace_context(&self) -> Option<TraceContext> {
+        let trace = self.trace.as_ref()?;
+        TraceContext::read(|name| match name {
+            TRACEPARENT => Some(&*trace.parent),
+            TRACESTATE => trace.state.as_deref(),
+            _ => None,
+        })
     }
 
     /// Something in `lane` that was never tried.
     pub(super) fn with_body(lane: Lane, body: Vec<u8>) -> Self {
-        Self { lane, attempt: 1, deferrals: 0, error: None, died_at: None, body }
+        Self { lane, attempt: 1, deferrals: 0, error: None, died_at: None, body, trace: None }
     }
 
     /// The record after one more failure.
@@ -76,15 +102,23 @@ impl Record {
             died_at_ms: self.died_at.map(Timestamp::as_millisecond),
             body: self.body.clone(),
         };
-        postcard::to_extend(&stored, vec![VERSION]).expect("a record has only numbers and bytes")
+        let written = match &self.trace {
+            None => postcard::to_extend(&stored, vec![UNTRACED]),
+            Some(trace) => postcard::to_extend(&(stored, trace), vec![TRACED]),
+        };
+        written.expect("a record has only numbers and bytes")
     }
 
     /// Reads what [`Record::encode`] wrote, or `None` for anything else.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (VERSION, rest) = bytes.split_first().map(|(version, rest)| (*version, rest))? else {
-            return None;
+        let (stored, trace): (StoredRecord, Option<Trace>) = match bytes.split_first()? {
+            (&UNTRACED, rest) => (postcard::from_bytes(rest).ok()?, None),
+            (&TRACED, rest) => {
+                let (stored, trace): (StoredRecord, Trace) = postcard::from_bytes(rest).ok()?;
+                (stored, Some(trace))
+            }
+            _ => return None,
         };
-        let stored: StoredRecord = postcard::from_bytes(rest).ok()?;
         Some(Self {
             lane: Lane::ALL.into_iter().find(|lane| lane_number(*lane) == stored.lane)?,
             attempt: stored.attempt,
@@ -92,6 +126,7 @@ impl Record {
             error: stored.error,
             died_at: stored.died_at_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
             body: stored.body,
+            trace,
         })
     }
 }
@@ -110,19 +145,26 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn recorded_version_1_bytes_still_decode() {
-        let record = Record {
+    fn recorded_bytes_still_decode() {
+        let untraced = Record {
             lane: Lane::Push,
             attempt: 3,
             deferrals: 1,
             error: Some("no".to_owned()),
             died_at: Some(Timestamp::from_millisecond(1_772_443_837_000).unwrap()),
             body: b"{}".to_vec(),
+            trace: None,
         };
-        let recorded = "01010301 01026e6f 01 908995de956702 7b7d";
-        let recorded = hex::decode(recorded.replace(' ', "")).unwrap();
-        assert_eq!(hex::encode(record.encode()), hex::encode(&recorded));
-        assert_eq!(Record::decode(&recorded), Some(record));
+        let trace = Trace { parent: "00".to_owned(), state: Some("a=b".to_owned()) };
+        let traced = Record { trace: Some(trace), ..untraced.clone() };
+        for (record, recorded) in [
+            (untraced, "01 010301 01026e6f 01 908995de956702 7b7d"),
+            (traced, "02 010301 01026e6f 01 908995de956702 7b7d 023030 0103613d62"),
+        ] {
+            let recorded = hex::decode(recorded.replace(' ', "")).unwrap();
+            assert_eq!(hex::encode(record.encode()), hex::encode(&recorded));
+            assert_eq!(Record::decode(&recorded), Some(record));
+        }
     }
 
     proptest! {

@@ -18,13 +18,14 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use super::super::dead_letter::{Death, kept_error, never_settled};
 use super::topology::Names;
 use crate::model::job::{Job, Lane};
+use crate::telemetry::traces::{TRACEPARENT, TRACESTATE, TraceContext};
 
 const ATTEMPT: &str = "x-tidewaiter-attempt";
 const DEFERRALS: &str = "x-tidewaiter-deferrals";
 const ERROR: &str = "x-tidewaiter-error";
 const LANE: &str = "x-tidewaiter-lane";
 const DIED_AT: &str = "x-tidewaiter-died-at";
-const CARRIED: [&str; 2] = ["traceparent", "tracestate"];
+const CARRIED: [&str; 2] = [TRACEPARENT, TRACESTATE];
 
 /// Longest value that passes through: all headers of a message must fit into one frame.
 const CARRIED_BYTES: usize = 512;
@@ -50,15 +51,19 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// A job that was never tried.
-    pub(super) fn new(job: &Job) -> Self {
+    /// A job that was never tried, published within this span.
+    pub(super) fn new(job: &Job, trace: Option<&TraceContext>) -> Self {
+        let mut carried = FieldTable::default();
+        for (name, value) in trace.map(TraceContext::headers).unwrap_or_default() {
+            carried.insert(name.into(), text(&value));
+        }
         Self {
             body: job.to_json(),
             id: Some(job.id.to_string().into()),
             attempt: 1,
             deferrals: 0,
             error: None,
-            carried: FieldTable::default(),
+            carried,
         }
     }
 
@@ -81,6 +86,15 @@ impl Message {
             carried,
             body: std::mem::take(&mut delivery.data),
         }
+    }
+
+    /// The span that published it.
+    pub(super) fn trace(&self) -> Option<TraceContext> {
+        let value = |name: &str| match self.carried.inner().get(name)? {
+            AMQPValue::LongString(text) => str::from_utf8(text.as_bytes()).ok(),
+            _ => None,
+        };
+        TraceContext::read(value)
     }
 
     /// The same job with a fresh count of attempts.

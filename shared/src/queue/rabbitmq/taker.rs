@@ -27,7 +27,9 @@ use super::answered::answered;
 use super::message::Message;
 use super::post::Post;
 use super::receipt::{BrokerReceipt, Held, Taken};
+use super::topology::SYSTEM;
 use crate::model::job::{Job, JobDecodeError, Lane};
+use crate::telemetry::traces::{Origin, Place};
 
 /// Waits after a failure: doubled from the first to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -148,8 +150,11 @@ impl Taker {
             meters::delivered(taken.lane);
             let (attempt, postponed) = (taken.message.attempt, taken.message.deferrals);
             let last_error = taken.message.error.clone();
+            let destination = self.post.broker.names.lane(taken.lane).to_string();
+            let place = Place { system: SYSTEM, destination };
+            let origin = Origin { place, trace: taken.message.trace() };
             let receipt = BrokerReceipt { taken, post: self.post.clone(), _permit: permit };
-            slot.send(Delivery::new(job, attempt, postponed, last_error, Box::new(receipt)));
+            slot.send(Delivery::new(job, attempt, postponed, last_error, origin, Box::new(receipt)));
         }
         for Taken { lane, message, held } in std::mem::take(&mut self.spare) {
             match self.post.hand_back(message, lane).await {

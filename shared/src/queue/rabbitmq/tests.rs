@@ -121,7 +121,7 @@ async fn i1_among_many_publishes_exactly_the_unroutable_ones_are_refused() {
         // Hand-backs of all lanes share one line, so that routable and unroutable messages mix.
         let lanes = (0..200).map(|n| if n % 10 == 3 { Lane::Urgent } else { Lane::Push });
         let published = lanes.map(async |lane| {
-            let message = Message::new(&contract::job(lane));
+            let message = Message::new(&contract::job(lane), None);
             (lane, queue.post.hand_back(message, lane).await)
         });
         let outcomes = futures_util::future::join_all(published).await;

@@ -23,6 +23,9 @@ use lapin::{Channel, ExchangeKind};
 use super::super::RetryRules;
 use crate::model::job::Lane;
 
+/// How traces name the broker (`messaging.system`).
+pub(super) const SYSTEM: &str = "rabbitmq";
+
 /// Looking at dead letters counts as a delivery, and since RabbitMQ 4.0 a queue without a limit of its
 /// own forgets messages after 20 of them.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
