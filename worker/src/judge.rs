@@ -170,15 +170,19 @@ impl Carrier {
     ) -> Result<(), JudgeError> {
         let database = self.parts.database.load_full();
         let known = self.known_report(digest).await?;
+        let restored = match known {
+            Some(_) => None,
+            None => self.restored(client, image, digest).await,
+        };
         let (mut report, work) = match known {
             Some(report) if report.revisions == self.revisions() => (report, "policy"),
             Some(report) => (self.matched_again(report, database).await?, "match"),
-            None => match self.restored(client, image, digest).await {
-                Some(report) if report.revisions == self.revisions() => {
-                    (self.with_attachments(client, image, report, database).await?, "restore")
-                }
-                Some(report) => {
-                    let report = self.matched_again(report, Arc::clone(&database)).await?;
+            None => match &restored {
+                Some(restored) => {
+                    let mut report = restored.report.clone();
+                    if report.revisions != self.revisions() {
+                        report = self.matched_again(report, Arc::clone(&database)).await?;
+                    }
                     (self.with_attachments(client, image, report, database).await?, "restore")
                 }
                 None => {
@@ -196,8 +200,9 @@ impl Carrier {
         let began = Instant::now();
         let verdicts = verdicts(&policies, &report, &children, Timestamp::now());
         staged("judge", began);
+        let stood = restored.map(|restored| restored.stood(&policies, &children)).unwrap_or_default();
         let began = Instant::now();
-        self.parts.store.store(&report, &verdicts, &lease).await?;
+        self.parts.store.restore(&report, &verdicts, &stood, &lease).await?;
         staged("store", began);
         self.parts.bases.remember(image, &report).await?;
         metrics::counter!("tidewaiter_scans_total", "work" => work).increment(1);
@@ -372,10 +377,11 @@ pub(crate) fn verdicts(
 ) -> Vec<Verdict> {
     policies
         .iter()
-        .map(|policy| {
-            let own: Vec<Verdict> =
-                children.iter().filter(|verdict| verdict.policy == policy.name).cloned().collect();
-            policy.judge(report, &own, &Circumstances::anywhere(now))
-        })
+        .map(|policy| policy.judge(report, &of_policy(children, &policy.name), &Circumstances::anywhere(now)))
         .collect()
+}
+
+/// The verdicts of one policy.
+pub(crate) fn of_policy(verdicts: &[Verdict], policy: &PolicyName) -> Vec<Verdict> {
+    verdicts.iter().filter(|verdict| verdict.policy == *policy).cloned().collect()
 }
