@@ -41,7 +41,19 @@ pub trait VerdictStore: Send + Sync {
     ///
     /// `lease` fences: a holder whose lease was taken over gets [`StoreError::LeaseLost`] and changes nothing.
     /// One that ran out but was taken over by nobody is still good for it.
-    async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError>;
+    async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
+        self.restore(report, verdicts, &[], lease).await
+    }
+
+    /// The same of a digest that this store may have forgotten, and somebody else remembers: `stood` are the verdicts
+    /// that people were told of before. Where none stands here those count, so that only what differs is a change.
+    async fn restore(
+        &self,
+        report: &Report,
+        verdicts: &[Verdict],
+        stood: &[Verdict],
+        lease: &Lease,
+    ) -> Result<(), StoreError>;
 
     /// Stores verdicts derived again from the stored report: a policy changed, an exception expired.
     ///

@@ -61,7 +61,7 @@ fn requests(site: &Site) -> Vec<String> {
 }
 
 /// Has Redis forget everything about this site, and about no other.
-async fn forget_everything(site: &Site, known: &[&Digest]) -> Result<()> {
+fn forget(site: &Site) -> Result<()> {
     let pattern = format!("*test-{}-{}*", std::process::id(), site.registry.port);
     let url = redis_url()?;
     let redis = |arguments: &[&str]| -> Result<String> {
@@ -74,6 +74,12 @@ async fn forget_everything(site: &Site, known: &[&Digest]) -> Result<()> {
     let keys: Vec<&str> = keys.lines().filter(|line| !line.is_empty()).collect();
     ensure!(!keys.is_empty(), "nothing to forget under {pattern}");
     redis(&[&["DEL"], keys.as_slice()].concat())?;
+    Ok(())
+}
+
+/// The same, until nobody remembers.
+async fn forget_everything(site: &Site, known: &[&Digest]) -> Result<()> {
+    forget(site)?;
     // Nobody says when keys vanish, so the api answers for a moment longer from what it has read.
     for digest in known {
         eventually("everything is forgotten", || async {
@@ -246,6 +252,7 @@ async fn i13_a_lost_redis_is_refilled_from_the_registry_without_pulling_a_layer(
     let children = children.iter().filter_map(|child| child["digest"].as_str());
     let images: Vec<&str> = pushed.iter().map(|(_, digest)| digest.as_str()).chain(children).collect();
     let (scanned, served) = (examined(&site, &images), requests(&site).len());
+    let told = said(&site, "change announced");
     for ((repository, digest), before) in pushed.iter().zip(&before) {
         let after = ask(&site, repository, digest).await?;
         for field in ["outcome", "counts", "reasons", "revisions", "scanned_at", "policy_revision"] {
@@ -263,6 +270,54 @@ async fn i13_a_lost_redis_is_refilled_from_the_registry_without_pulling_a_layer(
         .collect();
     assert!(pulled.is_empty(), "layers or configs were pulled: {pulled:#?}");
     assert_eq!(said(&site, "verdict attached"), 5, "what was restored is not attached again");
+    // That the cache was lost is no news about an image: nobody is woken for it.
+    assert_eq!(said(&site, "change announced"), told);
+    for (_, digest) in &pushed {
+        let (_, history) = site.get(&format!("/v1/verdicts/{digest}/history")).await?;
+        assert_eq!(history["changes"], json!([]), "{history:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i13_of_what_is_restored_only_what_changed_meanwhile_is_told_and_from_what() -> Result<()> {
+    let (folder, policies) = (keys()?, TempDir::new()?);
+    let policy = |effect: &str| {
+        let every = "[critical, high, medium, low, negligible, unknown]";
+        let rule = format!("{{name: all, when: {{severity: {every}}}, then: {effect}}}");
+        let text =
+            format!("version: 1\nname: default\nrules: [{rule}]\nproblems: {{advisories-stale: accept}}\n");
+        std::fs::write(policies.path().join("default.yaml"), text)
+    };
+    policy("deny")?;
+    let mut site =
+        signing(folder.path(), &format!("[policies]\ndir = \"{}\"\n", policies.path().display())).await?;
+    let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/bad", "1.0")?;
+    let good = site.push(&Image::debian_with_python(HARMLESS), "team/good", "1.0")?;
+    for (digest, outcome) in [(&bad, "fail"), (&good, "pass")] {
+        assert_eq!(site.verdict(digest).await?["outcome"], outcome);
+    }
+    eventually_here("attached", || said(&site, "verdict attached") == 2)?;
+
+    // While nobody works, the cache is lost and a policy made milder.
+    site.workers.clear();
+    site.front.kill();
+    policy("warn")?;
+    forget(&site)?;
+    site.restart_front("api").await?;
+    site.add_worker()?;
+    assert_eq!(ask(&site, "team/good", &good).await?["outcome"], "pass");
+    assert_eq!(ask(&site, "team/bad", &bad).await?["outcome"], "warn");
+    let (_, history) = site.get(&format!("/v1/verdicts/{bad}/history")).await?;
+    let changes = history["changes"].as_array().context("a history")?;
+    assert_eq!(changes.len(), 1, "{history:#}");
+    assert_eq!(
+        (&changes[0]["from"], &changes[0]["cause"]),
+        (&json!("fail"), &json!("policy")),
+        "{history:#}"
+    );
+    let (_, history) = site.get(&format!("/v1/verdicts/{good}/history")).await?;
+    assert_eq!(history["changes"], json!([]), "{history:#}");
     Ok(())
 }
 

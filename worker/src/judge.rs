@@ -170,15 +170,19 @@ impl Carrier {
     ) -> Result<(), JudgeError> {
         let database = self.parts.database.load_full();
         let known = self.known_report(digest).await?;
+        let restored = match known {
+            Some(_) => None,
+            None => self.restored(client, image, digest).await,
+        };
         let (mut report, work) = match known {
             Some(report) if report.revisions == self.revisions() => (report, "policy"),
             Some(report) => (self.matched_again(report, database).await?, "match"),
-            None => match self.restored(client, image, digest).await {
-                Some(report) if report.revisions == self.revisions() => {
-                    (self.with_attachments(client, image, report, database).await?, "restore")
-                }
-                Some(report) => {
-                    let report = self.matched_again(report, Arc::clone(&database)).await?;
+            None => match &restored {
+                Some(restored) => {
+                    let mut report = restored.report.clone();
+                    if report.revisions != self.revisions() {
+                        report = self.matched_again(report, Arc::clone(&database)).await?;
+                    }
                     (self.with_attachments(client, image, report, database).await?, "restore")
                 }
                 None => {
@@ -197,8 +201,10 @@ impl Carrier {
         let verdicts = verdicts(&policies, &report, &children, Timestamp::now());
         stage.span.set("tidewaiter.verdicts", verdict_words(&verdicts));
         stage.end();
+        let stood = restored.map(|restored| restored.stood(&policies, &children)).unwrap_or_default();
         let stage = Stage::begin("store");
-        let stored = stage.span.around(self.parts.store.store(&report, &verdicts, &lease)).await;
+        let stored =
+            stage.span.around(self.parts.store.restore(&report, &verdicts, &stood, &lease)).await;
         stage.span.outcome(&stored, "not_stored");
         stage.end();
         stored?;
@@ -397,10 +403,11 @@ pub(crate) fn verdicts(
 ) -> Vec<Verdict> {
     policies
         .iter()
-        .map(|policy| {
-            let own: Vec<Verdict> =
-                children.iter().filter(|verdict| verdict.policy == policy.name).cloned().collect();
-            policy.judge(report, &own, &Circumstances::anywhere(now))
-        })
+        .map(|policy| policy.judge(report, &of_policy(children, &policy.name), &Circumstances::anywhere(now)))
         .collect()
+}
+
+/// The verdicts of one policy.
+pub(crate) fn of_policy(verdicts: &[Verdict], policy: &PolicyName) -> Vec<Verdict> {
+    verdicts.iter().filter(|verdict| verdict.policy == *policy).cloned().collect()
 }

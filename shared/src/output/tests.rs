@@ -1,5 +1,7 @@
 //! Every format, on every kind of subject: what readers of that format rely on.
 
+mod shipped;
+
 use std::collections::HashSet;
 
 use serde_json::Value;

@@ -64,6 +64,7 @@ macro_rules! every_promise {
             notes::a_note_that_is_no_note_is_refused,
             history::every_change_of_a_verdict_is_told_with_its_cause,
             history::what_changes_nothing_for_people_leaves_no_trace,
+            history::what_is_restored_as_it_stood_is_no_change,
             history::changes_by_many_at_once_follow_from_one_another,
             history::a_history_is_bounded_and_keeps_the_newest,
             history::changes_are_unannounced_until_somebody_announces_them,

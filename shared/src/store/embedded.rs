@@ -86,8 +86,14 @@ impl EmbeddedStore {
         .await
     }
 
-    async fn put(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
-        let (report, verdicts) = (report.clone(), verdicts.to_vec());
+    async fn put(
+        &self,
+        report: &Report,
+        verdicts: &[Verdict],
+        stood: &[Verdict],
+        lease: &Lease,
+    ) -> Result<(), StoreError> {
+        let (report, verdicts, stood) = (report.clone(), verdicts.to_vec(), stood.to_vec());
         let pinned = match lease.digest == report.digest {
             true => LeaseTable::pin(&self.leases, lease),
             false => None,
@@ -97,7 +103,7 @@ impl EmbeddedStore {
         };
         let watchers = Arc::clone(&self.watchers);
         self.write(move |file| {
-            file.store(&report, &verdicts)?;
+            file.restore(&report, &verdicts, &stood)?;
             // Nobody takes the lease over while this is being written.
             drop(pinned);
             watchers.wake(&report.digest);
@@ -131,8 +137,14 @@ impl VerdictStore for EmbeddedStore {
         Backend::Embedded.measured("lookup", looked).await
     }
 
-    async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
-        Backend::Embedded.measured("store", self.put(report, verdicts, lease)).await
+    async fn restore(
+        &self,
+        report: &Report,
+        verdicts: &[Verdict],
+        stood: &[Verdict],
+        lease: &Lease,
+    ) -> Result<(), StoreError> {
+        Backend::Embedded.measured("store", self.put(report, verdicts, stood, lease)).await
     }
 
     async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {

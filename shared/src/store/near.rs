@@ -122,8 +122,14 @@ impl VerdictStore for NearStore {
         Ok(found.into_iter().map(|lookup| lookup.unwrap_or(Lookup::Unknown)).collect())
     }
 
-    async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
-        self.far.store(report, verdicts, lease).await
+    async fn restore(
+        &self,
+        report: &Report,
+        verdicts: &[Verdict],
+        stood: &[Verdict],
+        lease: &Lease,
+    ) -> Result<(), StoreError> {
+        self.far.restore(report, verdicts, stood, lease).await
     }
 
     async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {

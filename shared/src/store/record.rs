@@ -204,14 +204,17 @@ pub(crate) fn decode_change(bytes: &[u8]) -> Result<Change, RecordError> {
     Ok(serde_json::from_value(stored.change)?)
 }
 
-/// What verdicts change for people, where these stood before; one that cannot be read counts as none.
+/// What verdicts change for people, where these stood before; one that cannot be read counts as none. Where none stands
+/// here, `stood` did.
 pub(super) fn changes<'a>(
     digest: &Digest,
     verdicts: impl Iterator<Item = (&'a Verdict, Option<&'a [u8]>)>,
+    stood: &[Verdict],
 ) -> Vec<Change> {
     let change = |(verdict, before): (&Verdict, Option<&[u8]>)| {
-        let before = before.and_then(|bytes| decode_verdict(digest, bytes).ok());
-        Change::between(before.as_ref(), verdict)
+        let here = before.and_then(|bytes| decode_verdict(digest, bytes).ok());
+        let elsewhere = || stood.iter().find(|stood| stood.policy == verdict.policy);
+        Change::between(here.as_ref().or_else(elsewhere), verdict)
     };
     verdicts.filter_map(change).collect()
 }

@@ -206,8 +206,14 @@ impl VerdictStore for RedisStore {
         Backend::Redis.measured("lookup", self.look(digests, policy)).await
     }
 
-    async fn store(&self, report: &Report, verdicts: &[Verdict], lease: &Lease) -> Result<(), StoreError> {
-        Backend::Redis.measured("store", self.put(report, verdicts, lease)).await
+    async fn restore(
+        &self,
+        report: &Report,
+        verdicts: &[Verdict],
+        stood: &[Verdict],
+        lease: &Lease,
+    ) -> Result<(), StoreError> {
+        Backend::Redis.measured("store", self.put(report, verdicts, stood, lease)).await
     }
 
     async fn restate(&self, digest: &Digest, verdicts: &[Verdict]) -> Result<(), StoreError> {

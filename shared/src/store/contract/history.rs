@@ -70,6 +70,32 @@ pub(in crate::store) async fn what_changes_nothing_for_people_leaves_no_trace(st
     assert_eq!(stores.one.history(&digest, 10).await.unwrap().len(), 2);
 }
 
+pub(in crate::store) async fn what_is_restored_as_it_stood_is_no_change(stores: &Stores) {
+    let digest = fresh_digest();
+    let report = sample::report(&digest);
+    let verdict = |policy, outcome| sample::verdict(&report, policy, outcome);
+    // People knew of two policies; of those one says something else today, and a third is new.
+    let stood = [verdict("default", Outcome::Fail), verdict("strict", Outcome::Pass)];
+    let now =
+        [verdict("default", Outcome::Fail), verdict("strict", Outcome::Fail), verdict("new", Outcome::Warn)];
+    let lease = hold(&*stores.one, &digest).await;
+    stores.one.restore(&report, &now, &stood, &lease).await.unwrap();
+    let mut history = stores.other.history(&digest, 10).await.unwrap();
+    history.reverse();
+    let changed = [("strict", Some(Outcome::Pass), Outcome::Fail), ("new", None, Outcome::Warn)];
+    let told_of = |changes: &[Recorded]| -> Vec<(String, Option<Outcome>, Outcome)> {
+        told(changes).into_iter().map(|(policy, from, to, _)| (policy.to_owned(), from, to)).collect()
+    };
+    assert_eq!(told_of(&history), changed.map(|(policy, from, to)| (policy.to_owned(), from, to)));
+    assert_eq!(stores.one.unannounced(&digest, 10).await.unwrap().len(), 2);
+
+    // What stands here counts for more than what anybody remembers.
+    let again = [verdict("default", Outcome::Fail), verdict("strict", Outcome::Fail)];
+    stores.one.restore(&report, &again, &stood, &lease).await.unwrap();
+    assert_eq!(stores.other.history(&digest, 10).await.unwrap().len(), 2);
+    stores.one.release(lease).await.unwrap();
+}
+
 pub(in crate::store) async fn changes_by_many_at_once_follow_from_one_another(stores: &Stores) {
     let digest = fresh_digest();
     let (_, verdicts) = know(&*stores.one, &digest, &["default"]).await;

@@ -135,7 +135,12 @@ impl File {
         })
     }
 
-    pub(super) fn store(&self, report: &Report, verdicts: &[Verdict]) -> Result<(), StoreError> {
+    pub(super) fn restore(
+        &self,
+        report: &Report,
+        verdicts: &[Verdict],
+        stood: &[Verdict],
+    ) -> Result<(), StoreError> {
         let digest = &report.digest;
         let bytes = record::encode_report(report).map_err(|error| self.too_large(&error.to_string()))?;
         let encoded = self.encoded(verdicts)?;
@@ -144,7 +149,7 @@ impl File {
             let name = digest.as_str().as_bytes();
             transaction.open_table(REPORTS)?.insert(name, bytes.as_slice())?;
             let mut table = transaction.open_table(VERDICTS)?;
-            let changes = changes(&table, digest, verdicts.iter())?;
+            let changes = changes(&table, digest, verdicts.iter(), stood)?;
             let (first, end) = (verdict_key(digest, ""), [name, &[1]].concat());
             table.retain_in::<&[u8], _>(first.as_slice()..end.as_slice(), |_, _| false)?;
             table.insert(verdict_key(digest, REVISIONS).as_slice(), revisions.as_bytes())?;
@@ -168,7 +173,7 @@ impl File {
             };
             let news: Vec<_> =
                 verdicts.iter().zip(&encoded).filter(|(verdict, _)| is_news(verdict)).collect();
-            let changes = changes(&table, digest, news.iter().map(|(verdict, _)| *verdict))?;
+            let changes = changes(&table, digest, news.iter().map(|(verdict, _)| *verdict), &[])?;
             for (verdict, bytes) in &news {
                 table.insert(verdict_key(digest, verdict.policy.as_str()).as_slice(), bytes.as_slice())?;
             }
@@ -377,12 +382,13 @@ fn changes<'a>(
     table: &Table<'_, &[u8], &[u8]>,
     digest: &Digest,
     verdicts: impl Iterator<Item = &'a Verdict>,
+    stood: &[Verdict],
 ) -> Result<Vec<Change>, redb::Error> {
     let mut changes = Vec::new();
     for verdict in verdicts {
         let before = table.get(verdict_key(digest, verdict.policy.as_str()).as_slice())?;
         let before = before.as_ref().map(redb::AccessGuard::value);
-        changes.extend(record::changes(digest, std::iter::once((verdict, before))));
+        changes.extend(record::changes(digest, std::iter::once((verdict, before)), stood));
     }
     Ok(changes)
 }

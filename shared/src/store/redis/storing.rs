@@ -38,11 +38,12 @@ enum Done {
 }
 
 impl RedisStore {
-    /// See [`VerdictStore::store`](crate::store::VerdictStore::store).
+    /// See [`VerdictStore::restore`](crate::store::VerdictStore::restore).
     pub(super) async fn put(
         &self,
         report: &Report,
         verdicts: &[Verdict],
+        stood: &[Verdict],
         lease: &Lease,
     ) -> Result<(), StoreError> {
         let digest = &report.digest;
@@ -70,7 +71,7 @@ impl RedisStore {
                 .arg(millis(self.config.verdict_ttl))
                 .arg(&standing.generation)
                 .arg(Uuid::now_v7().to_string());
-            add_changes(&mut store, &standing.changes(digest, verdicts));
+            add_changes(&mut store, &standing.changes(digest, verdicts, stood));
             store
                 .arg(keys::REVISIONS)
                 .arg(record::revisions_text(&report.revisions))
@@ -111,7 +112,7 @@ impl RedisStore {
             if news.is_empty() {
                 return Ok(());
             }
-            let changes = record::changes(digest, news.iter().zip(before.iter().map(Option::as_deref)));
+            let changes = record::changes(digest, news.iter().zip(before.iter().map(Option::as_deref)), &[]);
             let changes: Vec<Vec<u8>> = changes.iter().map(record::encode_change).collect();
             let mut restate =
                 call(&self.scripts.restate, &[self.keys.verdict(digest), self.keys.history(digest)]);
@@ -165,9 +166,12 @@ impl RedisStore {
 }
 
 impl Standing {
-    fn changes(&self, digest: &Digest, verdicts: &[Verdict]) -> Vec<Vec<u8>> {
+    fn changes(&self, digest: &Digest, verdicts: &[Verdict], stood: &[Verdict]) -> Vec<Vec<u8>> {
         let before = self.verdicts.iter().map(Option::as_deref);
-        record::changes(digest, verdicts.iter().zip(before)).iter().map(record::encode_change).collect()
+        record::changes(digest, verdicts.iter().zip(before), stood)
+            .iter()
+            .map(record::encode_change)
+            .collect()
     }
 }
 
