@@ -92,6 +92,6 @@ fn installed(kind: PackageKind, name: &str, version: &str) -> InstalledPackage {
         package,
         path: "a".to_owned(),
         introduced_in: LayerIndex(0),
-        owned_by: None,
+        owned_by: None, nested_root: None,
     }
 }

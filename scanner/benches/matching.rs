@@ -70,6 +70,7 @@ fn package(kind: PackageKind, name: &str, version: &str) -> InstalledPackage {
         path: "evidence".to_owned(),
         introduced_in: LayerIndex(0),
         owned_by: None,
+        nested_root: None,
         package,
     }
 }

@@ -169,6 +169,12 @@ pub trait Analyzer: Send + Sync {
     /// Which limit bounds the file's size.
     fn class(&self) -> FileClass;
 
+    /// Whether what it reads says something about one root file system; it then reads the same files of roots below the
+    /// image's own, under the paths that they have there.
+    fn is_of_root(&self) -> bool {
+        self.class() == FileClass::Database
+    }
+
     /// Reads the file. Never panics, never recurses on input depth, never allocates by a number that the
     /// input states. What it cannot read becomes a [`Problem`]; reading goes on after it (I4).
     fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found;

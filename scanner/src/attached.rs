@@ -163,6 +163,7 @@ fn add(inventory: &mut Inventory, document: &Claimed, place: &str, room: usize) 
             path: place.to_owned(),
             introduced_in: past_last,
             owned_by: None,
+            nested_root: None,
         });
     }
     added

@@ -203,8 +203,7 @@ impl Carrier {
         stage.end();
         let stood = restored.map(|restored| restored.stood(&policies, &children)).unwrap_or_default();
         let stage = Stage::begin("store");
-        let stored =
-            stage.span.around(self.parts.store.restore(&report, &verdicts, &stood, &lease)).await;
+        let stored = stage.span.around(self.parts.store.restore(&report, &verdicts, &stood, &lease)).await;
         stage.span.outcome(&stored, "not_stored");
         stage.end();
         stored?;

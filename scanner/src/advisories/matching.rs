@@ -40,7 +40,7 @@ pub struct Judgement {
     pub problems: Vec<Problem>,
     /// What was judged, and with which advisories (I11).
     pub coverage: Vec<Coverage>,
-    /// When advisories for the distribution stop.
+    /// When advisories for the distribution stop, or for one in it: the first of these days.
     pub support_ends: Option<Timestamp>,
 }
 
@@ -77,14 +77,16 @@ impl<'d> Judge<'d> {
             if installed.package.evidence == Evidence::Unmatched {
                 continue;
             }
-            let asked = scope.questions(&installed.package, matcher)?;
-            coverage.count(&installed.package, &asked);
+            let asked = scope.questions(installed, matcher)?;
+            coverage.count(installed, &asked);
             let found = findings::of_package(&scope, matcher, installed, PackageIndex(index), &asked)?;
             findings.extend(found);
         }
         findings.sort_by(|a, b| order(a).cmp(&order(b)));
         let (coverage, problems) = coverage.finish();
-        let support_ends = inventory.distribution.as_ref().and_then(ecosystems::support_ends);
+        let nested = inventory.nested_roots.iter().filter_map(|root| root.distribution.as_ref());
+        let distributions = inventory.distribution.as_ref().into_iter().chain(nested);
+        let support_ends = distributions.filter_map(ecosystems::support_ends).min();
         Ok(Judgement { findings, problems, coverage, support_ends })
     }
 }

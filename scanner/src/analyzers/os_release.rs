@@ -42,6 +42,10 @@ impl Analyzer for OsRelease {
         FileClass::Text
     }
 
+    fn is_of_root(&self) -> bool {
+        true
+    }
+
     fn analyze(&self, file: &CapturedFile<'_>, _limits: &Limits) -> Found {
         let distribution = match file.path.rsplit('/').next().unwrap_or(file.path) {
             "os-release" => os_release(file.content),

@@ -111,6 +111,7 @@ fn report(database: &Database) -> Report {
         path: "srv/node_modules/a/package.json".to_owned(),
         introduced_in: LayerIndex(0),
         owned_by: None,
+        nested_root: None,
     };
     let inventory =
         Inventory { distribution: Some(distribution), packages: vec![seen], ..Inventory::default() };

@@ -334,7 +334,7 @@ impl<'a> LayerPass<'a> {
 
     fn skip_unknown(&mut self, path: &[u8], flag: u8) {
         let matched = self.kit.matcher.by_path(path);
-        if !matched.wanted.is_empty() || matched.is_nested_database {
+        if !matched.wanted.is_empty() || matched.nested.is_some_and(|nested| nested.is_database) {
             let detail = format!("an entry of unknown type {flag:#04x} was skipped");
             let problem = Problem::new(ProblemKind::AnalyzerFailed, detail);
             let problem = problem.at(String::from_utf8_lossy(path));

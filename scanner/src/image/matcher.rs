@@ -35,6 +35,21 @@ impl Wanted {
         (0..128).filter(move |position| self.0 & (1 << position) != 0)
     }
 
+    /// Whether an analyzer is in the set.
+    pub(super) fn contains(self, analyzer: usize) -> bool {
+        self.0 & (1 << analyzer) != 0
+    }
+
+    /// Who is in both sets.
+    fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The set without another.
+    fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Both sets together.
     pub(super) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -48,8 +63,30 @@ pub(super) struct PathMatch {
     pub(super) wanted: Wanted,
     /// The path that a trigger names, where the file's own path is only an alias of it.
     pub(super) known_as: Option<&'static str>,
-    /// It is a package database's well-known path, below another directory than the root.
-    pub(super) is_nested_database: bool,
+    /// Where it belongs to a root below the image's own: that root.
+    pub(super) nested: Option<Nested>,
+}
+
+/// A path in a root below the image's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Nested {
+    /// The length of the root's path.
+    pub(super) root: usize,
+    /// Who knows it by its path in that root.
+    readers: Wanted,
+    /// Whether it is a package database's.
+    pub(super) is_database: bool,
+}
+
+impl PathMatch {
+    /// The path under which an analyzer knows the file.
+    pub(super) fn known_to(&self, analyzer: usize, path: &[u8]) -> String {
+        let own = match self.nested.filter(|nested| nested.readers.contains(analyzer)) {
+            Some(nested) => &path[nested.root + 1..],
+            None => path,
+        };
+        self.known_as.map_or_else(|| String::from_utf8_lossy(own).into_owned(), str::to_owned)
+    }
 }
 
 /// A list of analyzers, in the order in which they are offered a file.
@@ -59,6 +96,8 @@ pub(super) type Analyzers = &'static [&'static dyn Analyzer];
 pub(super) struct Matcher {
     analyzers: Analyzers,
     names: HashMap<&'static [u8], Wanted>,
+    /// Who reads something about one root.
+    of_root: Wanted,
     paths: HashMap<&'static [u8], Vec<PathRule>>,
     below: HashMap<&'static [u8], Vec<BelowRule>>,
     /// Directories whose files are package databases, in every spelling.
@@ -97,6 +136,7 @@ impl Matcher {
         let mut matcher = Self {
             analyzers,
             names: HashMap::new(),
+            of_root: Wanted::NONE,
             paths: HashMap::new(),
             below: HashMap::new(),
             database_directories: Vec::new(),
@@ -106,6 +146,9 @@ impl Matcher {
             well_known: Vec::new(),
         };
         for (position, analyzer) in analyzers.iter().enumerate() {
+            if analyzer.is_of_root() {
+                matcher.of_root = matcher.of_root.union(Wanted::only(position));
+            }
             for trigger in analyzer.triggers() {
                 matcher.add(*trigger, position, analyzer.class());
             }
@@ -115,6 +158,19 @@ impl Matcher {
 
     /// Who wants a file for its path.
     pub(super) fn by_path(&self, path: &[u8]) -> PathMatch {
+        let mut matched = self.in_own_root(path);
+        let database = self.other_root(path);
+        if let Some(root) = database.or_else(|| self.root_of_release(path)) {
+            let inside = self.in_own_root(&path[root + 1..]);
+            let readers = inside.wanted.both(self.of_root);
+            matched.wanted = matched.wanted.without(self.of_root).union(readers);
+            matched.known_as = matched.known_as.or(inside.known_as);
+            matched.nested = Some(Nested { root, readers, is_database: database.is_some() });
+        }
+        matched
+    }
+
+    fn in_own_root(&self, path: &[u8]) -> PathMatch {
         let (parent, name) = split(path);
         let mut matched = PathMatch {
             wanted: self.extensions.find(name).union(self.names.get(name).copied().unwrap_or_default()),
@@ -134,8 +190,19 @@ impl Matcher {
                 matched.wanted = matched.wanted.union(rule.wanted);
             }
         }
-        matched.is_nested_database = self.other_root(path).is_some();
         matched
+    }
+
+    /// Where the path of another root's file that says which distribution it is ends to be the path of that root.
+    fn root_of_release(&self, path: &[u8]) -> Option<usize> {
+        let rules = self.paths.get(split(path).1)?;
+        let is_of_root = |rule: &&PathRule| {
+            rule.class != FileClass::Database && !rule.wanted.both(self.of_root).is_empty()
+        };
+        if rules.iter().any(|rule| rule.path == path) {
+            return None;
+        }
+        rules.iter().filter(is_of_root).filter_map(|rule| root_above(path, &rule.path)).min()
     }
 
     /// Where the path of another root's package database ends to be the path of that root: its length.
@@ -335,13 +402,14 @@ mod tests {
         for (path, wanted, nested) in [
             ("lib/apk/db/installed", &[0][..], false),
             ("usr/lib/apk/db/installed", &[0], false),
-            ("rootfs/lib/apk/db/installed", &[], true),
+            ("rootfs/lib/apk/db/installed", &[0], true),
+            ("rootfs/usr/lib/apk/db/installed", &[0], true),
             ("xlib/apk/db/installed", &[], false),
             ("var/lib/dpkg/status.d/base", &[0], false),
             ("root/var/lib/dpkg/status.d/base", &[0], true),
             ("var/db/pkg/a/b-1/PF", &[0], false),
             ("var/db/pkg/PF", &[0], false),
-            ("a/var/db/pkg/a/b-1/PF", &[], true),
+            ("a/var/db/pkg/a/b-1/PF", &[0], true),
             ("xvar/db/pkg/a/b-1/PF", &[], false),
             ("var/db/pkg/a/b-1/SIZE", &[], false),
             ("xvar/lib/dpkg/status.d/base", &[], false),
@@ -357,7 +425,26 @@ mod tests {
         ] {
             let matched = matcher.by_path(path.as_bytes());
             assert_eq!(matched.wanted.iter().collect::<Vec<_>>(), wanted, "{path}");
-            assert_eq!(matched.is_nested_database, nested, "{path}");
+            assert_eq!(matched.nested.is_some_and(|nested| nested.is_database), nested, "{path}");
+        }
+    }
+
+    #[test]
+    fn files_of_other_roots_are_known_by_their_paths_there() {
+        let matcher = Matcher::new(crate::analyzers::ALL);
+        for (path, root, known) in [
+            ("srv/rootfs/etc/os-release", Some(10), "etc/os-release"),
+            ("a/usr/lib/os-release", Some(1), "usr/lib/os-release"),
+            ("a/usr/lib/apk/db/installed", Some(1), "usr/lib/apk/db/installed"),
+            ("a/var/lib/dpkg/info/b.list", Some(1), "var/lib/dpkg/info/b.list"),
+            ("usr/lib/os-release", None, "usr/lib/os-release"),
+            ("a/etc/passwd", None, "a/etc/passwd"),
+        ] {
+            let matched = matcher.by_path(path.as_bytes());
+            assert_eq!(matched.nested.map(|nested| nested.root), root, "{path}");
+            let readers = matched.wanted.iter();
+            let names: Vec<_> = readers.map(|reader| matched.known_to(reader, path.as_bytes())).collect();
+            assert!(names.iter().any(|name| name == known) || path == known, "{path}: {names:?}");
         }
     }
 

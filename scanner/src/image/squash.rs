@@ -12,6 +12,7 @@ mod facts;
 mod observations;
 mod origin;
 mod ownership;
+mod roots;
 mod sightings;
 mod stores;
 mod superseded;
@@ -22,7 +23,7 @@ use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
 use shared::model::package::{self, Level, Package, PackageKind, Purl, PurlDistribution};
 use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::{Distribution, InstalledPackage, LinkedProgram};
+use shared::model::report::{Distribution, InstalledPackage, LinkedProgram, NestedRoot};
 
 use super::analysis::{Evidence, LayerAnalysis, Problems, Reading};
 use super::engine::Kit;
@@ -33,6 +34,7 @@ use crate::advisories::ecosystems;
 use crate::analyzers::elf_note;
 use crate::misconfig::Facts;
 use attribution::Versions;
+use roots::Identity;
 use sightings::{Sighting, Sightings, Standing};
 
 /// How many entries are applied between two looks at the clock.
@@ -54,6 +56,8 @@ pub(super) struct Applied<'a> {
 pub(super) struct Squashed {
     /// Of the root.
     pub(super) distribution: Option<Distribution>,
+    /// Sorted by path.
+    pub(super) nested_roots: Vec<NestedRoot>,
     /// Sorted by purl, then path.
     pub(super) packages: Vec<InstalledPackage>,
     /// Sorted by path.
@@ -108,12 +112,15 @@ pub(super) fn squash(
     let mut candidates = facts::Candidates::default();
     let versions = fold(layers, &mut tree, &mut candidates, &mut problems, check)?;
     let sightings = Sightings::find(&tree, layers, &evidence, joined, kit);
-    let distribution = distribution::find(&tree, &sightings);
-    report_databases(&tree, layers, &sightings, distribution.as_ref(), kit, &mut problems);
+    let distribution = distribution::find(&tree, &sightings, b"");
+    let nested_roots = sightings.roots.identify(&tree, &sightings);
+    roots::report(&sightings.roots, &nested_roots, &mut problems);
+    report_databases(&sightings, distribution.as_ref(), &mut problems);
     for sighting in &sightings.visible {
         problems.extend(sighting.problems(layers));
     }
-    let mut located = locate(&sightings, &versions, &evidence, distribution.as_ref(), kit, &mut problems);
+    let identity = Identity { own: distribution.as_ref(), nested: &nested_roots };
+    let mut located = locate(&sightings, &versions, &evidence, &identity, kit, &mut problems);
     declared::settle(&mut located);
     origin::settle(&mut located);
     let owners = ownership::Owners::of(&located);
@@ -127,10 +134,13 @@ pub(super) fn squash(
     packages.extend(stores::packages(&tree, kit.limits.packages.saturating_sub(packages.len())));
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
     packages.dedup_by(|one, other| {
-        one.purl == other.purl && (one.path == other.path || superseded::is_stated_twice(one.package.kind))
+        one.purl == other.purl
+            && one.nested_root == other.nested_root
+            && (one.path == other.path || superseded::is_stated_twice(one.package.kind))
     });
     Ok(Squashed {
         distribution,
+        nested_roots,
         packages,
         programs: programs(&sightings),
         observations,
@@ -259,18 +269,7 @@ fn apply(
 }
 
 /// Says what stands between the databases that are there and a whole inventory.
-fn report_databases(
-    tree: &Tree,
-    layers: &[Option<Applied<'_>>],
-    sightings: &Sightings<'_>,
-    distribution: Option<&Distribution>,
-    kit: &Kit,
-    problems: &mut Problems,
-) {
-    for path in sightings.nested_roots(layers, tree, kit) {
-        let detail = "the packages of another root file system were not inventoried";
-        problems.push(Problem::new(ProblemKind::NestedRoot, detail).at(String::from_utf8_lossy(&path)));
-    }
+fn report_databases(sightings: &Sightings<'_>, distribution: Option<&Distribution>, problems: &mut Problems) {
     for path in &sightings.broken_links {
         let detail = "a hard link leads to no file";
         problems.push(Problem::new(ProblemKind::LayerMalformed, detail).at(String::from_utf8_lossy(path)));
@@ -289,7 +288,7 @@ fn report_databases(
     }
 }
 
-/// The programs of the image's own root that name their functions; sightings are sorted by path.
+/// The programs that name their functions; sightings are sorted by path.
 fn programs(sightings: &Sightings<'_>) -> Vec<LinkedProgram> {
     let counted = sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted);
     let programs = counted.filter_map(|sighting| {
@@ -313,19 +312,20 @@ pub(crate) fn purl(package: &Package, distribution: Option<PurlDistribution<'_>>
     Purl::new(package, distribution.filter(|_| belongs_to_distribution(package.kind)))
 }
 
-/// Every package of every visible file of the image's own root.
+/// Every package of every visible file, with the distribution of its root.
 fn locate<'s, 'a>(
     sightings: &'s Sightings<'a>,
     versions: &Versions,
     evidence: &EvidenceAt<'a>,
-    distribution: Option<&Distribution>,
+    identity: &Identity<'_>,
     kit: &Kit,
     problems: &mut Problems,
 ) -> Vec<Located<'s, 'a>> {
-    let identity = distribution.map(in_purls);
     let mut history = attribution::History::new(versions, evidence);
     let mut located = Vec::new();
     for sighting in sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted) {
+        let distribution = identity.of(sighting.root).map(in_purls);
+        let nested_root = sighting.root.map(|root| identity.path(root));
         for reading in &sighting.readings {
             let introduced = history.introduced(sighting, reading);
             for (found, layer) in reading.found.packages.iter().zip(introduced) {
@@ -335,7 +335,7 @@ fn locate<'s, 'a>(
                     return located;
                 }
                 let package = found.package.clone();
-                let purl = purl(&package, identity);
+                let purl = purl(&package, distribution);
                 let mut path = String::from_utf8_lossy(&sighting.path).into_owned();
                 if let Some(inner) = &found.inner_path {
                     path.push_str("!/");
@@ -347,6 +347,7 @@ fn locate<'s, 'a>(
                     path,
                     introduced_in: LayerIndex(layer),
                     owned_by: None,
+                    nested_root: nested_root.map(str::to_owned),
                 };
                 located.push(Located { package, sighting });
             }

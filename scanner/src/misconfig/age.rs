@@ -41,12 +41,12 @@ pub(crate) fn judge(
     let ended = |finding| {
         observation("TW-OS-EOL", Severity::Medium, remediation, &["CIS-DI-4.2", "CIS-DI-4.4"], finding)
     };
-    if let (Some(ends), Some(distribution)) = (support_ends, &inventory.distribution)
-        && ends < now
-    {
+    if let Some(ends) = support_ends.filter(|ends| *ends < now) {
         let day = day(ends);
-        observations
-            .push(ended(Finding::new(format!("{} is not repaired any more since {day}", distribution.name))));
+        // Of several distributions nobody says here whose day it is.
+        let own = inventory.distribution.as_ref().filter(|_| inventory.nested_roots.is_empty());
+        let name = own.map_or("A distribution in the image", |distribution| &distribution.name);
+        observations.push(ended(Finding::new(format!("{name} is not repaired any more since {day}"))));
     }
     observations.extend(of_runtimes(inventory, now).into_iter().map(ended));
     observations
@@ -258,6 +258,7 @@ mod tests {
             path: "app/x".to_owned(),
             introduced_in: LayerIndex(1),
             owned_by: None,
+            nested_root: None,
         }
     }
 

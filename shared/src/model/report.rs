@@ -40,7 +40,7 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// What was examined, and against which data (I11).
     pub coverage: Vec<Coverage>,
-    /// When advisories for the distribution stop; a verdict after that day cannot be a plain pass (I4).
+    /// When advisories for the distribution stop, or for that of a nested root if it is earlier; a verdict after that day cannot be a plain pass (I4).
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub support_ends: Option<Timestamp>,
@@ -131,6 +131,9 @@ pub struct Inventory {
     /// The operating system distribution, if there is one.
     #[serde(default)]
     pub distribution: Option<Distribution>,
+    /// Root file systems below the image's own that have a package database of their own, sorted by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nested_roots: Vec<NestedRoot>,
     /// Bottom layer first.
     pub layers: Vec<Layer>,
     /// Sorted by purl, then path.
@@ -162,6 +165,20 @@ pub struct InstalledPackage {
     /// The OS package that owns the evidence file unchanged; the package is then not counted again.
     #[serde(default)]
     pub owned_by: Option<Purl>,
+    /// The path of the nested root that it lies in; `None` in the image's own root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nested_root: Option<String>,
+}
+
+/// A root file system inside the image: a chroot, the storage of another container engine, what an installer unpacks.
+/// Its packages are its own distribution's, never the image's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct NestedRoot {
+    /// From the image's root without leading slash.
+    pub path: String,
+    /// Its distribution, where a file in it says so.
+    #[serde(default)]
+    pub distribution: Option<Distribution>,
 }
 
 /// A program that says which functions it is made of.

@@ -64,8 +64,10 @@ pub(crate) fn report(digest: &Digest) -> Report {
         path: path.to_owned(),
         introduced_in: LayerIndex(layer),
         owned_by: None,
+        nested_root: None,
     };
     let inventory = Inventory {
+        nested_roots: Vec::new(),
         platform: Some(Platform::linux_amd64()),
         distribution: Some(Distribution {
             id: "debian".to_owned(),

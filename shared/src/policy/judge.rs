@@ -167,10 +167,12 @@ impl Policy {
         if let Some(end) = report.support_ends
             && horizon.is_past(end)
         {
+            // Of several distributions the report does not say whose day it is.
             let name = report
                 .inventory()
+                .filter(|inventory| inventory.nested_roots.is_empty())
                 .and_then(|inventory| inventory.distribution.as_ref())
-                .map_or("the distribution", |distribution| distribution.name.as_str());
+                .map_or("a distribution in the image", |distribution| distribution.name.as_str());
             let detail =
                 format!("advisories for {name} ended on {}: no news is no good news", end.strftime("%F"));
             problems.push(Problem::new(ProblemKind::AdvisoriesEnded, detail));

@@ -44,6 +44,7 @@ fn package(name: &str) -> InstalledPackage {
         path: format!("{name}/METADATA"),
         introduced_in: crate::model::layer::LayerIndex(0),
         owned_by: None,
+        nested_root: None,
     }
 }
 

@@ -29,8 +29,19 @@ pub(super) const FINDING: &[&str] = &[
     "fix_days",
 ];
 /// The fields of `pkg`.
-pub(super) const PACKAGE: &[&str] =
-    &["purl", "ecosystem", "namespace", "name", "version", "source", "path", "layer", "origin", "licenses"];
+pub(super) const PACKAGE: &[&str] = &[
+    "purl",
+    "ecosystem",
+    "namespace",
+    "name",
+    "version",
+    "source",
+    "path",
+    "nested_root",
+    "layer",
+    "origin",
+    "licenses",
+];
 /// The fields of `image`.
 pub(super) const IMAGE: &[&str] = &[
     "platform",
@@ -171,6 +182,7 @@ fn package(seen: &Seen<'_>) -> Value {
         ("version", Value::from(package.version.as_str())),
         ("source", Value::from(package.source.as_ref().map_or("", |source| source.name.as_str()))),
         ("path", Value::from(installed.path.as_str())),
+        ("nested_root", Value::from(installed.nested_root.as_deref().unwrap_or_default())),
         ("layer", Value::Int(i64::from(installed.introduced_in.0))),
         ("origin", Value::from(origin)),
         ("licenses", texts(&package.licenses)),

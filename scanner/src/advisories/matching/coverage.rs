@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::model::package::{Level, Package, PackageKind};
+use shared::model::package::{Level, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
-use shared::model::report::{Coverage, CoverageState};
+use shared::model::report::{Coverage, CoverageState, Distribution, InstalledPackage};
 
-use super::questions::{Asked, Scope};
+use super::questions::{Asked, OsScope, Root, Scope};
 use crate::advisories::ecosystems::{self, Fit};
 
 /// Counts packages while they are judged.
 pub(super) struct Tally<'s> {
     scope: &'s Scope<'s>,
-    /// OS packages under their kind, language packages under theirs.
-    kinds: BTreeMap<PackageKind, Counted>,
+    /// OS packages under their root and kind, language packages under theirs, whatever their root.
+    kinds: BTreeMap<(Root, PackageKind), Counted>,
 }
 
 #[derive(Default)]
@@ -35,8 +35,13 @@ impl<'s> Tally<'s> {
     }
 
     /// Counts one package.
-    pub(super) fn count(&mut self, package: &Package, asked: &Asked<'_>) {
-        let counted = self.kinds.entry(package.kind).or_default();
+    pub(super) fn count(&mut self, installed: &InstalledPackage, asked: &Asked<'_>) {
+        let package = &installed.package;
+        let root = match package.kind.level() {
+            Level::Os => self.scope.root(installed),
+            Level::Language => Root::Own,
+        };
+        let counted = self.kinds.entry((root, package.kind)).or_default();
         let counter = match asked {
             Asked::Questions(_) => &mut counted.judged,
             Asked::NoAdvisories => &mut counted.unpublished,
@@ -49,7 +54,8 @@ impl<'s> Tally<'s> {
             counted.consulted.extend(questions.iter().map(|question| question.ecosystem.to_owned()));
         }
         let asks_by_source = matches!(asked, Asked::Questions(_)) && package.kind.level() == Level::Os;
-        if asks_by_source && package.source.is_none() && self.scope.is_named_by_source() {
+        let is_named_by_source = self.scope.os_of(root).is_some_and(OsScope::is_named_by_source);
+        if asks_by_source && package.source.is_none() && is_named_by_source {
             counted.sourceless = counted.sourceless.saturating_add(1);
         }
     }
@@ -58,21 +64,25 @@ impl<'s> Tally<'s> {
     pub(super) fn finish(self) -> (Vec<Coverage>, Vec<Problem>) {
         let mut rows = Vec::new();
         let mut problems = Vec::new();
-        for (kind, counted) in &self.kinds {
-            let row = self.row(*kind, counted);
-            counted.explain(&row, &mut problems);
+        for ((root, kind), counted) in &self.kinds {
+            let row = self.row(*root, *kind, counted);
+            // That a root below the image's own says nothing of its distribution was said when it was found.
+            if *root == Root::Own || self.distribution(*root).is_some() {
+                counted.explain(&row, &mut problems);
+            }
             rows.push(row);
         }
-        let has_os = self.kinds.keys().any(|kind| kind.level() == Level::Os);
-        if has_os {
-            self.explain_distribution(&mut problems);
+        let of_os = self.kinds.keys().filter(|(_, kind)| kind.level() == Level::Os);
+        let roots: BTreeSet<Root> = of_os.map(|(root, _)| *root).collect();
+        for os in roots.into_iter().filter_map(|root| self.scope.os_of(root)) {
+            explain_distribution(os, &mut problems);
         }
         (rows, problems)
     }
 
-    fn row(&self, kind: PackageKind, counted: &Counted) -> Coverage {
+    fn row(&self, root: Root, kind: PackageKind, counted: &Counted) -> Coverage {
         let (subject, ecosystem, state) = match kind.level() {
-            Level::Os => self.distribution_row(kind),
+            Level::Os => self.distribution_row(root, kind),
             Level::Language if !counted.consulted.is_empty() => {
                 let state =
                     if counted.unpublished == 0 { CoverageState::Full } else { CoverageState::Partial };
@@ -90,16 +100,25 @@ impl<'s> Tally<'s> {
     }
 
     /// A kind that the distribution's advisories do not speak about has a row of its own.
-    fn distribution_row(&self, kind: PackageKind) -> (String, Option<String>, CoverageState) {
-        if self.scope.os.as_ref().is_some_and(|os| os.ecosystems.kind != kind) {
-            return (kind.purl_type().to_owned(), None, CoverageState::None);
+    fn distribution_row(&self, root: Root, kind: PackageKind) -> (String, Option<String>, CoverageState) {
+        let place = match root {
+            Root::Own => String::new(),
+            Root::Nested(position) => {
+                let root = self.scope.inventory.nested_roots.get(position);
+                format!(" in {}", root.map_or("a nested root", |root| &root.path))
+            }
+        };
+        let os = self.scope.os_of(root);
+        if os.is_some_and(|os| os.ecosystems.kind != kind) {
+            return (format!("{kind}{place}"), None, CoverageState::None);
         }
-        let subject = match &self.scope.inventory.distribution {
+        let mut subject = match self.distribution(root) {
             Some(distribution) if distribution.version.is_empty() => distribution.id.clone(),
             Some(distribution) => format!("{} {}", distribution.id, distribution.version),
             None => format!("unknown distribution ({kind})"),
         };
-        match &self.scope.os {
+        subject.push_str(&place);
+        match os {
             Some(os) => {
                 let wanted = os.ecosystems.names.first().map(String::as_str);
                 let known = wanted.filter(|name| os.names.contains(name));
@@ -110,30 +129,35 @@ impl<'s> Tally<'s> {
         }
     }
 
-    fn explain_distribution(&self, problems: &mut Vec<Problem>) {
-        let Some(os) = &self.scope.os else {
-            return;
-        };
-        let mut add = |kind, detail: String| problems.push(Problem::new(kind, detail));
-        let (name, ecosystem) = (&os.distribution.name, os.names.join(", "));
-        match (os.coverage(), os.ecosystems.fit) {
-            (CoverageState::None, _) | (_, Fit::Exact) => {}
-            (_, Fit::Approximate) => add(
-                ProblemKind::ApproximateDistribution,
-                format!("{name} is judged with the advisories of a related distribution: {ecosystem}"),
-            ),
-            (_, Fit::RepositoryAssumed) => add(
-                ProblemKind::RepositoryAssumed,
-                format!("which repositories of {name} the image uses is assumed: {ecosystem}"),
-            ),
+    fn distribution(&self, root: Root) -> Option<&Distribution> {
+        let inventory = self.scope.inventory;
+        match root {
+            Root::Own => inventory.distribution.as_ref(),
+            Root::Nested(position) => inventory.nested_roots.get(position)?.distribution.as_ref(),
         }
-        match os.coverage() {
-            CoverageState::Partial => add(
-                ProblemKind::PartialCoverage,
-                format!("advisories of {ecosystem} cover only a part of the distribution's repositories"),
-            ),
-            CoverageState::Full | CoverageState::FixedOnly | CoverageState::None => {}
-        }
+    }
+}
+
+fn explain_distribution(os: &OsScope<'_>, problems: &mut Vec<Problem>) {
+    let mut add = |kind, detail: String| problems.push(Problem::new(kind, detail));
+    let (name, ecosystem) = (&os.distribution.name, os.names.join(", "));
+    match (os.coverage(), os.ecosystems.fit) {
+        (CoverageState::None, _) | (_, Fit::Exact) => {}
+        (_, Fit::Approximate) => add(
+            ProblemKind::ApproximateDistribution,
+            format!("{name} is judged with the advisories of a related distribution: {ecosystem}"),
+        ),
+        (_, Fit::RepositoryAssumed) => add(
+            ProblemKind::RepositoryAssumed,
+            format!("which repositories of {name} the image uses is assumed: {ecosystem}"),
+        ),
+    }
+    match os.coverage() {
+        CoverageState::Partial => add(
+            ProblemKind::PartialCoverage,
+            format!("advisories of {ecosystem} cover only a part of the distribution's repositories"),
+        ),
+        CoverageState::Full | CoverageState::FixedOnly | CoverageState::None => {}
     }
 }
 

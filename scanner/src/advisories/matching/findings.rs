@@ -113,7 +113,7 @@ fn asker<'p>(scope: &Scope<'p>, installed: &'p InstalledPackage) -> Asker<'p> {
 
 /// How much the advisories of a package can say about fixes.
 fn coverage(scope: &Scope<'_>, installed: &InstalledPackage) -> CoverageState {
-    match &scope.os {
+    match scope.os(installed) {
         Some(os) if is_os(installed) => os.coverage(),
         Some(_) | None => CoverageState::Full,
     }
@@ -145,7 +145,7 @@ fn pro_fixes(
     installed: &InstalledPackage,
     questions: &[Question<'_>],
 ) -> Result<Vec<(String, String)>, DatabaseError> {
-    let pro = scope.os.as_ref().and_then(|os| os.pro);
+    let pro = scope.os(installed).and_then(|os| os.pro);
     let (Some(ecosystem), true, Some(first)) = (pro, is_os(installed), questions.first()) else {
         return Ok(Vec::new());
     };

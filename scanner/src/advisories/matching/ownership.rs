@@ -18,7 +18,7 @@ pub(super) fn status(
     group: &Group<'_>,
     matcher: &mut Matcher<'_>,
 ) -> Result<Option<FindingStatus>, DatabaseError> {
-    let (Some(os), Some(purl)) = (&scope.os, &installed.owned_by) else {
+    let (Some(os), Some(purl)) = (scope.os(installed), &installed.owned_by) else {
         return Ok(None);
     };
     let suppressed = FindingStatus::Suppressed { reason: Suppression::OwnedBy { purl: purl.clone() } };

@@ -19,7 +19,16 @@ pub(super) struct Scope<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) database: &'a Database,
     /// The distribution's advisories; `None` if there is no distribution, or nobody publishes any.
-    pub(super) os: Option<OsScope<'a>>,
+    own: Option<OsScope<'a>>,
+    /// The same of each nested root, in the order of the inventory.
+    nested: Vec<Option<OsScope<'a>>>,
+}
+
+/// The image's own root, or one below it by its position in the inventory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Root {
+    Own,
+    Nested(usize),
 }
 
 /// The advisories of a distribution, as far as the database has them.
@@ -69,12 +78,36 @@ pub(super) enum Asked<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(inventory: &'a Inventory, database: &'a Database) -> Self {
-        let distribution = inventory.distribution.as_ref();
-        let os = distribution.and_then(|distribution| {
+        let scope = |distribution: &'a Distribution| {
             let ecosystems = ecosystems::of_distribution(distribution)?;
             Some(OsScope::new(distribution, ecosystems, database))
-        });
-        Self { inventory, database, os }
+        };
+        let nested = inventory.nested_roots.iter();
+        Self {
+            inventory,
+            database,
+            own: inventory.distribution.as_ref().and_then(scope),
+            nested: nested.map(|root| root.distribution.as_ref().and_then(scope)).collect(),
+        }
+    }
+
+    /// The advisories of the distribution of the root that a package lies in.
+    pub(super) fn os(&self, installed: &InstalledPackage) -> Option<&OsScope<'a>> {
+        self.os_of(self.root(installed))
+    }
+
+    pub(super) fn os_of(&self, root: Root) -> Option<&OsScope<'a>> {
+        match root {
+            Root::Own => self.own.as_ref(),
+            Root::Nested(position) => self.nested.get(position)?.as_ref(),
+        }
+    }
+
+    /// The root that a package lies in. A root that the inventory does not list has no distribution.
+    pub(super) fn root(&self, installed: &InstalledPackage) -> Root {
+        let Some(path) = &installed.nested_root else { return Root::Own };
+        let roots = &self.inventory.nested_roots;
+        Root::Nested(roots.binary_search_by(|root| root.path.cmp(path)).unwrap_or(roots.len()))
     }
 
     pub(super) fn platform(&self) -> Option<&'a Platform> {
@@ -98,14 +131,15 @@ impl<'a> Scope<'a> {
     /// What a package asks.
     pub(super) fn questions<'p>(
         &'p self,
-        package: &'p Package,
+        installed: &'p InstalledPackage,
         matcher: &Matcher<'_>,
     ) -> Result<Asked<'p>, DatabaseError> {
+        let package = &installed.package;
         if package.version.is_empty() {
             return Ok(Asked::NoVersion);
         }
         match package.kind.level() {
-            Level::Os => Ok(self.os.as_ref().map_or(Asked::NoAdvisories, |os| os.questions(package))),
+            Level::Os => Ok(self.os(installed).map_or(Asked::NoAdvisories, |os| os.questions(package))),
             Level::Language if package.kind == PackageKind::Generic => program_questions(package, matcher),
             Level::Language => self.language_question(package, matcher),
         }
@@ -146,15 +180,11 @@ impl<'a> Scope<'a> {
         }]))
     }
 
-    /// Whether the distribution's advisories are about source packages.
-    pub(super) fn is_named_by_source(&self) -> bool {
-        self.os.as_ref().is_some_and(|os| os.ecosystems.named_by == NamedBy::Source)
-    }
-
     /// The OS package that owns a language package's evidence.
     pub(super) fn owner(&self, installed: &InstalledPackage) -> Option<&'a InstalledPackage> {
         let owner = installed.owned_by.as_ref()?;
-        self.inventory.packages.iter().find(|package| package.purl == *owner)
+        let mut packages = self.inventory.packages.iter();
+        packages.find(|package| package.purl == *owner && package.nested_root == installed.nested_root)
     }
 }
 
@@ -165,6 +195,11 @@ impl<'a> OsScope<'a> {
         let subscription = &ecosystems.subscription;
         let pro = known().find(|name| subscription.iter().any(|wanted| wanted == name));
         Self { distribution, ecosystems, names, pro }
+    }
+
+    /// Whether the advisories are about source packages.
+    pub(super) fn is_named_by_source(&self) -> bool {
+        self.ecosystems.named_by == NamedBy::Source
     }
 
     /// How much the advisories can say; nothing, if the database has none of them.

@@ -106,6 +106,7 @@ fn installed(package: Package) -> InstalledPackage {
         path: "evidence".to_owned(),
         introduced_in: LayerIndex(0),
         owned_by: None,
+        nested_root: None,
         package,
     }
 }

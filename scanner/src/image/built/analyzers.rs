@@ -84,6 +84,9 @@ macro_rules! analyzer {
             fn class(&self) -> FileClass {
                 FileClass::$class
             }
+            fn is_of_root(&self) -> bool {
+                self.class() == FileClass::Database || self.name() == Release.name()
+            }
             fn analyze(&self, file: &CapturedFile<'_>, _limits: &Limits) -> Found {
                 let read: fn(&CapturedFile<'_>) -> Found = $read;
                 read(file)

@@ -46,10 +46,13 @@ pub(in crate::image) struct Request {
     pub(in crate::image) path: String,
 }
 
-/// An analyzer that will read a file, and the path under which it knows it.
+/// An analyzer that will read a file.
 struct Reader {
     analyzer: &'static dyn Analyzer,
+    /// The path under which it was asked to.
     path: String,
+    /// The path under which it knows the file.
+    known_as: String,
 }
 
 impl LayerPass<'_> {
@@ -81,7 +84,7 @@ impl LayerPass<'_> {
             }
         }
         let matched = self.kit.matcher.by_path(&entry.path);
-        if matched.is_nested_database {
+        if matched.nested.is_some_and(|nested| nested.is_database) {
             self.nested_databases.push(position);
         }
         let head = Head::of(archive, size)?;
@@ -89,10 +92,9 @@ impl LayerPass<'_> {
         if wanted.is_empty() {
             return self.search_rest(position, entry, size, &head, archive, watch);
         }
-        let own_path = String::from_utf8_lossy(&entry.path);
-        let readers = wanted.iter().map(|position| Reader {
-            analyzer: self.kit.analyzers[position],
-            path: matched.known_as.unwrap_or(&own_path).to_owned(),
+        let readers = wanted.iter().map(|position| {
+            let known_as = matched.known_to(position, &entry.path);
+            Reader { analyzer: self.kit.analyzers[position], path: known_as.clone(), known_as }
         });
         let mut evidence = Evidence::new(position, None);
         let willing = self.willing(readers, entry, size, head.bytes(), &mut evidence);
@@ -120,7 +122,7 @@ impl LayerPass<'_> {
     /// Remembers a hard link whose path somebody wants.
     pub(super) fn note_link(&mut self, position: u32, path: &[u8]) {
         let matched = self.kit.matcher.by_path(path);
-        if matched.is_nested_database {
+        if matched.nested.is_some_and(|nested| nested.is_database) {
             self.nested_databases.push(position);
         }
         if !matched.wanted.is_empty() {
@@ -144,8 +146,11 @@ impl LayerPass<'_> {
         let head = Head::of(archive, size)?;
         let all = self.kit.analyzers.iter();
         let readers = requests.iter().filter_map(|request| {
-            let analyzer = all.clone().find(|analyzer| analyzer.name() == request.analyzer)?;
-            Some(Reader { analyzer: *analyzer, path: request.path.clone() })
+            let (position, analyzer) =
+                all.clone().enumerate().find(|(_, analyzer)| analyzer.name() == request.analyzer)?;
+            let path = request.path.as_bytes();
+            let known_as = self.kit.matcher.by_path(path).known_to(position, path);
+            Some(Reader { analyzer: *analyzer, path: request.path.clone(), known_as })
         });
         let mut together = Evidence::new(position, None);
         let willing = self.willing(readers, entry, size, head.bytes(), &mut together);
@@ -185,7 +190,7 @@ impl LayerPass<'_> {
     ) -> Vec<Reader> {
         let mut willing = Vec::new();
         for reader in readers {
-            let candidate = Candidate { path: reader.path.as_bytes(), size, mode: entry.mode, head };
+            let candidate = Candidate { path: reader.known_as.as_bytes(), size, mode: entry.mode, head };
             match catch_unwind(AssertUnwindSafe(|| reader.analyzer.wants(&candidate))) {
                 Ok(false) => continue,
                 Ok(true) => {}
@@ -223,7 +228,7 @@ impl LayerPass<'_> {
         let memory = std::mem::take(&mut self.memory.file);
         let content = read_whole(archive, head.taken(), size, memory).map_err(Halt::of)?;
         for reader in readers {
-            let file = CapturedFile { path: &reader.path, mode: entry.mode, content: &content };
+            let file = CapturedFile { path: &reader.known_as, mode: entry.mode, content: &content };
             let analyzer = reader.analyzer;
             let analyzed = catch_unwind(AssertUnwindSafe(|| analyzer.analyze(&file, &self.kit.limits)));
             let found = analyzed.unwrap_or_else(|_| Found::problem(self.failed(analyzer, entry)));

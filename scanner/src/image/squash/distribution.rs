@@ -1,4 +1,4 @@
-//! Which distribution the image's root is: the first of the well-known files that says so, through symlinks.
+//! Which distribution a root is: the first of the well-known files that says so, through symlinks.
 
 use shared::model::report::Distribution;
 
@@ -19,10 +19,13 @@ const FILES: [&str; 10] = [
     "etc/photon-release",
 ];
 
-/// The distribution, as the first readable file states it.
-pub(super) fn find(tree: &Tree, sightings: &Sightings<'_>) -> Option<Distribution> {
+/// The distribution of a root, as the first readable file states it. `root` is empty for the image's own; what a link
+/// of another root shows outside of that root is none of its files.
+pub(super) fn find(tree: &Tree, sightings: &Sightings<'_>, root: &[u8]) -> Option<Distribution> {
     FILES.iter().find_map(|path| {
-        let file = tree.file(path.as_bytes())?;
+        let path =
+            if root.is_empty() { path.as_bytes().to_vec() } else { [root, b"/", path.as_bytes()].concat() };
+        let file = tree.file(&path).filter(|file| tree.path(file.node).starts_with(root))?;
         let at = sightings.visible.iter().filter(|sighting| Some(sighting.content) == file.content);
         let mut readings = at.flat_map(|sighting| &sighting.readings);
         readings.find_map(|reading| reading.found.distribution.clone())

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use shared::model::package::{Evidence, Level, Purl};
 
 use super::Located;
+use super::roots::RootId;
 use super::sightings::{Sightings, Standing};
 use crate::analyzers::{Checksum, OwnedFiles};
 use crate::image::matcher::split;
@@ -62,19 +63,23 @@ fn claims<'a>(
     if candidates.nodes.is_empty() {
         return claims;
     }
-    let readings = sightings
-        .visible
-        .iter()
-        .filter(|sighting| sighting.standing == Standing::Counted)
-        .flat_map(|sighting| sighting.readings.iter().copied());
-    for owned in readings.flat_map(|reading| &reading.found.owned) {
-        let Some(owner) = owners.find(owned) else { continue };
+    let counted = sightings.visible.iter().filter(|sighting| sighting.standing == Standing::Counted);
+    let lists = counted.flat_map(|sighting| {
+        let lists = sighting.readings.iter().flat_map(|reading| &reading.found.owned);
+        lists.map(|owned| (sighting.root, owned))
+    });
+    for (root, owned) in lists {
+        let Some(owner) = owners.find(owned, root) else { continue };
         for file in &owned.files {
             let path = file.path.as_bytes();
             if !candidates.names.contains(split(path).1) {
                 continue;
             }
-            if let Some(node) = tree.link(path).filter(|node| candidates.nodes.contains(node)) {
+            let node = match root {
+                None => tree.link(path),
+                Some(root) => tree.link(&[sightings.roots.path(root), b"/", path].concat()),
+            };
+            if let Some(node) = node.filter(|node| candidates.nodes.contains(node)) {
                 let claim = Claim { owner, checksum: file.checksum.as_ref() };
                 claims.entry(node).or_default().push(claim);
             }
@@ -94,6 +99,8 @@ struct Owner {
     purl: Purl,
     architecture: Option<String>,
     introduced_in: u16,
+    /// The root that it is installed in.
+    root: Option<RootId>,
 }
 
 /// The owner whose claim holds. A stated checksum decides alone, whatever other lists of the owner say.
@@ -135,31 +142,33 @@ pub(super) struct Owners(HashMap<String, Vec<Owner>>);
 impl Owners {
     pub(super) fn of(located: &[Located<'_, '_>]) -> Self {
         let mut owners: HashMap<String, Vec<Owner>> = HashMap::new();
-        let installed = located.iter().map(|located| &located.package);
-        for package in installed.filter(|package| {
+        let installed = located.iter().map(|located| (&located.package, located.sighting.root));
+        for (package, root) in installed.filter(|(package, _)| {
             package.package.kind.level() == Level::Os && package.package.evidence == Evidence::Installed
         }) {
             owners.entry(package.package.name.clone()).or_default().push(Owner {
                 purl: package.purl.clone(),
                 architecture: package.package.architecture.clone(),
                 introduced_in: package.introduced_in.0,
+                root,
             });
         }
         Self(owners)
     }
 
-    /// Whether no OS package is installed.
+    /// Whether no OS package is installed in the image's own root.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        !self.0.values().flatten().any(|owner| owner.root.is_none())
     }
 
-    /// The installed package that a list belongs to.
-    fn find(&self, owned: &OwnedFiles) -> Option<&Owner> {
+    /// The installed package that a list in a root belongs to.
+    fn find(&self, owned: &OwnedFiles, root: Option<RootId>) -> Option<&Owner> {
         let named = self.0.get(&owned.package)?;
+        let mut named = named.iter().filter(|owner| owner.root == root);
         let fits = |owner: &&Owner| match (&owned.architecture, &owner.architecture) {
             (Some(listed), Some(installed)) => listed == installed,
             (None, _) | (_, None) => true,
         };
-        named.iter().find(fits)
+        named.find(fits)
     }
 }

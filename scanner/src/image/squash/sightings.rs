@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use shared::model::package::Level;
 use shared::model::problem::Problem;
 
+use super::roots::{RootId, Roots};
 use super::{Applied, EvidenceAt, Joined, Logged, Unread, is_of_distribution, numbered, superseded};
 use crate::analyzers::FileClass;
 use crate::image::analysis::{Checksums, Evidence, Reading};
@@ -25,6 +26,8 @@ pub(super) struct Sighting<'a> {
     pub(super) newest_layer: u16,
     pub(super) checksums: Option<&'a Checksums>,
     pub(super) standing: Standing,
+    /// The root below the image's own that it lies in.
+    pub(super) root: Option<RootId>,
     evidence: Vec<&'a Evidence>,
 }
 
@@ -32,7 +35,7 @@ pub(super) struct Sighting<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Counted,
-    /// It belongs to a root below the image's own.
+    /// It belongs to a root below the image's own that is beyond the number of those that are inventoried.
     OtherRoot,
     /// A newer database of the same package manager lies beside it.
     Superseded,
@@ -43,6 +46,7 @@ pub(super) enum Standing {
 pub(super) struct Sightings<'a> {
     /// Sorted by path.
     pub(super) visible: Vec<Sighting<'a>>,
+    pub(super) roots: Roots,
     pub(super) unread: Vec<Unread>,
     pub(super) unjoined: Vec<Logged>,
     /// Logs without a database.
@@ -98,40 +102,24 @@ impl<'a> Sightings<'a> {
         sightings.unread.sort_unstable();
         sightings.unread.dedup();
         sightings.visible.sort_by(|one, other| one.path.cmp(&other.path));
-        for sighting in &mut sightings.visible {
-            if sighting.lies_in_another_root(kit) {
-                sighting.standing = Standing::OtherRoot;
-            }
-        }
         sightings.join_logs(tree, joined);
+        sightings.settle_roots(tree, layers, kit);
         superseded::mark(&mut sightings.visible);
         sightings
     }
 
-    /// The paths of other roots that have visible package databases, and of visible files that belong to one.
-    pub(super) fn nested_roots(
-        &self,
-        layers: &[Option<Applied<'_>>],
-        tree: &Tree,
-        kit: &Kit,
-    ) -> Vec<Vec<u8>> {
-        let mut nested = HashSet::new();
-        for (layer, applied) in numbered(layers) {
-            let entries = applied.analysis.nested_databases.iter();
-            nested.extend(entries.map(|entry| Place { layer, entry: *entry }));
+    /// Finds the roots below the image's own, and which of them each file belongs to.
+    fn settle_roots(&mut self, tree: &Tree, layers: &[Option<Applied<'_>>], kit: &Kit) {
+        let others = self.visible.iter().filter(|sighting| sighting.lies_in_another_root(kit));
+        self.roots = Roots::find(tree, layers, others.map(|sighting| sighting.place().to_vec()), kit);
+        for sighting in &mut self.visible {
+            let is_of_root = sighting.concerns_system();
+            let place = if is_of_root { sighting.place() } else { &*sighting.path };
+            sighting.root = self.roots.of(place);
+            if is_of_root && sighting.root.is_none() && sighting.lies_in_another_root(kit) {
+                sighting.standing = Standing::OtherRoot;
+            }
         }
-        let databases = tree.watched_files().into_iter();
-        let databases = databases.filter(|(_, file)| nested.contains(&file.made_by));
-        let others = self.visible.iter().filter(|sighting| sighting.standing == Standing::OtherRoot);
-        let mut paths: Vec<Vec<u8>> =
-            databases.map(|(path, _)| path).chain(others.map(|sighting| sighting.path.clone())).collect();
-        for path in &mut paths {
-            let root = kit.matcher.other_root(path).unwrap_or(path.len());
-            path.truncate(root);
-        }
-        paths.sort_unstable();
-        paths.dedup();
-        paths
     }
 
     /// A path that shows that the root has a package manager.
@@ -139,6 +127,7 @@ impl<'a> Sightings<'a> {
         let has_os_packages = |sighting: &&Sighting<'_>| {
             let found = sighting.readings.iter().flat_map(|reading| &reading.found.packages);
             sighting.standing == Standing::Counted
+                && sighting.root.is_none()
                 && found.map(|found| &found.package).any(is_of_distribution)
         };
         let by_packages = self.visible.iter().find(has_os_packages);
@@ -286,6 +275,7 @@ impl<'a> Sightings<'a> {
             newest_layer: file.made_by.layer,
             checksums,
             standing: Standing::Counted,
+            root: None,
             evidence,
         });
     }
@@ -299,7 +289,9 @@ impl Sighting<'_> {
         let of_readings = self.readings.iter().flat_map(|reading| &reading.found.problems);
         let complete = |problem: &Problem| {
             let mut problem = problem.clone();
-            if problem.path.is_none() {
+            // An analyzer knows only the path in the file's own root.
+            let is_misplaced = self.root.is_some() && self.concerns_system();
+            if problem.path.is_none() || is_misplaced {
                 problem = problem.at(String::from_utf8_lossy(&self.path));
             }
             match layer {
@@ -314,23 +306,33 @@ impl Sighting<'_> {
         self.file.node
     }
 
-    /// Whether what was read concerns an operating system, and not that of the image's own root.
-    fn lies_in_another_root(&self, kit: &Kit) -> bool {
-        let concerns_system = |reading: &&&Reading| {
-            let found = &reading.found;
-            let mut levels = found.packages.iter().map(|found| found.package.kind.level());
-            !found.owned.is_empty() || found.distribution.is_some() || levels.any(|level| level == Level::Os)
-        };
-        // What was read because a link leads there counts where the link is.
+    /// Where it counts: what was read because a link leads there counts where the link is.
+    fn place(&self) -> &[u8] {
         let linked = self.evidence.iter().find_map(|evidence| evidence.read_as.as_deref());
-        let place = linked.map_or(&*self.path, str::as_bytes);
+        linked.map_or(&*self.path, str::as_bytes)
+    }
+
+    /// Whether what was read concerns an operating system.
+    fn concerns_system(&self) -> bool {
+        self.readings.iter().any(|reading| concerns_system(reading))
+    }
+
+    /// Whether that is not the one of the image's own root.
+    fn lies_in_another_root(&self, kit: &Kit) -> bool {
+        let place = self.place();
         let is_elsewhere = |reading: &Reading| {
             let position = kit.analyzers.iter().position(|one| one.name() == reading.analyzer);
             position.is_some_and(|analyzer| !kit.matcher.is_in_root(analyzer, place))
         };
-        let mut readings = self.readings.iter().filter(concerns_system);
+        let mut readings = self.readings.iter().filter(|reading| concerns_system(reading));
         readings.any(|reading| is_elsewhere(reading))
     }
+}
+
+/// Whether a reading is of what a distribution installed.
+fn concerns_system(reading: &Reading) -> bool {
+    let mut levels = reading.found.packages.iter().map(|found| found.package.kind.level());
+    !reading.found.owned.is_empty() || levels.any(|level| level == Level::Os)
 }
 
 impl Evidence {

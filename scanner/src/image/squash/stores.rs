@@ -38,6 +38,7 @@ pub(super) fn packages(tree: &Tree, most: usize) -> Vec<InstalledPackage> {
             path: format!("{store}/{item}"),
             introduced_in: LayerIndex(layer),
             owned_by: None,
+            nested_root: None,
         })
     });
     packages.take(most).collect()

@@ -4,6 +4,8 @@
 //! format that could be read and has packages. Two files of one format both count, and what could not be read of the
 //! others stays a problem.
 
+use std::collections::HashMap;
+
 use shared::model::package::PackageKind;
 
 use super::sightings::{Sighting, Standing};
@@ -12,13 +14,20 @@ use crate::image::matcher::split;
 /// Newest first: SQLite, NDB, Berkeley DB.
 const FORMATS: [&[u8]; 3] = [b"rpmdb.sqlite", b"Packages.db", b"Packages"];
 
-/// Marks databases of older formats than the newest with packages.
+/// Marks databases of older formats than the newest with packages in their root.
 pub(super) fn mark(visible: &mut [Sighting<'_>]) {
-    let databases = || visible.iter().filter(|sighting| sighting.standing == Standing::Counted);
-    let newest = databases().filter(|sighting| has_rpms(sighting)).filter_map(format).min();
-    let Some(newest) = newest else { return };
-    for sighting in visible.iter_mut().filter(|sighting| sighting.standing == Standing::Counted) {
-        if has_rpms(sighting) && format(sighting).is_some_and(|format| format > newest) {
+    let mut newest = HashMap::new();
+    let is_counted =
+        |sighting: &&mut Sighting<'_>| sighting.standing == Standing::Counted && has_rpms(sighting);
+    for sighting in visible.iter_mut().filter(is_counted) {
+        if let Some(format) = format(sighting) {
+            let newest = newest.entry(sighting.root).or_insert(format);
+            *newest = format.min(*newest);
+        }
+    }
+    for sighting in visible.iter_mut().filter(is_counted) {
+        let newest = newest.get(&sighting.root).copied();
+        if format(sighting).zip(newest).is_some_and(|(format, newest)| format > newest) {
             sighting.standing = Standing::Superseded;
         }
     }

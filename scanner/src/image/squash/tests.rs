@@ -1,7 +1,7 @@
 //! Layers over layers: one promise a test, and a naive extraction to compare random stacks with.
 
 use shared::model::observation::ObservationKind;
-use shared::model::package::Evidence;
+use shared::model::package::{Evidence, Purl};
 use shared::model::problem::ProblemKind;
 
 use crate::image::built::*;
@@ -267,13 +267,50 @@ fn another_root_inside_the_image_is_never_mixed_with_the_images_own() {
         hardlink("rootfs/var/lib/dpkg/status.d/x", "opt/evil"),
     ] {
         let evil = file("opt/evil", "evil 1");
-        let examination = Image::of(&[&[debian(), file(DPKG, "bash 5"), evil, nested]]).examine();
-        assert_eq!(packages(&examination).len(), 1);
-        assert_eq!(kinds(&examination), [ProblemKind::NestedRoot]);
-        assert_eq!(examination.problems[0].path.as_deref(), Some("rootfs"));
+        let release = file("rootfs/usr/lib/os-release", "ubuntu 22.04");
+        let link = symlink("rootfs/etc/os-release", "/etc/os-release");
+        for (release, purl) in
+            [(release, "pkg:deb/ubuntu/evil@1?distro=ubuntu-22.04"), (link, "pkg:deb/evil@1")]
+        {
+            let puts = [debian(), file(DPKG, "bash 5"), evil.clone(), nested.clone(), release];
+            let examination = Image::of(&[&puts]).examine();
+            let found = &inventory(&examination).packages;
+            let roots = found.iter().map(|package| (package.purl.as_str(), package.nested_root.as_deref()));
+            let mut expected = vec![("pkg:deb/debian/bash@5?distro=debian-12", None), (purl, Some("rootfs"))];
+            expected.sort_unstable();
+            assert_eq!(roots.collect::<Vec<_>>(), expected);
+            assert_eq!(kinds(&examination), [ProblemKind::NestedRoot]);
+            assert_eq!(examination.problems[0].path.as_deref(), Some("rootfs"));
+        }
     }
     let gone = Image::of(&[&[file("r/var/lib/dpkg/status", "x 1")], &[file(".wh.r", "")]]).examine();
     assert_eq!(kinds(&gone), []);
+}
+
+#[test]
+fn packages_of_another_root_own_its_files_and_no_others() {
+    let metadata = |root: &str| file(&format!("{root}usr/lib/a-1.dist-info/METADATA"), "a 1");
+    let release = file("r/etc/os-release", "ubuntu 22.04");
+    let listed = file("r/var/lib/dpkg/status", "py 1\nowns py usr/lib/a-1.dist-info/METADATA");
+    let examination = Image::of(&[&[debian(), metadata(""), metadata("r/"), release, listed]]).examine();
+    let found = inventory(&examination).packages.iter();
+    let owned = found.map(|package| (package.path.as_str(), package.owned_by.as_ref().map(Purl::as_str)));
+    assert_eq!(
+        owned.collect::<Vec<_>>(),
+        [
+            ("r/var/lib/dpkg/status", None),
+            ("r/usr/lib/a-1.dist-info/METADATA", Some("pkg:deb/ubuntu/py@1?distro=ubuntu-22.04")),
+            ("usr/lib/a-1.dist-info/METADATA", None),
+        ]
+    );
+}
+
+#[test]
+fn i7_more_roots_than_anybody_has_are_a_problem_and_not_inventoried() {
+    let puts: Vec<Put> = (0..300).map(|at| file(&format!("{at}/var/lib/dpkg/status"), "a 1")).collect();
+    let examination = Image::of(&[&puts]).examine();
+    assert_eq!(inventory(&examination).packages.len(), 256);
+    assert!(kinds(&examination).contains(&ProblemKind::LimitExceeded));
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 use shared::model::package::{Evidence, PackageKind};
 use shared::model::problem::ProblemKind;
-use shared::model::report::{Confidence, FindingStatus, Fix, Severity, Suppression};
+use shared::model::report::{
+    Confidence, CoverageState, FindingStatus, Fix, NestedRoot, Severity, Suppression,
+};
 
 use super::{
-    advisory, affected, built_from, distribution, fixed, ids, judged, only, package, suppressed, with,
-    with_entry,
+    advisory, affected, built_from, database, distribution, fixed, ids, inventory, judge, judged, only,
+    package, suppressed, with, with_entry,
 };
 
 fn debian(name: &str, version: &str) -> super::Package {
@@ -198,4 +200,39 @@ fn a_modular_rpm_of_another_stream_is_not_matched_as_exact() {
         let confidence = judgement.findings.first().map(|finding| finding.confidence);
         assert_eq!(confidence, expected, "{version} {label:?}");
     }
+}
+
+#[test]
+fn another_root_is_judged_by_its_own_distribution() {
+    let records =
+        [advisory("DSA-1-1", "Debian:12", "a", "0..2"), advisory("USN-1-1", "Ubuntu:22.04:LTS", "a", "0..3")];
+    let packages = vec![debian("a", "1"), debian("a", "1"), debian("a", "1")];
+    let mut inventory = inventory(distribution("debian", "12"), packages);
+    for (position, (path, distribution)) in
+        [("b", None), ("r", distribution("ubuntu", "22.04"))].into_iter().enumerate()
+    {
+        inventory.nested_roots.push(NestedRoot { path: path.to_owned(), distribution });
+        inventory.packages[position + 1].nested_root = Some(path.to_owned());
+    }
+    let judgement = judge(&inventory, &database(&records)).unwrap();
+    let found = judgement.findings.iter().map(|finding| (finding.id.as_str(), finding.package.0));
+    assert_eq!(found.collect::<Vec<_>>(), [("DSA-1-1", 0), ("USN-1-1", 2)]);
+    let rows =
+        judgement.coverage.iter().map(|row| (row.subject.as_str(), row.ecosystem.as_deref(), row.state));
+    assert_eq!(
+        rows.collect::<Vec<_>>(),
+        [
+            ("debian 12", Some("Debian:12"), CoverageState::Full),
+            ("unknown distribution (deb) in b", None, CoverageState::None),
+            ("ubuntu 22.04 in r", Some("Ubuntu:22.04:LTS"), CoverageState::Full),
+        ]
+    );
+    let is_uncovered = |judgement: &super::Judgement| {
+        judgement.problems.iter().any(|problem| problem.kind == ProblemKind::NoAdvisoryCoverage)
+    };
+    assert!(!is_uncovered(&judgement));
+    inventory.nested_roots[1].distribution = distribution("debian", "8");
+    let judgement = judge(&inventory, &database(&records)).unwrap();
+    assert!(is_uncovered(&judgement));
+    assert!(judgement.support_ends < judged(&records, distribution("debian", "12"), Vec::new()).support_ends);
 }
