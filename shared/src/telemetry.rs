@@ -11,7 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, TelemetryConfig};
 
@@ -36,13 +40,21 @@ pub enum TelemetryError {
 pub fn start_logging(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.log).map_err(|_| TelemetryError::Filter(config.log.clone()))?;
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    let set = match config.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = match config.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).boxed(),
     };
+    let discreet = filter_fn(|line| !tells_secrets(line.target(), *line.level()));
+    let set = tracing_subscriber::registry().with(lines).with(filter).with(discreet).try_init();
     set.map_err(|_| TelemetryError::Twice)
+}
+
+/// Whether a library writes lines there that hold what it was told in confidence: the AMQP client writes every frame,
+/// and the one with the password is among them. No filter directive brings them back.
+fn tells_secrets(target: &str, level: Level) -> bool {
+    let is_amqp = ["lapin", "amq_protocol", "async_rs"].iter().any(|library| target.starts_with(library));
+    is_amqp && level == Level::TRACE
 }
 
 /// Sends traces where the configuration says, if it says so, as `service` where it names no other. Once a process,
