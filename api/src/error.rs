@@ -70,6 +70,14 @@ pub enum ApiError {
         /// When it may ask again.
         seconds: u64,
     },
+    /// The client fails to log in too often.
+    #[error(
+        "this client failed to log in too often (server.failed_logins_per_minute); what is right is taken at any time, what is wrong again in {seconds} s"
+    )]
+    TooManyFailedLogins {
+        /// When it may fail again.
+        seconds: u64,
+    },
     /// As much of this is being done as the process does at once.
     #[error("{0}")]
     Busy(&'static str),
@@ -119,6 +127,7 @@ impl ApiError {
             Self::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"),
+            Self::TooManyFailedLogins { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-failed-logins"),
             Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Keys(_) => (StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout"),
@@ -168,7 +177,7 @@ impl ResponseError for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
-        if let Self::TooManyRequests { seconds } = self {
+        if let Self::TooManyRequests { seconds } | Self::TooManyFailedLogins { seconds } = self {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         if let Self::MethodNotAllowed { allowed } = self {

@@ -57,6 +57,7 @@ use opinion::{Facts, Opinion};
 use placed::Placed;
 use tags::{Freshness, Identity, Known, Tags};
 use urgent::{Urgent, Wanted};
+pub(crate) use visit::TOKEN_HEADER;
 use visit::Visit;
 
 /// Decides for every gate.

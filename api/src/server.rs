@@ -199,7 +199,7 @@ impl Server {
         let history = web::Data::from(history);
         let policy_health = web::Data::new(policy_health);
         let metrics = web::Data::new(metrics);
-        let clients = web::Data::new(Clients::new(server.requests_per_second));
+        let clients = web::Data::new(Clients::new(&server));
         let transport = if self.tls.is_some() { Transport::Tls } else { Transport::Clear };
         let running = HttpServer::new(move || {
             let (app, mut document) = App::new()

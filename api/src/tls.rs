@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use actix_web::dev::Extensions;
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{
-    ClientHello, NoClientAuth, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
-};
+use rustls::server::{ClientHello, ResolvesServerCert, VerifierBuilderError};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use shared::config::TlsConfig;
 use shared::telemetry::chain;
 use tokio_util::sync::CancellationToken;
+
+mod authority;
+
+use authority::Authority;
 
 /// How often the files are looked at. Certificates are renewed days before they end.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -61,11 +62,12 @@ pub enum TlsError {
     },
 }
 
-/// Who the server is, as its files say now.
+/// Who the server is, and whose clients are certified, as its files say now.
 #[derive(Debug)]
 pub(crate) struct Identity {
     files: TlsConfig,
     current: ArcSwap<CertifiedKey>,
+    authority: Option<Arc<Authority>>,
 }
 
 impl ResolvesServerCert for Identity {
@@ -77,26 +79,60 @@ impl ResolvesServerCert for Identity {
 impl Identity {
     /// Follows the files until `shutdown`.
     pub(crate) async fn follow(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut failing = false;
+        let (mut certificate, mut authority) = (News::new("certificate"), News::new("client_ca"));
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = shutdown.cancelled() => return,
             }
-            match certified_key(&self.files) {
-                Ok(key) if key.cert == self.current.load().cert => failing = false,
-                Ok(key) => {
-                    self.current.store(Arc::new(key));
-                    failing = false;
-                    tracing::info!("the new certificate is in use");
-                }
-                // Two files are never replaced at the same moment; told once, not at each look.
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::error!(error = %chain(&error), "the new certificate cannot be used; the old one stays");
-                }
-                Err(_) => {}
+            certificate.tell(self.renew());
+            if let Some(clients) = &self.authority {
+                authority.tell(clients.renew());
             }
+        }
+    }
+
+    fn renew(&self) -> Result<Look, TlsError> {
+        let key = certified_key(&self.files)?;
+        if key.cert == self.current.load().cert {
+            return Ok(Look::Same);
+        }
+        self.current.store(Arc::new(key));
+        Ok(Look::Renewed)
+    }
+}
+
+/// What a look at files came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Same,
+    Renewed,
+}
+
+/// What is told of files: two are never replaced at the same moment, so that what is wrong is told once, not at each look.
+struct News {
+    key: &'static str,
+    failing: bool,
+}
+
+impl News {
+    fn new(key: &'static str) -> Self {
+        Self { key, failing: false }
+    }
+
+    fn tell(&mut self, look: Result<Look, TlsError>) {
+        let key = self.key;
+        match look {
+            Ok(Look::Same) => self.failing = false,
+            Ok(Look::Renewed) => {
+                self.failing = false;
+                tracing::info!("the new {key} is in use");
+            }
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::error!(error = %chain(&error), "the new {key} cannot be used; the old one stays");
+            }
+            Err(_) => {}
         }
     }
 }
@@ -104,12 +140,20 @@ impl Identity {
 /// A server that is who its certificate says.
 pub(crate) fn server_config(config: &TlsConfig) -> Result<(ServerConfig, Arc<Identity>), TlsError> {
     let current = ArcSwap::from_pointee(certified_key(config)?);
-    let identity = Arc::new(Identity { files: config.clone(), current });
+    let authority = config.client_ca.as_deref().map(Authority::open).transpose()?.map(Arc::new);
+    let identity = Arc::new(Identity { files: config.clone(), current, authority: authority.clone() });
     let server = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(TlsError::Unusable)?
-        .with_client_cert_verifier(verifier(config.client_ca.as_deref())?)
-        .with_cert_resolver(Arc::clone(&identity) as _);
+        .map_err(TlsError::Unusable)?;
+    let server = match authority {
+        None => server.with_no_client_auth().with_cert_resolver(Arc::clone(&identity) as _),
+        Some(authority) => {
+            let server = server.with_client_cert_verifier(Arc::clone(&authority) as _);
+            let mut server = server.with_cert_resolver(Arc::clone(&identity) as _);
+            server.session_storage = authority;
+            server
+        }
+    };
     Ok((server, identity))
 }
 
@@ -139,19 +183,6 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
         Ok(found) => Ok(found),
         Err(source) => Err(TlsError::File { key, path: path.to_owned(), source }),
     }
-}
-
-/// Clients may show a certificate and need not: most routes ask for a token. One that is shown has to be good.
-fn verifier(authority: Option<&Path>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let Some(path) = authority else { return Ok(Arc::new(NoClientAuth)) };
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("client_ca", path)? {
-        roots.add(certificate).map_err(TlsError::Unusable)?;
-    }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-        .allow_unauthenticated()
-        .build()
-        .map_err(|source| TlsError::ClientAuthority { path: path.to_owned(), source })
 }
 
 /// The client of a connection has shown a certificate that `server.tls.client_ca` has signed.

@@ -95,9 +95,10 @@ pub enum ConfigError {
     /// The file named by `--config` does not exist.
     #[error("configuration file {} does not exist", .0.display())]
     Missing(PathBuf),
-    /// A value has the wrong type, a key is unknown, the file is not TOML. Names key and origin.
-    #[error(transparent)]
-    Layer(#[from] ::config::ConfigError),
+    /// A value has the wrong type, a key is unknown, the file is not TOML. Names key and origin, and repeats no value:
+    /// any of them may be a secret in the wrong place.
+    #[error("{0}")]
+    Layer(String),
     /// A value makes no sense.
     #[error("{key}: {reason}")]
     Invalid {
@@ -119,6 +120,12 @@ pub enum ConfigError {
     },
 }
 
+impl From<::config::ConfigError> for ConfigError {
+    fn from(error: ::config::ConfigError) -> Self {
+        Self::Layer(print::without_values(&error.to_string()))
+    }
+}
+
 impl ConfigError {
     pub(crate) fn invalid(key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { key: key.into(), reason: reason.into() }
@@ -134,8 +141,16 @@ impl Config {
     }
 
     /// Every setting that somebody made, with its origin and without secrets, by key.
+    ///
+    /// A secret is known by its place, so that of a configuration which cannot be used no text is shown: it may be in
+    /// the wrong one.
     pub fn settings(overrides: &Overrides) -> Result<Vec<Setting>, ConfigError> {
-        Ok(print::settings(&layers(overrides)?))
+        let layers = layers(overrides)?;
+        let texts = match Self::load(overrides) {
+            Ok(_) => print::Texts::Shown,
+            Err(_) => print::Texts::Hidden,
+        };
+        Ok(print::settings(&layers, texts))
     }
 }
 

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use reqwest::{Certificate, Client, ClientBuilder};
 
+mod shown;
+
+pub use shown::Shown;
+
 /// Who we say that we are.
 const USER_AGENT: &str = concat!("tidewaiter/", env!("CARGO_PKG_VERSION"));
 

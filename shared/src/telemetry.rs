@@ -11,7 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, TelemetryConfig};
 
@@ -34,15 +38,33 @@ pub enum TelemetryError {
 
 /// Sends log lines to standard error from now on. Once a process.
 pub fn start_logging(config: &TelemetryConfig) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|_| TelemetryError::Filter(config.log.clone()))?;
+    let filter = filter(&config.log).map_err(|_| TelemetryError::Filter(config.log.clone()))?;
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    let set = match config.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = match config.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).boxed(),
     };
+    let discreet = filter_fn(|line| !tells_secrets(line.target(), *line.level()));
+    let set = tracing_subscriber::registry().with(lines).with(filter).with(discreet).try_init();
     set.map_err(|_| TelemetryError::Twice)
+}
+
+/// What is written. The AMQP client reports each attempt to connect several times as an error, through a whole outage,
+/// and the queue tells of that itself, once: it is heard only by whoever asks for it.
+fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    let filter = EnvFilter::try_new(directives)?;
+    if directives.contains("lapin") {
+        return Ok(filter);
+    }
+    Ok(filter.add_directive("lapin=off".parse()?))
+}
+
+/// Whether a library writes lines there that hold what it was told in confidence: the AMQP client writes every frame,
+/// and the one with the password is among them. No filter directive brings them back.
+fn tells_secrets(target: &str, level: Level) -> bool {
+    let is_amqp = ["lapin", "amq_protocol", "async_rs"].iter().any(|library| target.starts_with(library));
+    is_amqp && level == Level::TRACE
 }
 
 /// Sends traces where the configuration says, if it says so, as `service` where it names no other. Once a process,
@@ -129,6 +151,20 @@ impl Default for Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_amqp_client_is_heard_by_whoever_asks_and_its_frames_by_nobody() {
+        assert_eq!(filter("info").unwrap().to_string(), "lapin=off,info");
+        assert_eq!(filter("info,lapin=debug").unwrap().to_string(), "lapin=debug,info");
+        assert!(filter("info,=").is_err());
+        for (target, level, told) in [
+            ("lapin::io_loop", Level::TRACE, false),
+            ("lapin::io_loop", Level::DEBUG, true),
+            ("shared::queue", Level::TRACE, true),
+        ] {
+            assert_eq!(tells_secrets(target, level), !told, "{target} {level}");
+        }
+    }
 
     #[test]
     fn one_line_passes_in_ten_seconds_and_tells_of_the_others() {

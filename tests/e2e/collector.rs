@@ -40,6 +40,7 @@ pub(crate) struct Seen {
 #[derive(Default)]
 struct Heard {
     spans: Vec<Seen>,
+    bytes: Vec<u8>,
     strangers: usize,
 }
 
@@ -84,6 +85,11 @@ impl Collector {
         )
     }
 
+    /// Every byte that arrived.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).bytes.clone()
+    }
+
     /// Requests without the header.
     pub(crate) fn strangers(&self) -> usize {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).strangers
@@ -121,6 +127,7 @@ async fn take(request: HttpRequest, body: web::Bytes, heard: web::Data<Shared>) 
         heard.strangers += 1;
         return HttpResponse::Unauthorized().finish();
     }
+    heard.bytes.extend_from_slice(&body);
     let Ok(message) = ExportTraceServiceRequest::decode(body) else {
         return HttpResponse::BadRequest().finish();
     };

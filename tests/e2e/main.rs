@@ -17,6 +17,7 @@ mod hostile;
 mod kills;
 mod kubernetes_goat;
 mod kubernetes_goat_images;
+mod leaks;
 mod malware;
 mod outages;
 mod policies;

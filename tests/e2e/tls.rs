@@ -177,6 +177,29 @@ async fn a_renewed_certificate_is_used_and_a_gate_is_for_certified_clients_only(
     })
     .await?;
     assert!(client(&first, None)?.get(&health).send().await.is_err());
+
+    // And so is whose clients are certified: what cannot be used changes nothing, and the old authority's are strangers
+    // then, also one who has a session to resume.
+    let resuming = client(&second, Some(&ours.client))?;
+    assert_eq!(resuming.post(&gate).body("{}").send().await?.status(), StatusCode::OK);
+    std::fs::write(folder.join("clients.pem"), "nothing")?;
+    tests::site::eventually("the broken authority is noticed", || async {
+        Ok(serving.log().contains("the new client_ca cannot be used"))
+    })
+    .await?;
+    assert_eq!(resuming.post(&gate).body("{}").send().await?.status(), StatusCode::OK);
+    std::fs::write(folder.join("clients.pem"), &theirs.certificate)?;
+    let newcomer = client(&second, Some(&theirs.client))?;
+    tests::site::eventually("the new authority is used", || async {
+        let answer = newcomer.post(&gate).body("{}").send().await;
+        Ok(answer.is_ok_and(|answer| answer.status() == StatusCode::OK))
+    })
+    .await?;
+    assert!(resuming.post(&gate).body("{}").send().await.is_err(), "the old authority counts no longer");
+    let log = serving.log();
+    for (said, times) in [("the new client_ca cannot be used", 1), ("the new client_ca is in use", 1)] {
+        assert_eq!(log.matches(said).count(), times, "{said}: {log}");
+    }
     Ok(())
 }
 

@@ -114,8 +114,8 @@ async fn one_trace_leads_from_the_webhook_over_the_broker_to_the_verdict() -> Re
     // A question has a trace of its own, and what ended last is sent before the process is gone.
     site.get("/v1/verdicts/sha256:none").await?;
     assert!(site.front.terminate(Duration::from_secs(20))?.success());
-    let asked = collector.spans().into_iter().filter(|span| span.name == "GET /v1/verdicts/{digest}");
-    let asked = asked.last().context("the last span was sent")?;
+    let mut asked = collector.spans().into_iter().filter(|span| span.name == "GET /v1/verdicts/{digest}");
+    let asked = asked.next_back().context("the last span was sent")?;
     assert_eq!((asked.attributes["http.response.status_code"].as_str(), asked.parent.as_str()), ("422", ""));
     assert_ne!(asked.trace, TRACE);
     Ok(())

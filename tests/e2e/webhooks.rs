@@ -132,6 +132,36 @@ async fn harbor_cloudevents_and_generic_lead_to_verdicts_too() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_fails_to_log_in_again_and_again_is_told_to_wait_and_who_is_right_is_not() -> Result<()> {
+    let tokens = "[server]\nfailed_logins_per_minute = 3\n[auth.tokens.gate]\ntoken = \"read-token-of-the-tests\"\nscopes = [\"read\"]\n";
+    let site = Site::embedded_with(tokens).await?;
+    let question = json!({"digests": []}).to_string();
+    let ask = async |authorization: &str| {
+        site.post_as(authorization, "/v1/verdicts/query", "application/json", question.clone()).await
+    };
+    for _ in 0..3 {
+        assert_eq!(ask("Bearer an-old-token-of-the-tests").await?.0, StatusCode::UNAUTHORIZED);
+    }
+    let (status, problem) = ask("Bearer an-old-token-of-the-tests").await?;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{problem:#}");
+    assert_eq!(problem["type"], "urn:tidewaiter:problem:too-many-failed-logins");
+    // From the same address: behind one NAT are many.
+    assert_eq!(ask("Bearer read-token-of-the-tests").await?.0, StatusCode::OK);
+    let batch = json!({"events": []}).to_string();
+    let taken = site.post("/webhooks/distribution", EVENTS, batch.clone()).await?;
+    assert_eq!(taken.0, StatusCode::OK, "{:#}", taken.1);
+    let refused = site.send_as("Bearer wrong", "/webhooks/distribution", EVENTS, batch).await?;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = refused.headers()["retry-after"].to_str()?.parse()?;
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(site.get("/v1/queue").await?.0, StatusCode::UNAUTHORIZED, "who shows nothing has not failed");
+    assert_eq!(site.metric("tidewaiter_failed_logins_total", "limited").await?, 2.0);
+    let said = site.front.log().matches("a client fails to log in again and again").count();
+    assert_eq!(said, 1, "{}", site.front.log());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_opens_what_its_scopes_say_and_nothing_else() -> Result<()> {
     let tokens = "[auth.tokens.gate]\ntoken = \"read-token-of-the-tests\"\nscopes = [\"read\"]\n[auth.tokens.ci]\ntoken = \"push-token-of-the-tests\"\nscopes = [\"push\"]\n";
     let site = Site::embedded_with(tokens).await?;

@@ -294,7 +294,8 @@ impl Site {
         Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }
 
-    async fn send_as(
+    /// The same, with the whole answer.
+    pub async fn send_as(
         &self,
         authorization: &str,
         path: &str,

@@ -19,7 +19,7 @@ pub(super) struct Visit {
 }
 
 /// For callers whose `Authorization` belongs to somebody else: proxies that pass on what their client sends.
-const TOKEN_HEADER: &str = "x-tidewaiter-token";
+pub(crate) const TOKEN_HEADER: &str = "x-tidewaiter-token";
 
 /// No caller is believed to wait longer; Kubernetes allows 30 s.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);

@@ -30,6 +30,9 @@ pub struct ServerConfig {
     pub event_subscribers: usize,
     /// How many requests a client, known by its address, may make in a second; default as many as it likes.
     pub requests_per_second: Option<NonZeroU32>,
+    /// How often a client, known by its address, may fail to log in in a minute before it hears 429; default 60,
+    /// nothing for as often as it likes.
+    pub failed_logins_per_minute: Option<NonZeroU32>,
     /// How long a digest counts as pending before it must be asked for again (I3); default 1 h.
     pub pending_ttl: Duration,
 }
@@ -66,6 +69,7 @@ pub(super) struct RawServer {
     longest_wait: Option<Span>,
     event_subscribers: Option<usize>,
     requests_per_second: Option<NonZeroU32>,
+    failed_logins_per_minute: Option<u32>,
     pending_ttl: Option<Span>,
 }
 
@@ -103,6 +107,7 @@ impl RawServer {
             longest_wait: seconds(self.longest_wait, 60),
             event_subscribers: self.event_subscribers.unwrap_or(256),
             requests_per_second: self.requests_per_second,
+            failed_logins_per_minute: NonZeroU32::new(self.failed_logins_per_minute.unwrap_or(60)),
             pending_ttl: seconds(self.pending_ttl, 3600),
         })
     }

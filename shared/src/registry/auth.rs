@@ -176,6 +176,7 @@ impl Authorizer {
         login: &Login,
     ) -> Result<(SecretString, Duration), RegistryError> {
         let answer = http.ask_realm(|client| request.build(client, login), &request.realm).await?;
+        let answer = answer.to(login.shown());
         match answer.status().as_u16() {
             200 => self.read_token(answer).await,
             401 | 403 => Err(self.unauthorized(request.scope)),

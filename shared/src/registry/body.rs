@@ -8,6 +8,7 @@ use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 
 use crate::model::image::RegistryHost;
+use crate::outgoing::Shown;
 
 use super::config::Timeouts;
 use super::error::{RegistryError, TransportError};
@@ -21,6 +22,7 @@ pub(super) struct Answer {
     bytes_per_window: u64,
     waited: Duration,
     received: u64,
+    shown: Shown,
 }
 
 impl Answer {
@@ -34,7 +36,17 @@ impl Answer {
             bytes_per_window: timeouts.bytes_per_window(),
             waited: Duration::ZERO,
             received: 0,
+            shown: Shown::default(),
         }
+    }
+
+    /// An answer to whoever has shown this, and does not want to hear it again.
+    pub(super) fn to(self, shown: Shown) -> Self {
+        Self { shown, ..self }
+    }
+
+    pub(super) fn shown(&self) -> &Shown {
+        &self.shown
     }
 
     pub(super) fn status(&self) -> StatusCode {

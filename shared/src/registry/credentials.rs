@@ -17,6 +17,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::model::image::RegistryHost;
+use crate::outgoing::Shown;
 
 /// Where the credentials of one registry come from.
 #[derive(Clone, Debug)]
@@ -98,6 +99,21 @@ pub(super) enum Login {
     Basic { username: String, password: SecretString },
     Token(SecretString),
     IdentityToken(SecretString),
+}
+
+impl Login {
+    /// What a server hears of it.
+    pub(super) fn shown(&self) -> Shown {
+        match self {
+            Self::Anonymous => Shown::default(),
+            Self::Basic { username, password } => {
+                let header = basic(username, password);
+                let pair = header.trim_start_matches("Basic ");
+                Shown::default().secret(password.expose_secret()).secret(pair)
+            }
+            Self::Token(token) | Self::IdentityToken(token) => Shown::default().secret(token.expose_secret()),
+        }
+    }
 }
 
 const LARGEST_CONFIG: u64 = 1 << 20;

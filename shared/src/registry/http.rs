@@ -14,7 +14,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, Head
 use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url};
 
 use crate::model::image::RegistryHost;
-use crate::outgoing;
+use crate::outgoing::{self, Shown};
 use crate::telemetry::traces;
 
 use super::address::{AddressGuard, GuardedResolver};
@@ -101,9 +101,12 @@ impl Http {
         // A registry may name another host to upload to; nothing of ours is shown there.
         let mut authorization = authorization.filter(|_| self.is_home(&url));
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.hop(question, &url, authorization).await?;
+            // In a box: everybody who asks a registry would be as large as the HTTP client.
+            let response = Box::pin(self.hop(question, &url, authorization)).await?;
             let Some(next) = self.redirect(&question.method, &url, &response)? else {
-                return Ok(Answer::new(response, &self.host, &question.what, &self.timeouts));
+                let shown = authorization.map(|value| Shown::default().authorization(value));
+                let answer = Answer::new(response, &self.host, &question.what, &self.timeouts);
+                return Ok(answer.to(shown.unwrap_or_default()));
             };
             if next.origin() != url.origin() {
                 authorization = None;

@@ -46,6 +46,7 @@ fn described(status: reqwest::StatusCode, detail: &str) -> String {
 
 /// The messages of the error body, made safe to show; empty if there are none.
 async fn detail(answer: Answer) -> String {
+    let shown_before = answer.shown().clone();
     let Ok(body) = answer.whole(LARGEST_ERROR_BODY).await else {
         return String::new();
     };
@@ -60,5 +61,6 @@ async fn detail(answer: Answer) -> String {
         .collect();
     let shown = messages.join("; ");
     let visible = |character: &char| !character.is_control();
-    shown.chars().filter(visible).take(LONGEST_DETAIL).collect()
+    let shown: String = shown.chars().filter(visible).collect();
+    shown_before.without(&shown).chars().take(LONGEST_DETAIL).collect()
 }

@@ -56,6 +56,11 @@ const PARTS: &[Part] = &[
         metrics: &[
             counter("tidewaiter_http_requests_total", &["route", "status"], "Requests that were answered."),
             histogram("tidewaiter_http_request_seconds", &["route"], "From the request to its answer."),
+            counter(
+                "tidewaiter_failed_logins_total",
+                &["answer"],
+                "Requests that showed something wrong: `unauthorized` (401), or `limited` (429) because their sender did so too often.",
+            ),
             gauge("tidewaiter_event_subscribers", &[], "Streams of events that are open."),
             counter("tidewaiter_event_gaps_total", &[], "Streams that were told that events are missing."),
         ],

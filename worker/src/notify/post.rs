@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use shared::config::{ContentMode, EndpointConfig};
 use shared::model::event::{EndpointName, STRUCTURED, VerdictEvent};
-use shared::outgoing::{self, AuthoritiesError};
+use shared::outgoing::{self, AuthoritiesError, Shown};
 use shared::telemetry::chain;
 use url::Url;
 
@@ -24,6 +24,9 @@ const ANSWER_BYTES: usize = 512;
 
 /// How much of it is repeated.
 const ANSWER_CHARS: usize = 160;
+
+/// Shorter parts of a URL are words like `services`, not what an endpoint knows its senders by.
+const LEAST_PART: usize = 12;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
@@ -35,6 +38,8 @@ pub(super) struct Endpoint {
     token: Option<HeaderValue>,
     mode: ContentMode,
     pub(super) give_up_after: Duration,
+    /// What it hears from us and may repeat.
+    shown: Shown,
 }
 
 /// Why an endpoint cannot be set up.
@@ -108,7 +113,19 @@ impl Endpoint {
             .map_err(|source| EndpointError::CaCertificates { endpoint: name.clone(), source })?
             .connect_timeout(config.timeout)
             .timeout(config.timeout);
+        let mut shown = Shown::default();
+        for secret in [&config.secret, &config.token].into_iter().flatten() {
+            shown = shown.secret(secret.expose_secret());
+        }
+        let decoded = url.query_pairs().map(|(_, value)| value.into_owned());
+        let raw = url.query().into_iter().flat_map(|query| query.split(['&', '=']));
+        let path = url.path_segments().into_iter().flatten();
+        for part in decoded.chain(path.chain(raw).map(str::to_owned)).filter(|part| part.len() >= LEAST_PART)
+        {
+            shown = shown.secret(&part);
+        }
         Ok(Self {
+            shown,
             client: builder
                 .build()
                 .map_err(|source| EndpointError::Client { endpoint: name.clone(), source })?,
@@ -134,7 +151,7 @@ impl Endpoint {
         }
         let request = self.client.post(self.url.clone()).headers(headers).body(body);
         match request.send().await {
-            Ok(response) => answer(response, now).await,
+            Ok(response) => answer(response, now, &self.shown).await,
             // The URL may hold a secret.
             Err(error) => Answer::NotNow { after: None, error: chain(&error.without_url()) },
         }
@@ -179,7 +196,7 @@ fn signature(secret: &SecretString, body: &[u8]) -> HeaderValue {
 }
 
 /// What a status means for the event.
-async fn answer(response: Response, now: Timestamp) -> Answer {
+async fn answer(response: Response, now: Timestamp, shown: &Shown) -> Answer {
     let status = response.status();
     if status.is_success() {
         return Answer::Taken;
@@ -195,13 +212,13 @@ async fn answer(response: Response, now: Timestamp) -> Answer {
         | StatusCode::METHOD_NOT_ALLOWED
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        | StatusCode::UNPROCESSABLE_ENTITY => Answer::Refused(told(status, response).await),
-        _ => Answer::NotNow { after, error: told(status, response).await },
+        | StatusCode::UNPROCESSABLE_ENTITY => Answer::Refused(told(status, response, shown).await),
+        _ => Answer::NotNow { after, error: told(status, response, shown).await },
     }
 }
 
-/// The status and the beginning of what was said with it, in printable characters.
-async fn told(status: StatusCode, mut response: Response) -> String {
+/// The status and the beginning of what was said with it, in printable characters, without what it had heard from us.
+async fn told(status: StatusCode, mut response: Response, shown: &Shown) -> String {
     let mut body = Vec::new();
     while body.len() < ANSWER_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
@@ -209,7 +226,8 @@ async fn told(status: StatusCode, mut response: Response) -> String {
         body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_BYTES - body.len())]);
     }
     let text = String::from_utf8_lossy(&body);
-    let shown: String = text.chars().filter(|character| !character.is_control()).take(ANSWER_CHARS).collect();
+    let text: String = text.chars().filter(|character| !character.is_control()).collect();
+    let shown: String = shown.without(&text).chars().take(ANSWER_CHARS).collect();
     match shown.trim() {
         "" => format!("answered {status}"),
         shown => format!("answered {status}: {shown}"),

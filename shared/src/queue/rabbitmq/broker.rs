@@ -6,6 +6,7 @@
 //! the other and gives up on all of them when one cannot be replayed, keeps callers hanging until then,
 //! and goes on for ever after its owner is gone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connect as _, Connection, ConnectionProperties, Event};
 use secrecy::ExposeSecret as _;
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::{QueueError, RetryRules, meters};
 use super::RabbitmqConfig;
@@ -205,28 +206,31 @@ async fn keep(
     place: String,
 ) {
     loop {
-        tokio::select! {
+        let error = tokio::select! {
             () = link.closed() => break,
-            () = broken(&connection, &suspect) => {}
-        }
-        tracing::warn!(queue.place = place, "connection to the broker lost");
+            error = broken(&connection, &suspect) => error,
+        };
+        let since = Instant::now();
+        tracing::warn!(queue.place = place, error, "connection to the broker lost");
         link.send_replace(Link::Down("the connection broke".into()));
         let dialled = tokio::select! {
             () = link.closed() => return,
-            dialled = redial(&address, &link) => dialled,
+            dialled = redial(&address, &link, &place) => dialled,
         };
         connection = Arc::new(dialled);
         meters::recovered();
-        tracing::info!(queue.place = place, "connected to the broker again");
+        let away_ms = since.elapsed().as_millis();
+        tracing::info!(queue.place = place, away_ms, "connected to the broker again");
         link.send_replace(Link::Up(connection.clone()));
     }
     // Whoever still holds a channel keeps the connection open; nobody does who waits for this.
     let _ = limited(connection.close(200, "done".into())).await;
 }
 
-/// Returns when `connection` is no longer connected.
-async fn broken(connection: &Connection, suspect: &Notify) {
+/// Returns when `connection` is no longer connected, with what the client library knows of it.
+async fn broken(connection: &Connection, suspect: &Notify) -> Option<String> {
     let mut events = connection.events_listener();
+    let mut last = None;
     while connection.status().connected() {
         let event = tokio::select! {
             event = events.next() => event,
@@ -238,19 +242,27 @@ async fn broken(connection: &Connection, suspect: &Notify) {
                 tracing::warn!(reason, "the broker takes no messages for now");
             }
             Some(Event::ConnectionUnblocked) => tracing::info!("the broker takes messages again"),
+            Some(Event::Error(error)) => last = Some(error.to_string()),
             Some(_) | None => {}
         }
     }
+    last
 }
 
+/// How many reasons for one outage are told; each only once.
+const MOST_REASONS: usize = 3;
+
 /// Dials until it succeeds.
-async fn redial(address: &Address, link: &watch::Sender<Link>) -> Connection {
+async fn redial(address: &Address, link: &watch::Sender<Link>, place: &str) -> Connection {
     let mut wait = BACKOFF.0;
+    let mut told = HashSet::new();
     loop {
         match address.dial().await {
             Ok(connection) => return connection,
             Err(error) => {
-                tracing::debug!(%error, "cannot connect to the broker");
+                if told.len() < MOST_REASONS && told.insert(error.clone()) {
+                    tracing::warn!(queue.place = place, error, "cannot connect to the broker yet");
+                }
                 link.send_replace(Link::Down(error.to_string().into()));
             }
         }
