@@ -39,7 +39,7 @@ pub(crate) async fn run(arguments: Arguments, confined: Option<Confined>) -> Res
         Command::Check(check) => check::check(&overrides, check).await,
         Command::Sweep(sweep) => sweep::sweep(sweep).await,
         Command::Attest(command) => attest::run(&overrides, command).await,
-        Command::Doctor(doctor) => Box::pin(doctor::doctor(&overrides, &doctor)).await,
+        Command::Doctor(doctor) => doctor::doctor(&overrides, &doctor).await,
         Command::Db(command) => db::run(&overrides, command),
         Command::Queue(command) => queue::run(command).await,
         Command::Policy(command) => policy::run(command).await,

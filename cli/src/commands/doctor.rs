@@ -205,7 +205,7 @@ async fn registries(config: &Config) -> Result<Vec<Trial>, Failure> {
     let client = config.registries.client().map_err(Failure::usage)?;
     let mut trials = Vec::new();
     for registry in config.registries.iter() {
-        trials.extend(reception(&client, registry).await);
+        trials.extend(Box::pin(reception(&client, registry)).await);
     }
     Ok(trials)
 }
@@ -253,7 +253,7 @@ async fn one_registry(config: &Config, wanted: &str) -> Result<Vec<Trial>, Failu
         Failure::usage(anyhow::anyhow!("registry {name} is not configured; add it under [registries]"))
     })?;
     let client = config.registries.client().map_err(Failure::usage)?;
-    let mut trials = reception(&client, registry).await;
+    let mut trials = Box::pin(reception(&client, registry)).await;
     if let Some(repository) = repository {
         let image = ImageName { registry: registry.client.host.clone(), repository };
         let what = format!("repository {image}");
