@@ -1,6 +1,6 @@
 # The two commands of a newcomer: `make quickstart` shows it working, `make test` proves it.
 
-.PHONY: help quickstart quickstart-stop test bench fuzz compose-test sbom clean
+.PHONY: help quickstart quickstart-stop test bench fuzz compose-test image-test sbom clean
 
 help:
 	@echo "make quickstart       build, start a registry and Tidewaiter, push a vulnerable image, show its verdict"
@@ -9,6 +9,7 @@ help:
 	@echo "make bench            measure the budgets of docs/performance.md"
 	@echo "make fuzz             throw bytes at everything that parses the network's, FUZZ_SECONDS (60) a target"
 	@echo "make compose-test     build the images and try docker-compose.yml with a Docker engine"
+	@echo "make image-test       build the image twice and compare: the same bytes, and nothing in it that need not be"
 	@echo "make sbom             what is linked into the binary, as CycloneDX and SPDX, into target/sbom"
 	@echo "make clean            remove everything that was built or started here"
 
@@ -29,6 +30,9 @@ fuzz:
 
 compose-test:
 	@scripts/compose-test
+
+image-test:
+	@scripts/image-test
 
 sbom:
 	@scripts/sbom

@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Db(DbCommand),
     /// Tries everything that a deployment needs, and says what is wrong and what to do. Exit code 1 if something is in the way.
     Doctor(DoctorArguments),
+    /// Asks a server or worker whether it is ready: the health check of a container without a shell. Exit code 1 if not.
+    Ready(ServerArguments),
     /// Shows a server's queue and its dead letters.
     #[command(subcommand)]
     Queue(QueueCommand),

@@ -13,6 +13,7 @@ mod db;
 mod doctor;
 mod policy;
 mod queue;
+mod ready;
 mod scan;
 mod serve;
 mod simulate;
@@ -40,6 +41,7 @@ pub(crate) async fn run(arguments: Arguments, confined: Option<Confined>) -> Res
         Command::Sweep(sweep) => sweep::sweep(sweep).await,
         Command::Attest(command) => attest::run(&overrides, command).await,
         Command::Doctor(doctor) => doctor::doctor(&overrides, &doctor).await,
+        Command::Ready(server) => ready::ready(&server).await,
         Command::Db(command) => db::run(&overrides, command),
         Command::Queue(command) => queue::run(command).await,
         Command::Policy(command) => policy::run(command).await,

@@ -24,6 +24,8 @@ async fn a_sound_deployment_is_told_to_be_sound() -> Result<()> {
     }
     assert!(!said_of_all.contains("nobody takes jobs"), "{said_of_all}");
 
+    let ready = site.run(&["ready", "--server", site.url.as_str()])?;
+    assert!(ready.status.success() && said(&ready).contains(r#""queue":"ok""#), "{}", said(&ready));
     let done = site.run(&["doctor", "main/team/app"])?;
     assert!(done.status.success() && said(&done).contains("can be read, 1 tags"), "{}", said(&done));
     let done = site.run(&["doctor", "main/team/nothing"])?;
@@ -60,5 +62,7 @@ async fn everything_that_is_wrong_is_told_at_once_with_what_to_do() -> Result<()
         assert!(said.contains(expected), "{expected:?} is not in {said}");
     }
     assert!(!said.contains("a-secret-word"), "{said}");
+    let ready = run(folder.path(), &["ready", "--server", &format!("http://127.0.0.1:{server}")])?;
+    assert_eq!(ready.status.code(), Some(1), "{ready:?}");
     Ok(())
 }
