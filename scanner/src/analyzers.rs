@@ -68,6 +68,7 @@ pub mod python;
 pub mod python_lock;
 pub mod python_origin;
 pub mod r;
+pub mod repositories;
 pub mod rpm;
 pub mod sbom;
 pub mod snap;
@@ -85,6 +86,7 @@ pub mod zipped;
 /// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
 pub const ALL: &[&dyn Analyzer] = &[
     &os_release::OsRelease,
+    &repositories::Repositories,
     &dpkg::Dpkg,
     &apk::Apk,
     &rpm::Rpm,
@@ -252,6 +254,8 @@ pub struct Found {
     pub owned: Vec<OwnedFiles>,
     /// Which distribution this is.
     pub distribution: Option<Distribution>,
+    /// Repositories that the packages of the root come from: Red Hat's content sets and CPEs, apk's URLs.
+    pub repositories: Vec<String>,
     /// The file is a write-ahead log: the name of the SQLite database beside it that lacks what it holds.
     pub log_of: Option<String>,
     /// The functions of a program that names them.
