@@ -49,6 +49,7 @@ mod ledger;
 mod lock;
 pub mod luarocks;
 pub mod mix_lock;
+pub mod native_image;
 pub mod nimble_lock;
 pub mod node;
 pub mod npm_lock;
@@ -147,6 +148,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &bitnami::Bitnami,
     &sbom::Sbom,
     &elf_note::ElfNote,
+    &native_image::NativeImage,
 ];
 
 /// So many accounts of a table are kept.
