@@ -49,6 +49,7 @@ mod ledger;
 mod lock;
 pub mod luarocks;
 pub mod mix_lock;
+pub mod models;
 pub mod native_image;
 pub mod nimble_lock;
 pub mod node;
@@ -149,6 +150,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &sbom::Sbom,
     &elf_note::ElfNote,
     &native_image::NativeImage,
+    &models::Models,
 ];
 
 /// So many accounts of a table are kept.
@@ -201,7 +203,7 @@ pub enum Trigger {
     Magic(&'static [u8]),
 }
 
-/// Which of the [`Limits`] bounds a file that an analyzer wants whole.
+/// How much of a file an analyzer wants, and which of the [`Limits`] bounds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileClass {
     /// `text_bytes`.
@@ -210,7 +212,12 @@ pub enum FileClass {
     Database,
     /// `binary_bytes`.
     Binary,
+    /// Not more than the first [`BEGINNING`] bytes of it, however large it is.
+    Beginning,
 }
+
+/// What an analyzer sees of a file of which it wants the beginning, in bytes.
+pub(crate) const BEGINNING: usize = 1 << 20;
 
 impl FileClass {
     /// The limit in bytes.
@@ -219,6 +226,7 @@ impl FileClass {
             Self::Text => limits.text_bytes,
             Self::Database => limits.database_bytes,
             Self::Binary => limits.binary_bytes,
+            Self::Beginning => u64::MAX,
         }
     }
 }
@@ -243,7 +251,7 @@ pub struct CapturedFile<'a> {
     pub path: &'a str,
     /// Permission bits.
     pub mode: u32,
-    /// All of its content.
+    /// All of its content, or its beginning for an analyzer that wants no more.
     pub content: &'a [u8],
 }
 
