@@ -49,6 +49,8 @@ mod ledger;
 mod lock;
 pub mod luarocks;
 pub mod mix_lock;
+pub mod models;
+pub mod native_image;
 pub mod nimble_lock;
 pub mod node;
 pub mod npm_lock;
@@ -68,6 +70,7 @@ pub mod python;
 pub mod python_lock;
 pub mod python_origin;
 pub mod r;
+pub mod repositories;
 pub mod rpm;
 pub mod sbom;
 pub mod snap;
@@ -85,6 +88,7 @@ pub mod zipped;
 /// Every analyzer, in the order in which they are offered a file. Adding one: a file, and a line here.
 pub const ALL: &[&dyn Analyzer] = &[
     &os_release::OsRelease,
+    &repositories::Repositories,
     &dpkg::Dpkg,
     &apk::Apk,
     &rpm::Rpm,
@@ -145,6 +149,8 @@ pub const ALL: &[&dyn Analyzer] = &[
     &bitnami::Bitnami,
     &sbom::Sbom,
     &elf_note::ElfNote,
+    &native_image::NativeImage,
+    &models::Models,
 ];
 
 /// So many accounts of a table are kept.
@@ -197,7 +203,7 @@ pub enum Trigger {
     Magic(&'static [u8]),
 }
 
-/// Which of the [`Limits`] bounds a file that an analyzer wants whole.
+/// How much of a file an analyzer wants, and which of the [`Limits`] bounds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileClass {
     /// `text_bytes`.
@@ -206,7 +212,12 @@ pub enum FileClass {
     Database,
     /// `binary_bytes`.
     Binary,
+    /// Not more than the first [`BEGINNING`] bytes of it, however large it is.
+    Beginning,
 }
+
+/// What an analyzer sees of a file of which it wants the beginning, in bytes.
+pub(crate) const BEGINNING: usize = 1 << 20;
 
 impl FileClass {
     /// The limit in bytes.
@@ -215,6 +226,7 @@ impl FileClass {
             Self::Text => limits.text_bytes,
             Self::Database => limits.database_bytes,
             Self::Binary => limits.binary_bytes,
+            Self::Beginning => u64::MAX,
         }
     }
 }
@@ -239,7 +251,7 @@ pub struct CapturedFile<'a> {
     pub path: &'a str,
     /// Permission bits.
     pub mode: u32,
-    /// All of its content.
+    /// All of its content, or its beginning for an analyzer that wants no more.
     pub content: &'a [u8],
 }
 
@@ -252,6 +264,8 @@ pub struct Found {
     pub owned: Vec<OwnedFiles>,
     /// Which distribution this is.
     pub distribution: Option<Distribution>,
+    /// Repositories that the packages of the root come from: Red Hat's content sets and CPEs, apk's URLs.
+    pub repositories: Vec<String>,
     /// The file is a write-ahead log: the name of the SQLite database beside it that lacks what it holds.
     pub log_of: Option<String>,
     /// The functions of a program that names them.

@@ -38,7 +38,7 @@ pub use search::{Cut, Memory, Search, Searched};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// What fingerprints are made with.
 #[derive(Clone, Copy)]

@@ -12,6 +12,7 @@ use release::{Family, Release};
 
 mod origin;
 mod release;
+mod repositories;
 mod support;
 #[cfg(test)]
 mod tests;
@@ -90,23 +91,51 @@ impl OsEcosystems {
     }
 }
 
-/// The ecosystems of a distribution; `None` if nobody publishes advisories for it in OSV's format (Amazon, Oracle,
-/// Fedora, Arch …), or if its release is unknown: then nothing may be matched with it.
-pub fn of_distribution(distribution: &Distribution) -> Option<OsEcosystems> {
-    let release = release::resolve(distribution)?;
+/// As [`of_root`] of a root that does not say where its packages are from.
+#[cfg(test)]
+pub(crate) fn of_distribution(distribution: &Distribution) -> Option<OsEcosystems> {
+    of_root(distribution, &[])
+}
+
+/// The ecosystems of a root: of its distribution, as far as the repositories of its packages (content sets and CPEs of
+/// Red Hat, URLs of apk's) say nothing more exact. `None` if nobody publishes advisories for it in OSV's format (Amazon,
+/// Oracle, Fedora, Arch …), or if its release is unknown: then nothing may be matched with it.
+pub fn of_root(distribution: &Distribution, repositories: &[String]) -> Option<OsEcosystems> {
+    let release = release::resolve(distribution)?.with_repositories(repositories);
     let (coverage, named_by) = character(release.family);
-    let names = names(&release);
+    let (names, patterns, fit) = match products(&release, repositories) {
+        Some(stated) => stated,
+        None => (names(&release), patterns(&release), release.fit),
+    };
     (!names.is_empty()).then(|| OsEcosystems {
         names,
-        patterns: patterns(&release),
+        patterns,
         subscription: subscription(&release),
-        fit: release.fit,
+        fit,
         coverage,
         named_by,
         kind: kind(release.family),
         family: release.family,
         id: distribution.id.clone(),
     })
+}
+
+/// What a root's content sets say about Red Hat's products. Those that no rule explains may be any, so the ordinary
+/// repositories are assumed besides.
+fn products(release: &Release, repositories: &[String]) -> Option<(Vec<String>, Vec<NamePattern>, Fit)> {
+    if release.family != Family::RedHat {
+        return None;
+    }
+    let stated = repositories::red_hat(&release.version, repositories)?;
+    let mut all = vec![format!("Red Hat:enterprise_linux:{}", release.version)];
+    all.extend(stated.names);
+    let mut patterns = stated.patterns;
+    if stated.unknown == 0 {
+        return Some((all, patterns, Fit::Exact));
+    }
+    all.extend(names(release));
+    patterns.extend(self::patterns(release));
+    Some((all, patterns, Fit::RepositoryAssumed))
 }
 
 /// The ecosystem of one language's package: that of its kind, but for the compiler of Haskell, which comes with a

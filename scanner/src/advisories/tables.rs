@@ -16,13 +16,16 @@ pub(super) const IDS: Table = TableDefinition::new("ids");
 pub(super) const FLAWS: Table = TableDefinition::new("flaws");
 /// Maven artifact without group → the one package of that name, `group:artifact`; empty if there are several.
 pub(super) const ARTIFACTS: Table = TableDefinition::new("artifacts");
+/// `ecosystem \0 binary package` → the source packages that advisories say it was built from, joined by `\0`; only
+/// those of other names.
+pub(super) const SOURCES: Table = TableDefinition::new("sources");
 /// Block of CVEs → exploitation.
 pub(super) const EXPLOITATION: Table = TableDefinition::new("exploitation");
 /// What the file says about itself.
 pub(super) const META: Table = TableDefinition::new("meta");
 
 /// The tables that make the revision, in the order in which they are hashed.
-pub(super) const CONTENT: [Table; 6] = [AFFECTED, ADVISORIES, IDS, FLAWS, ARTIFACTS, EXPLOITATION];
+pub(super) const CONTENT: [Table; 7] = [AFFECTED, ADVISORIES, IDS, FLAWS, ARTIFACTS, SOURCES, EXPLOITATION];
 
 /// Key in [`META`]: the format, four bytes.
 pub(super) const FORMAT_KEY: &[u8] = b"format";

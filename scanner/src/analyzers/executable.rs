@@ -4,7 +4,7 @@
 //! checked against the file, and a file whose headers cannot be read still has its bytes.
 
 use object::read::macho::{FatArch, MachOFatFile32, MachOFatFile64};
-use object::{Object, ObjectSection, ObjectSegment};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
 
 use super::{Candidate, Trigger};
 
@@ -95,6 +95,15 @@ impl<'a> Image<'a> {
             .filter(|segment| segment.permissions().writable() && !segment.permissions().executable())
             .filter_map(|segment| segment.data().ok())
             .collect()
+    }
+
+    /// The address of a symbol, of those for linkers or for loaders.
+    pub(super) fn symbol(&self, name: &str) -> Option<u64> {
+        let object = self.object.as_ref()?;
+        let mut symbols = object.symbols().chain(object.dynamic_symbols());
+        // Mach-O puts an underscore before the names of C.
+        let is_it = |stated: &str| stated == name || stated.strip_prefix('_') == Some(name);
+        symbols.find(|symbol| symbol.name().is_ok_and(is_it)).map(|symbol| symbol.address())
     }
 
     /// The bytes that are loaded at an address.

@@ -246,6 +246,7 @@ impl Case<'_> {
         let inventory = Inventory {
             platform: config.platform(),
             distribution: squashed.distribution,
+            repositories: squashed.repositories,
             nested_roots: squashed.nested_roots,
             layers: layers
                 .map(|((descriptor, analysis), created_by)| Layer {

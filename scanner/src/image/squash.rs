@@ -56,6 +56,8 @@ pub(super) struct Applied<'a> {
 pub(super) struct Squashed {
     /// Of the root.
     pub(super) distribution: Option<Distribution>,
+    /// Of the root, sorted.
+    pub(super) repositories: Vec<String>,
     /// Sorted by path.
     pub(super) nested_roots: Vec<NestedRoot>,
     /// Sorted by purl, then path.
@@ -140,6 +142,7 @@ pub(super) fn squash(
     });
     Ok(Squashed {
         distribution,
+        repositories: distribution::repositories(&sightings, None),
         nested_roots,
         packages,
         programs: programs(&sightings),

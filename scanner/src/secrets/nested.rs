@@ -1,9 +1,10 @@
-//! What is packed inside of a file: git's objects and packs, gzip, base64; one level deep, bounded.
+//! What is packed inside of a file: git's objects and packs, gzip, zip archives, tar; one level deep, bounded.
 //!
-//! Formats: gitformat-pack(5), gitrepository-layout(5), RFC 1952. Deltas are searched as they are: what they
+//! Files of archives are searched under their own names (`members`). Formats: gitformat-pack(5), gitrepository-layout(5), RFC 1952. Deltas are searched as they are: what they
 //! add is in them as it stands.
 
 use std::io::{self, Write};
+use std::sync::{Arc, LazyLock};
 
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -11,6 +12,13 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::search::{Memory, Searched};
 use super::{Search, Secrets};
 use crate::analyzers::FoundObservation;
+use members::Keep;
+use tar::Tar;
+use zip::Zip;
+
+mod members;
+mod tar;
+mod zip;
 
 /// How much is unpacked of one file.
 const MOST_UNPACKED: u64 = 64 << 20;
@@ -24,6 +32,9 @@ enum Form<'s> {
     /// `.git/objects/ab/…`: one zlib stream.
     Object(ZlibDecoder<Inside<'s>>),
     Gzip(MultiGzDecoder<Inside<'s>>),
+    TarGz(MultiGzDecoder<Tar<'s>>),
+    Tar(Tar<'s>),
+    Zip(Zip<'s>),
     /// `.git/objects/pack/*.pack`.
     Pack(Pack<'s>),
     /// Broken, or more than is unpacked; what was found stays.
@@ -45,6 +56,9 @@ impl<'s> Nested<'s> {
             Kind::Object => Form::Object(ZlibDecoder::new(inside("git object"))),
             Kind::Pack => Form::Pack(Pack::new(inside("git pack"))),
             Kind::Gzip => Form::Gzip(MultiGzDecoder::new(inside("gzip"))),
+            Kind::TarGz => Form::TarGz(MultiGzDecoder::new(Tar::new(secrets, path, Keep::All))),
+            Kind::Tar => Form::Tar(Tar::new(secrets, path, Keep::Texts)),
+            Kind::Zip => Form::Zip(Zip::new(secrets, path)),
         };
         Some(Self { form })
     }
@@ -55,7 +69,7 @@ impl<'s> Nested<'s> {
             Form::Object(decoder) => decoder.get_mut(),
             Form::Gzip(decoder) => decoder.get_mut(),
             Form::Pack(pack) => &mut pack.inside,
-            Form::Ended(_) => return self,
+            Form::TarGz(_) | Form::Tar(_) | Form::Zip(_) | Form::Ended(_) => return self,
         };
         let search = std::mem::replace(&mut inside.search, Inside::spent().search);
         inside.search = search.within(memory);
@@ -66,6 +80,9 @@ impl<'s> Nested<'s> {
         let fed = match &mut self.form {
             Form::Object(decoder) => decoder.write_all(bytes),
             Form::Gzip(decoder) => decoder.write_all(bytes),
+            Form::TarGz(decoder) => decoder.write_all(bytes),
+            Form::Tar(tar) => tar.feed(bytes),
+            Form::Zip(zip) => zip.feed(bytes),
             Form::Pack(pack) => pack.feed(bytes),
             Form::Ended(_) => Ok(()),
         };
@@ -92,9 +109,25 @@ impl Form<'_> {
                 let _ = decoder.try_finish();
                 std::mem::replace(decoder.get_mut(), Inside::spent()).finish()
             }
+            Self::TarGz(mut decoder) => {
+                let _ = decoder.try_finish();
+                std::mem::replace(decoder.get_mut(), Tar::spent()).finish()
+            }
+            Self::Tar(tar) => tar.finish(),
+            Self::Zip(zip) => zip.finish(),
             Self::Pack(pack) => pack.inside.finish(),
             Self::Ended(searched) => searched,
         }
+    }
+}
+
+/// Whose search takes the place of one that is finished.
+static NOTHING: LazyLock<Arc<Secrets>> = LazyLock::new(Secrets::built_in);
+
+impl Tar<'_> {
+    /// Takes the place of one that is finished.
+    fn spent() -> Self {
+        Tar::new(&NOTHING, b"", Keep::Texts)
     }
 }
 
@@ -104,8 +137,6 @@ impl<'s> Inside<'s> {
     where
         's: 's,
     {
-        static NOTHING: std::sync::LazyLock<std::sync::Arc<Secrets>> =
-            std::sync::LazyLock::new(Secrets::built_in);
         Self { search: NOTHING.search_plain(0), left: 0, name: "" }
     }
 
@@ -134,6 +165,9 @@ enum Kind {
     Object,
     Pack,
     Gzip,
+    TarGz,
+    Tar,
+    Zip,
 }
 
 fn kind(path: &[u8]) -> Option<Kind> {
@@ -148,7 +182,16 @@ fn kind(path: &[u8]) -> Option<Kind> {
             _ => None,
         };
     }
-    (path.ends_with(b".gz") || path.ends_with(b".tgz")).then_some(Kind::Gzip)
+    let ends = |end: &str| path.ends_with(end.as_bytes());
+    if ends(".tgz") || ends(".tar.gz") {
+        Some(Kind::TarGz)
+    } else if ends(".gz") {
+        Some(Kind::Gzip)
+    } else if ends(".tar") {
+        Some(Kind::Tar)
+    } else {
+        zip::is_named_so(path).then_some(Kind::Zip)
+    }
 }
 
 /// A pack that is read as it comes.

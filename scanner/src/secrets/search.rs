@@ -91,9 +91,19 @@ struct Hits {
 }
 
 impl Hits {
+    /// Keeps a hit. The same secret in a file of an archive is told there, where it can be found.
     fn push(&mut self, found: FoundObservation) {
         let key = (found.rule.clone(), found.fingerprint.clone().unwrap_or_default());
         if !self.seen.insert(key) {
+            let same = |known: &&mut FoundObservation| {
+                known.rule == found.rule
+                    && known.fingerprint == found.fingerprint
+                    && known.inner_path.is_none()
+                    && found.inner_path.is_some()
+            };
+            if let Some(known) = self.kept.iter_mut().find(same) {
+                *known = found;
+            }
             return;
         }
         if self.kept.len() < MOST_HITS {
@@ -109,6 +119,15 @@ impl Secrets {
     pub fn search<'s>(&'s self, path: &[u8], size: u64) -> Search<'s> {
         Search {
             nested: Nested::of(self, path).map(Box::new),
+            settings: assignment::is_settings(path, size),
+            promising: named_file::promises(path, size),
+            ..self.search_plain(size)
+        }
+    }
+
+    /// Begins to search a file of an archive at this path; it is not looked into for further ones.
+    pub(super) fn search_inside(&self, path: &[u8], size: u64) -> Search<'_> {
+        Search {
             settings: assignment::is_settings(path, size),
             promising: named_file::promises(path, size),
             ..self.search_plain(size)
@@ -172,6 +191,9 @@ impl Search<'_> {
         if let Some(nested) = self.nested.take() {
             let inside = nested.finish();
             inside.found.into_iter().for_each(|found| self.hits.push(found));
+            if inside.cut == Cut::Some {
+                self.hits.cut = Cut::Some;
+            }
             memory.nested = inside.memory.own;
         }
         memory.own = buffer;

@@ -481,3 +481,80 @@ proptest! {
         let _ = rules(&path, &content);
     }
 }
+
+#[test]
+fn files_of_archives_are_searched_under_their_own_names() {
+    let token = summed(&format!("gh{}", "p_"));
+    let text = format!("a\ntoken = {token}\n");
+    let zip = |entries: &[(&str, &[u8])], method: zip::CompressionMethod| {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        for (name, content) in entries {
+            writer.start_file(*name, options).unwrap();
+            writer.write_all(content).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    };
+    let (stored, deflated) = (zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated);
+    let class = [b"\xca\xfe\xba\xbe\0\0".as_slice(), &[7; 3000]].concat();
+    let jar = zip(&[("A.class", &class), ("x.bin", &class), ("config/a.txt", text.as_bytes())], deflated);
+    let spring = zip(&[("BOOT-INF/lib/in.jar", &jar), ("b.txt", b"nothing")], stored);
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in [("empty", &b""[..]), ("srv/a.txt", text.as_bytes()), ("z", &class)] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_entry_type(tar::EntryType::Regular);
+        tar.append_data(&mut header, name, content).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&tar).unwrap();
+    let secrets = Secrets::built_in();
+    for (path, content, inner) in [
+        ("app/a.jar", jar, "config/a.txt"),
+        ("app/b.jar", spring, "BOOT-INF/lib/in.jar!/config/a.txt"),
+        ("app/c.zip", zip(&[("c", text.as_bytes())], stored), "c"),
+        ("app/d.tar", tar, "srv/a.txt"),
+        ("app/e.tgz", gzip.finish().unwrap(), "srv/a.txt"),
+    ] {
+        for step in [1, 7, 1000, content.len()] {
+            let mut search = secrets.search(path.as_bytes(), content.len() as u64);
+            content.chunks(step).for_each(|piece| search.feed(piece));
+            let found = search.finish().found;
+            let places: Vec<_> =
+                found.iter().map(|found| (found.inner_path.as_deref(), found.line)).collect();
+            assert_eq!(places, [(Some(inner), Some(2))], "{path} by {step}");
+        }
+    }
+}
+
+#[test]
+fn settings_in_an_archive_are_looked_at_as_settings() {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    writer
+        .start_file("BOOT-INF/classes/application.properties", zip::write::SimpleFileOptions::default())
+        .unwrap();
+    writer.write_all(b"spring.datasource.password=Xk29fLq81mZpT4\n").unwrap();
+    let jar = writer.finish().unwrap().into_inner();
+    let secrets = Secrets::built_in();
+    let mut search = secrets.search(b"app/app.jar", jar.len() as u64);
+    search.feed(&jar);
+    let found = search.finish().found;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].inner_path.as_deref(), Some("BOOT-INF/classes/application.properties"));
+}
+
+proptest! {
+    #[test]
+    fn i7_damaged_archives_end(content in proptest::collection::vec(any::<u8>(), 0..3000), step in 1_usize..700) {
+        let secrets = Secrets::built_in();
+        for path in ["a.zip", "a.tar", "a.tgz", "a.tar.gz"] {
+            for start in [&b""[..], b"PK\x03\x04", b"PK\x03\x04\x14\0\0\0\x08\0"] {
+                let content = [start, &content].concat();
+                let mut search = secrets.search(path.as_bytes(), content.len() as u64);
+                content.chunks(step).for_each(|piece| search.feed(piece));
+                search.finish();
+            }
+        }
+    }
+}

@@ -131,6 +131,10 @@ pub struct Inventory {
     /// The operating system distribution, if there is one.
     #[serde(default)]
     pub distribution: Option<Distribution>,
+    /// The repositories that the distribution's packages come from, as far as the image says: Red Hat's content sets
+    /// and CPEs, the URLs of apk's; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
     /// Root file systems below the image's own that have a package database of their own, sorted by path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nested_roots: Vec<NestedRoot>,
@@ -179,6 +183,9 @@ pub struct NestedRoot {
     /// Its distribution, where a file in it says so.
     #[serde(default)]
     pub distribution: Option<Distribution>,
+    /// As [`Inventory::repositories`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// A program that says which functions it is made of.

@@ -67,6 +67,7 @@ pub(crate) fn report(digest: &Digest) -> Report {
         nested_root: None,
     };
     let inventory = Inventory {
+        repositories: Vec::new(),
         nested_roots: Vec::new(),
         platform: Some(Platform::linux_amd64()),
         distribution: Some(Distribution {

@@ -1,6 +1,6 @@
 //! Writes what was gathered: sorted tables in one transaction, in a new file that is renamed into place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,9 @@ use super::gather::{Gathered, Kept};
 use super::{BuildError, BuildOptions, BuildSummary};
 use crate::advisories::codec::{self, CodecError, Encoder};
 use crate::advisories::exploitation;
-use crate::advisories::record::{EcosystemRow, FORMAT, RecordNumber, StoredFlaw, StoredSummary};
+use crate::advisories::record::{
+    EcosystemRow, FORMAT, RecordNumber, StoredFlaw, StoredRange, StoredRemarks, StoredSummary,
+};
 use crate::advisories::sealed::seal;
 use crate::advisories::tables::{self, Table};
 
@@ -51,12 +53,13 @@ pub(super) fn write(
     let exploitation = exploitation_rows(&gathered.exploitation);
     let affected = affected_rows(&gathered.advisories, flaws)?;
     let packages = affected.len();
-    let contents: [(Table, Rows); 6] = [
+    let contents: [(Table, Rows); 7] = [
         (tables::AFFECTED, affected),
         (tables::ADVISORIES, advisory_rows(&gathered.advisories)?),
         (tables::IDS, id_rows(&gathered.advisories)),
         (tables::FLAWS, flaw_rows(flaws)?),
         (tables::ARTIFACTS, artifact_rows(&gathered.advisories)),
+        (tables::SOURCES, source_rows(&gathered.advisories)?),
         (tables::EXPLOITATION, exploitation),
     ];
     let revision = revision(&contents, as_of);
@@ -177,14 +180,14 @@ fn flaw_rows(flaws: &BTreeMap<String, StoredFlaw>) -> Result<Rows, CodecError> {
 
 /// For Maven archives that do not say their group: which package it must be, if only one can be meant.
 fn artifact_rows(advisories: &BTreeMap<String, Kept>) -> Rows {
-    let mut artifacts: BTreeMap<&str, std::collections::BTreeSet<&str>> = BTreeMap::new();
+    let mut artifacts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let entries = advisories.values().flat_map(|kept| &kept.entries);
     for package in entries.filter_map(|entry| entry.key.strip_prefix("Maven\0")) {
         if let Some((_, artifact)) = package.split_once(':') {
             artifacts.entry(artifact).or_default().insert(package);
         }
     }
-    let only = |packages: &std::collections::BTreeSet<&str>| match packages.len() {
+    let only = |packages: &BTreeSet<&str>| match packages.len() {
         1 => packages.first().map(|package| package.as_bytes().to_vec()),
         _ => None,
     };
@@ -193,6 +196,29 @@ fn artifact_rows(advisories: &BTreeMap<String, Kept>) -> Rows {
         (artifact.as_bytes().to_vec(), Row::plain(value))
     });
     rows.collect()
+}
+
+/// For binary packages whose database does not say what they were built from: what advisories say.
+fn source_rows(advisories: &BTreeMap<String, Kept>) -> Result<Rows, CodecError> {
+    let mut sources: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for entry in advisories.values().flat_map(|kept| &kept.entries) {
+        let Some((ecosystem, source)) = entry.key.split_once('\0') else { continue };
+        // Each build of a kernel has a dozen binaries of its own, and nobody runs one in a container.
+        if source == "linux" || source.starts_with("linux-") || source.starts_with("kernel") {
+            continue;
+        }
+        let stored: (Vec<StoredRange<'_>>, Vec<&str>, Option<StoredRemarks<'_>>) =
+            codec::from_bytes(&entry.bytes)?;
+        let binaries = stored.2.map(|remarks| remarks.binaries).unwrap_or_default();
+        for binary in binaries.into_iter().filter(|binary| *binary != source) {
+            sources.entry(format!("{ecosystem}\0{binary}")).or_default().insert(source);
+        }
+    }
+    let rows = sources.into_iter().map(|(key, sources)| {
+        let names: Vec<&str> = sources.into_iter().collect();
+        (key.into_bytes(), Row::plain(names.join("\0").into_bytes()))
+    });
+    Ok(rows.collect())
 }
 
 fn exploitation_rows(known: &BTreeMap<String, exploitation::Exploitation>) -> Rows {

@@ -139,6 +139,17 @@ impl<'d> Reader<'d> {
         })
     }
 
+    /// The source packages that advisories of an ecosystem say a binary package was built from; none if its source has
+    /// its name, or nobody says.
+    pub(crate) fn sources(&self, ecosystem: &str, binary: &str) -> Result<Vec<String>, DatabaseError> {
+        let table = self.table(&tables::SOURCES)?;
+        let key = format!("{ecosystem}\0{binary}");
+        let value = table.get(key.as_bytes()).map_err(|error| self.opened.read_error(error))?;
+        let Some(value) = value else { return Ok(Vec::new()) };
+        let names = value.value().split(|byte| *byte == 0);
+        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    }
+
     /// A table for reading it from end to end.
     pub(super) fn table(&self, table: &Table) -> Result<OpenTable, DatabaseError> {
         self.transaction.open_table(*table).map_err(|error| self.opened.read_error(error))

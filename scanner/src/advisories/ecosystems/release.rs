@@ -6,6 +6,7 @@
 use shared::model::report::Distribution;
 
 use super::Fit;
+use super::repositories::{Branch, alpine_branch};
 
 /// A distribution, or the one that another derives from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,26 @@ pub(super) struct Release {
     /// where they do not.
     pub(super) version: String,
     pub(super) fit: Fit,
+}
+
+impl Release {
+    /// Alpine with packages of another branch than its `os-release` says: the highest decides, because that is where
+    /// the newest packages are from.
+    pub(super) fn with_repositories(mut self, repositories: &[String]) -> Self {
+        if self.family != Family::Alpine {
+            return self;
+        }
+        let version = match alpine_branch(repositories) {
+            Some(Branch::Release(major, minor)) => format!("{major}.{minor}"),
+            Some(Branch::Edge) => NEWEST_ALPINE.to_owned(),
+            None => return self,
+        };
+        if version != self.version {
+            self.version = version;
+            self.fit = Fit::Approximate;
+        }
+        self
+    }
 }
 
 /// The newest release of those whose newest moves: Debian for `sid`, Alpine for `edge`.

@@ -148,6 +148,42 @@ fn red_hat_assumes_the_ordinary_repositories_and_no_extended_ones() {
 }
 
 #[test]
+fn repositories_say_more_than_the_release() {
+    let rhel = distribution("rhel", "9.4", "Plow", &["fedora"], "Red Hat Enterprise Linux 9.4");
+    let of = |repositories: &[&str]| {
+        let repositories: Vec<String> = repositories.iter().map(|name| (*name).to_owned()).collect();
+        of_root(&rhel, &repositories).expect("has advisories")
+    };
+    let stated = of(&["rhel-9-for-x86_64-baseos-rpms", "rhocp-4.13-for-rhel-9-x86_64-rpms"]);
+    assert_eq!(stated.fit, Fit::Exact);
+    for (ecosystem, covered) in [
+        ("Red Hat:enterprise_linux:9", true),
+        ("Red Hat:enterprise_linux:9::baseos", true),
+        ("Red Hat:enterprise_linux:9.4::baseos", true),
+        ("Red Hat:enterprise_linux:9::appstream", false),
+        ("Red Hat:openshift:4.13::el9", true),
+        ("Red Hat:openshift:4.14::el9", false),
+    ] {
+        assert_eq!(stated.covers(ecosystem), covered, "{ecosystem}");
+    }
+    let half = of(&["rhel-9-for-x86_64-baseos-eus-rpms__9_DOT_4", "strange-rpms"]);
+    assert_eq!(half.fit, Fit::RepositoryAssumed);
+    assert!(
+        half.covers("Red Hat:rhel_eus:9.4::baseos") && half.covers("Red Hat:enterprise_linux:9::appstream")
+    );
+    assert_eq!(of(&["strange-rpms"]), of(&[]));
+    let alpine = distribution("alpine", "3.20.3", "", &[], "Alpine");
+    for (url, name, fit) in [
+        ("https://dl-cdn.alpinelinux.org/alpine/v3.20/main", "Alpine:v3.20", Fit::Exact),
+        ("https://dl-cdn.alpinelinux.org/alpine/v3.21/main", "Alpine:v3.21", Fit::Approximate),
+        ("https://dl-cdn.alpinelinux.org/alpine/edge/main", "Alpine:v3.24", Fit::Approximate),
+    ] {
+        let found = of_root(&alpine, &[url.to_owned()]).expect("has advisories");
+        assert_eq!((found.names[0].as_str(), found.fit), (name, fit), "{url}");
+    }
+}
+
+#[test]
 fn centos_is_only_approximately_red_hat() {
     for name in ["CentOS Linux 7 (Core)", "CentOS Stream 9"] {
         let centos = of_distribution(&distribution("centos", "7", "", &["rhel", "fedora"], name));

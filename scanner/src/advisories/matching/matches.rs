@@ -230,6 +230,11 @@ impl<'d> Matcher<'d> {
         self.reader.artifact(artifact)
     }
 
+    /// The source packages that a binary package was built from, where advisories say so and they have other names.
+    pub(super) fn sources(&self, ecosystem: &str, binary: &str) -> Result<Vec<String>, DatabaseError> {
+        self.reader.sources(ecosystem, binary)
+    }
+
     /// The CVEs that the advisories of one package speak about, whatever its version; sorted.
     pub(super) fn cves_of(&mut self, ecosystem: &str, name: &str) -> Result<Rc<Vec<String>>, DatabaseError> {
         let key = (ecosystem.to_owned(), name.to_owned());

@@ -78,16 +78,17 @@ pub(super) enum Asked<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(inventory: &'a Inventory, database: &'a Database) -> Self {
-        let scope = |distribution: &'a Distribution| {
-            let ecosystems = ecosystems::of_distribution(distribution)?;
+        let scope = |distribution: &'a Option<Distribution>, repositories: &[String]| {
+            let distribution = distribution.as_ref()?;
+            let ecosystems = ecosystems::of_root(distribution, repositories)?;
             Some(OsScope::new(distribution, ecosystems, database))
         };
         let nested = inventory.nested_roots.iter();
         Self {
             inventory,
             database,
-            own: inventory.distribution.as_ref().and_then(scope),
-            nested: nested.map(|root| root.distribution.as_ref().and_then(scope)).collect(),
+            own: scope(&inventory.distribution, &inventory.repositories),
+            nested: nested.map(|root| scope(&root.distribution, &root.repositories)).collect(),
         }
     }
 
@@ -139,7 +140,10 @@ impl<'a> Scope<'a> {
             return Ok(Asked::NoVersion);
         }
         match package.kind.level() {
-            Level::Os => Ok(self.os(installed).map_or(Asked::NoAdvisories, |os| os.questions(package))),
+            Level::Os => match self.os(installed) {
+                Some(os) => os.questions_by_any_source(package, matcher),
+                None => Ok(Asked::NoAdvisories),
+            },
             Level::Language if package.kind == PackageKind::Generic => program_questions(package, matcher),
             Level::Language => self.language_question(package, matcher),
         }
@@ -257,6 +261,29 @@ impl<'a> OsScope<'a> {
             }
         }
         Asked::Questions(questions)
+    }
+
+    /// The questions of a package; of one whose database does not say what it was built from, also by the sources that
+    /// advisories know. Their version is then the binary's, as almost always.
+    fn questions_by_any_source<'p>(
+        &'p self,
+        package: &'p Package,
+        matcher: &Matcher<'_>,
+    ) -> Result<Asked<'p>, DatabaseError> {
+        let mut asked = self.questions(package);
+        if let Asked::Questions(questions) = &mut asked
+            && package.source.is_none()
+            && self.is_named_by_source()
+        {
+            for position in 0..questions.len() {
+                let question = questions[position].clone();
+                for source in matcher.sources(question.ecosystem, &package.name)? {
+                    let confidence = question.confidence.max(Confidence::BySource);
+                    questions.push(Question { name: Cow::Owned(source), confidence, ..question.clone() });
+                }
+            }
+        }
+        Ok(asked)
     }
 
     /// The subscribers' advisories decide where the package itself came from there.

@@ -9,7 +9,7 @@ use shared::model::package::Level;
 use shared::model::problem::{Problem, ProblemKind};
 
 use super::LayerPass;
-use crate::analyzers::{Analyzer, Candidate, CapturedFile, Found};
+use crate::analyzers::{Analyzer, BEGINNING, Candidate, CapturedFile, FileClass, Found};
 use crate::image::analysis::{Checksums, Entry, Evidence, LayerObservation, Reading, WantedLink};
 use crate::image::capture::{Content, read_whole};
 use crate::image::decompress::Inflated;
@@ -55,6 +55,12 @@ struct Reader {
     known_as: String,
 }
 
+impl Reader {
+    fn wants_beginning(&self) -> bool {
+        self.analyzer.class() == FileClass::Beginning
+    }
+}
+
 impl LayerPass<'_> {
     /// Lets everybody who wants a file read it. What cannot be read becomes a problem of the file.
     pub(super) fn offer(
@@ -90,7 +96,7 @@ impl LayerPass<'_> {
         let head = Head::of(archive, size)?;
         let wanted = matched.wanted.union(self.kit.matcher.by_head(head.bytes()));
         if wanted.is_empty() {
-            return self.search_rest(position, entry, size, &head, archive, watch);
+            return self.search_rest(position, entry, size, &head, archive, watch, &mut Vec::new());
         }
         let readers = wanted.iter().map(|position| {
             let known_as = matched.known_to(position, &entry.path);
@@ -98,8 +104,13 @@ impl LayerPass<'_> {
         });
         let mut evidence = Evidence::new(position, None);
         let willing = self.willing(readers, entry, size, head.bytes(), &mut evidence);
-        if willing.is_empty() {
-            self.search_rest(position, entry, size, &head, archive, watch)?;
+        if willing.iter().all(Reader::wants_beginning) {
+            let most = if willing.is_empty() { 0 } else { BEGINNING };
+            let mut beginning = Vec::with_capacity(most.min(usize::try_from(size).unwrap_or(most)));
+            self.search_rest(position, entry, size, &head, archive, watch, &mut beginning)?;
+            for reader in &willing {
+                self.hand_to(reader, entry, &beginning, &mut evidence);
+            }
         } else {
             let (searched, detected) =
                 self.capture(&willing, entry, size, &head, archive, watch, &mut evidence)?;
@@ -224,15 +235,14 @@ impl LayerPass<'_> {
         evidence: &mut Evidence,
     ) -> Result<(Searched, Detected), Halt> {
         let kit = self.kit;
+        // Who follows a link needs no more than what is read of the file.
+        let size =
+            if readers.iter().all(Reader::wants_beginning) { size.min(BEGINNING as u64) } else { size };
         let _permit = kit.pool.acquire(size, watch)?;
         let memory = std::mem::take(&mut self.memory.file);
         let content = read_whole(archive, head.taken(), size, memory).map_err(Halt::of)?;
         for reader in readers {
-            let file = CapturedFile { path: &reader.known_as, mode: entry.mode, content: &content };
-            let analyzer = reader.analyzer;
-            let analyzed = catch_unwind(AssertUnwindSafe(|| analyzer.analyze(&file, &self.kit.limits)));
-            let found = analyzed.unwrap_or_else(|_| Found::problem(self.failed(analyzer, entry)));
-            evidence.readings.push(Reading { analyzer: analyzer.name().to_owned(), found });
+            self.hand_to(reader, entry, &content, evidence);
         }
         if evidence.has_language_packages() && !is_local(&entry.path) {
             evidence.checksums = Some(Checksums::of(&content));
@@ -249,7 +259,19 @@ impl LayerPass<'_> {
         Ok((searched, detected))
     }
 
-    /// Searches a file that nobody wants whole while its bytes go by.
+    /// What one analyzer makes of the content.
+    fn hand_to(&self, reader: &Reader, entry: &Entry, content: &[u8], evidence: &mut Evidence) {
+        let most = if reader.wants_beginning() { content.len().min(BEGINNING) } else { content.len() };
+        let file = CapturedFile { path: &reader.known_as, mode: entry.mode, content: &content[..most] };
+        let analyzer = reader.analyzer;
+        let analyzed = catch_unwind(AssertUnwindSafe(|| analyzer.analyze(&file, &self.kit.limits)));
+        let found = analyzed.unwrap_or_else(|_| Found::problem(self.failed(analyzer, entry)));
+        evidence.readings.push(Reading { analyzer: analyzer.name().to_owned(), found });
+    }
+
+    /// Searches a file that nobody wants whole while its bytes go by, and keeps as many of the first as `beginning` has
+    /// room for.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one file at one moment of the pass")]
     fn search_rest(
         &mut self,
         position: u32,
@@ -258,9 +280,15 @@ impl LayerPass<'_> {
         head: &Head,
         archive: &mut Archive<Inflated>,
         watch: &Watch,
+        beginning: &mut Vec<u8>,
     ) -> Result<(), Halt> {
         let kit = self.kit;
-        let _permit = match kit.malware.memory(size) {
+        let most = beginning.capacity();
+        let mut keep = |bytes: &[u8]| {
+            let room = most.saturating_sub(beginning.len()).min(bytes.len());
+            beginning.extend_from_slice(&bytes[..room]);
+        };
+        let _permit = match kit.malware.memory(size).saturating_add(most as u64) {
             0 => None,
             bytes => Some(kit.pool.acquire(bytes, watch)?),
         };
@@ -269,6 +297,7 @@ impl LayerPass<'_> {
         let mut inspections = self.malware.begin(&File { path: &entry.path, size });
         search.feed(head.taken());
         inspections.feed(head.taken());
+        keep(head.taken());
         archive.shorten_holes();
         loop {
             let bytes = archive.fill_buf().map_err(Halt::of)?;
@@ -277,6 +306,7 @@ impl LayerPass<'_> {
             }
             search.feed(bytes);
             inspections.feed(bytes);
+            keep(bytes);
             let length = bytes.len();
             archive.consume(length);
         }

@@ -1,12 +1,13 @@
 //! What one pass over one layer keeps, and what it says about damaged and hostile ones.
 
 use std::io::Cursor;
+use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::image::analyze_layer;
 use crate::image::built::*;
+use crate::image::{Engine, analyze_layer};
 use crate::limits::Limits;
 
 fn analyze_as(media_type: &str, bytes: &[u8]) -> LayerAnalysis {
@@ -240,4 +241,16 @@ proptest! {
         analyze_as(TAR, &bytes);
         analyze_as(TAR_GZIP, &gzip(&bytes));
     }
+}
+
+#[test]
+fn of_a_file_of_any_size_the_beginning_can_be_read() {
+    let mut model = include_bytes!("../../../fixtures/models/tiny.gguf").to_vec();
+    model.resize(3 << 20, 0);
+    let engine = Engine::new(Limits { binary_bytes: 10, ..Limits::default() }, NonZeroUsize::MIN);
+    let bytes = tarball(&[file("blobs/sha256-1", &model), file("after", "x")]);
+    let analysis =
+        analyze_layer(Box::new(Cursor::new(bytes.clone())), &descriptor(TAR, &bytes), &engine).unwrap();
+    assert_eq!(evidence(&analysis), ["blobs/sha256-1: models Tiny v1.1"]);
+    assert_eq!(paths(&analysis.entries), ["blobs/sha256-1", "after"]);
 }

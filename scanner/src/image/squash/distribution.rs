@@ -1,8 +1,11 @@
-//! Which distribution a root is: the first of the well-known files that says so, through symlinks.
+//! Which distribution a root is, and where its packages come from: the first of the well-known files that says so, through symlinks.
+
+use std::collections::BTreeSet;
 
 use shared::model::report::Distribution;
 
-use super::sightings::Sightings;
+use super::roots::RootId;
+use super::sightings::{Sightings, Standing};
 use crate::image::tree::Tree;
 
 /// In the order in which they are believed: os-release(5) and where it lives, then what was there before it.
@@ -19,6 +22,9 @@ const FILES: [&str; 10] = [
     "etc/photon-release",
 ];
 
+/// So many repositories of a root are kept.
+const MOST_REPOSITORIES: usize = 1000;
+
 /// The distribution of a root, as the first readable file states it. `root` is empty for the image's own; what a link
 /// of another root shows outside of that root is none of its files.
 pub(super) fn find(tree: &Tree, sightings: &Sightings<'_>, root: &[u8]) -> Option<Distribution> {
@@ -30,4 +36,13 @@ pub(super) fn find(tree: &Tree, sightings: &Sightings<'_>, root: &[u8]) -> Optio
         let mut readings = at.flat_map(|sighting| &sighting.readings);
         readings.find_map(|reading| reading.found.distribution.clone())
     })
+}
+
+/// Everything that visible files of a root say about the repositories of its packages, sorted.
+pub(super) fn repositories(sightings: &Sightings<'_>, root: Option<RootId>) -> Vec<String> {
+    let of_root = sightings.visible.iter();
+    let of_root = of_root.filter(|sighting| sighting.standing == Standing::Counted && sighting.root == root);
+    let readings = of_root.flat_map(|sighting| &sighting.readings);
+    let stated: BTreeSet<&String> = readings.flat_map(|reading| &reading.found.repositories).collect();
+    stated.into_iter().take(MOST_REPOSITORIES).cloned().collect()
 }

@@ -74,9 +74,10 @@ impl Roots {
 
     /// Each with its distribution, in the order of their ids.
     pub(super) fn identify(&self, tree: &Tree, sightings: &Sightings<'_>) -> Vec<NestedRoot> {
-        let identified = self.paths.iter().map(|path| NestedRoot {
+        let identified = (0..).map(RootId).zip(&self.paths).map(|(root, path)| NestedRoot {
             path: String::from_utf8_lossy(path).into_owned(),
             distribution: distribution::find(tree, sightings, path),
+            repositories: distribution::repositories(sightings, Some(root)),
         });
         identified.collect()
     }

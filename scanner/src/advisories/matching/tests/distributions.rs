@@ -167,6 +167,24 @@ fn ubuntu_names_the_binaries_and_the_subscribers_fix() {
     assert_eq!(only(judge("liba1", "1.1+esm9")).fix, fixed("1.2+esm1"));
 }
 
+/// A manifest of Chisel names binaries alone.
+#[test]
+fn i4_a_binary_without_source_is_matched_by_the_source_that_advisories_name() {
+    let specific = json!({"ecosystem_specific": {"binaries": [
+        {"binary_name": "libssl3t64", "binary_version": "1"}, {"binary_name": "openssl", "binary_version": "1"}
+    ]}});
+    let record =
+        with_entry(advisory("USN-1-1", "Ubuntu:24.04:LTS", "openssl", "0..3.0.13-0ubuntu3.5"), specific);
+    let judge = |name: &str, version: &str| {
+        judged(std::slice::from_ref(&record), distribution("ubuntu", "24.04"), vec![debian(name, version)])
+    };
+    let finding = only(judge("libssl3t64", "3.0.13-0ubuntu3.4"));
+    assert_eq!((finding.confidence, finding.fix), (Confidence::Exact, fixed("3.0.13-0ubuntu3.5")));
+    assert_eq!(ids(&judge("libssl3t64", "3.0.13-0ubuntu3.5")), [""; 0]);
+    assert_eq!(only(judge("openssl", "3.0.13-0ubuntu3.4")).confidence, Confidence::Exact);
+    assert_eq!(ids(&judge("libssl-dev", "1")), [""; 0]);
+}
+
 #[test]
 fn alma_s_cves_stand_in_related_and_its_rating_in_the_title() {
     let record = with(
@@ -211,7 +229,11 @@ fn another_root_is_judged_by_its_own_distribution() {
     for (position, (path, distribution)) in
         [("b", None), ("r", distribution("ubuntu", "22.04"))].into_iter().enumerate()
     {
-        inventory.nested_roots.push(NestedRoot { path: path.to_owned(), distribution });
+        inventory.nested_roots.push(NestedRoot {
+            path: path.to_owned(),
+            distribution,
+            repositories: Vec::new(),
+        });
         inventory.packages[position + 1].nested_root = Some(path.to_owned());
     }
     let judgement = judge(&inventory, &database(&records)).unwrap();

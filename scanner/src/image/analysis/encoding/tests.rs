@@ -106,17 +106,27 @@ fn found() -> impl Strategy<Value = Found> {
         vec(packages, 0..4),
         vec(owned(), 0..3),
         option::of(distribution()),
-        some_text(),
+        (vec(text(), 0..2), some_text()),
         option::of(functions()),
         vec((text(), any::<u32>()).prop_map(|(name, uid)| Account { name, uid }), 0..2),
         vec(observation(), 0..2),
         vec(problem(), 0..2),
     )
         .prop_map(
-            |(packages, owned, distribution, log_of, functions, accounts, observations, problems)| Found {
+            |(
                 packages,
                 owned,
                 distribution,
+                (repositories, log_of),
+                functions,
+                accounts,
+                observations,
+                problems,
+            )| Found {
+                packages,
+                owned,
+                distribution,
+                repositories,
                 log_of,
                 functions,
                 accounts,
