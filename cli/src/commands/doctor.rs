@@ -73,7 +73,7 @@ pub(crate) async fn doctor(overrides: &Overrides, arguments: &DoctorArguments) -
         }
     };
     match &arguments.registry {
-        Some(wanted) => tell(one_registry(&config, wanted).await?),
+        Some(wanted) => tell(Box::pin(one_registry(&config, wanted)).await?),
         None => {
             tell(vec![settings(&config), advisories(&config)]);
             tell(queue(&config).await);

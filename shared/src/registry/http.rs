@@ -101,7 +101,8 @@ impl Http {
         // A registry may name another host to upload to; nothing of ours is shown there.
         let mut authorization = authorization.filter(|_| self.is_home(&url));
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.hop(question, &url, authorization).await?;
+            // In a box: everybody who asks a registry would be as large as the HTTP client.
+            let response = Box::pin(self.hop(question, &url, authorization)).await?;
             let Some(next) = self.redirect(&question.method, &url, &response)? else {
                 let shown = authorization.map(|value| Shown::default().authorization(value));
                 let answer = Answer::new(response, &self.host, &question.what, &self.timeouts);
