@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use reqwest::StatusCode;
 use serde_json::json;
 use shared::model::digest::Digest;
 use tests::image::{HARMLESS, Image, Layout};
 use tests::proxy::{Line, Proxy};
-use tests::servers::{Broker, Cache, amqp_url, redis_url};
+use tests::servers::{Broker, Cache, Cluster, amqp_url, redis_url};
 use tests::site::{Site, WEBHOOK_TOKEN, eventually};
 use tests::upload::Uploader;
 
@@ -32,8 +32,13 @@ struct Watched {
 
 impl Trial {
     async fn over(amqp: &str, redis: &str) -> Result<Self> {
+        Self::over_with(amqp, redis, "").await
+    }
+
+    /// The same with further configuration.
+    async fn over_with(amqp: &str, redis: &str, further: &str) -> Result<Self> {
         let extra = format!(
-            "[auth.webhooks.generic]\ntoken = \"{WEBHOOK_TOKEN}\"\n[worker]\nlease = \"3s\"\nconcurrency = 1\n"
+            "[auth.webhooks.generic]\ntoken = \"{WEBHOOK_TOKEN}\"\n[worker]\nlease = \"3s\"\nconcurrency = 1\n{further}"
         );
         let site = Site::distributed_between(1, amqp, redis, &extra).await?;
         let layout = site.layout()?;
@@ -92,12 +97,17 @@ impl Trial {
 
     /// `/readyz` answers 503 and names what is wrong.
     async fn not_ready(&self, part: &str, reason: &str) -> Result<()> {
-        eventually(&format!("/readyz says {reason:?} of the {part}"), || async {
+        let what = format!("/readyz says {reason:?} of the {part}");
+        let told = eventually(&what, || async {
             let (status, ready) = self.site.get("/readyz").await?;
             let said = ready[part].as_str().unwrap_or_default().to_lowercase();
             Ok(status == StatusCode::SERVICE_UNAVAILABLE && said.contains(reason))
-        })
-        .await
+        });
+        if let Err(error) = told.await {
+            let (status, ready) = self.site.get("/readyz").await?;
+            bail!("{error}; it says {status} {ready}, and the log:\n{}", self.site.front.log());
+        }
+        Ok(())
     }
 
     /// All is well again, and what was accepted is judged.
@@ -128,8 +138,9 @@ async fn i1_i13_redis_gone_empty_frozen_slow_full_and_read_only_loses_no_push() 
         assert_eq!(trial.push().await?, StatusCode::ACCEPTED, "the queue has it");
     }
     trial.not_ready("store", "unavailable").await?;
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    trial.was_calm("Redis gone", &watched, 20)?;
+    // Long enough for whatever waits longer each time to wait its longest.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    trial.was_calm("Redis gone for a minute", &watched, 60)?;
     cache.run()?;
     trial.recovered().await?;
 
@@ -195,6 +206,21 @@ async fn i1_i2_rabbitmq_partitioned_alarmed_full_and_restarted_loses_no_push() -
     broker.alarm("clear_alarm({resource_limit, disk, node()})")?;
     trial.recovered().await?;
 
+    let watched = trial.watch()?;
+    broker.control(&["set_vm_memory_high_watermark", "absolute", "1"])?;
+    // It looks at its memory every few seconds, and tells only those who publish.
+    let mut taken = 0;
+    while trial.push().await? == StatusCode::ACCEPTED {
+        taken += 1;
+        ensure!(taken < 60, "the broker goes on taking jobs");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    trial.not_ready("queue", "short of memory or disk").await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    trial.was_calm("RabbitMQ's memory alarm", &watched, 6)?;
+    broker.control(&["set_vm_memory_high_watermark", "0.4"])?;
+    trial.recovered().await?;
+
     trial.site.workers[0].pause()?;
     let queue = format!("^{}\\.jobs\\.push$", trial.site.prefix()?.replace('.', "\\."));
     let limit = r#"{"max-length":2,"overflow":"reject-publish"}"#;
@@ -218,4 +244,57 @@ async fn i1_i2_rabbitmq_partitioned_alarmed_full_and_restarted_loses_no_push() -
     trial.recovered().await?;
     eprintln!("judged again {:.1} s after the broker listened", back.elapsed().as_secs_f64());
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_i2_a_cluster_of_brokers_without_its_leader_or_without_a_quorum_loses_no_push() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut cluster = Cluster::start(folder.path(), 3)?;
+    let urls: Vec<String> = cluster.nodes.iter().map(Broker::url).collect();
+    let others = format!("[queue]\ncluster = [\"{}\", \"{}\"]\n", urls[1], urls[2]);
+    let mut trial = Trial::over_with(&urls[0], &redis_url()?, &others).await?;
+    trial.recovered().await?;
+
+    // Who declares a quorum queue is connected to its first leader: the leaders and every connection go at once.
+    for _ in 0..5 {
+        assert_eq!(trial.push().await?, StatusCode::ACCEPTED);
+    }
+    cluster.nodes[0].kill()?;
+    let (killed, mut refused) = (Instant::now(), 0);
+    while trial.push().await? != StatusCode::ACCEPTED {
+        refused += 1;
+        ensure!(killed.elapsed() < Duration::from_secs(60), "two of three are a majority");
+    }
+    let away = killed.elapsed().as_secs_f64();
+    eprintln!("the leader killed: {refused} pushes refused, the next one taken {away:.1} s later");
+    for _ in 0..5 {
+        trial.push().await?;
+    }
+    let back = Instant::now();
+    trial.recovered().await?;
+    eprintln!("two of three: all judged {:.1} s after the last push", back.elapsed().as_secs_f64());
+
+    cluster.nodes[0].run()?;
+    cluster.nodes[0].control(&["await_startup"])?;
+    trial.recovered().await?;
+
+    let watched = trial.watch()?;
+    cluster.nodes[1].kill()?;
+    cluster.nodes[2].kill()?;
+    // What the leader confirmed before it noticed is not lost either: the third node has it.
+    for _ in 0..3 {
+        assert_eq!(trial.push().await?, StatusCode::SERVICE_UNAVAILABLE, "one of three is no majority");
+    }
+    trial.not_ready("queue", "did not take the last job").await?;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(trial.push().await?, StatusCode::SERVICE_UNAVAILABLE);
+    trial.not_ready("queue", "did not take the last job").await?;
+    trial.was_calm("no quorum", &watched, 10)?;
+
+    cluster.nodes[1].run()?;
+    let back = Instant::now();
+    trial.recovered().await?;
+    eprintln!("a majority again: judged {:.1} s after it listened", back.elapsed().as_secs_f64());
+    cluster.nodes[2].run()?;
+    trial.recovered().await
 }

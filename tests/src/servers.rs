@@ -11,6 +11,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::{Process, free_port, listens, wait_until};
 
+mod cluster;
+
+pub use cluster::Cluster;
+
 /// A CNCF Distribution registry that notifies one webhook.
 pub struct Registry {
     /// Its port on 127.0.0.1.
@@ -168,7 +172,7 @@ impl Broker {
         command
             .arg("/usr/lib/rabbitmq/bin/rabbitmq-server")
             .env("HOME", &self.folder)
-            .env("RABBITMQ_NODENAME", format!("tidewaiter-own-{}@localhost", self.port))
+            .env("RABBITMQ_NODENAME", self.node())
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_DIST_PORT", distribution.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
@@ -186,11 +190,15 @@ impl Broker {
         wait_until("rabbitmq", Duration::from_secs(180), || listens(port))
     }
 
+    /// What other nodes call it.
+    pub fn node(&self) -> String {
+        format!("tidewaiter-own-{}@localhost", self.port)
+    }
+
     /// Runs `rabbitmqctl` on it.
     pub fn control(&self, arguments: &[&str]) -> Result<()> {
-        let node = format!("tidewaiter-own-{}@localhost", self.port);
         let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
-        command.env("HOME", &self.folder).args(["-q", "-n", &node]).args(arguments);
+        command.env("HOME", &self.folder).args(["-q", "-n", &self.node()]).args(arguments);
         let ran = command.output().context("rabbitmqctl is missing; run `make test`")?;
         let said =
             || String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);

@@ -46,10 +46,12 @@ pub(super) async fn admit(
     {
         return Err(ApiError::Invalid(note.reason.clone()));
     }
-    for job in &jobs {
-        tracing::info!(webhook.source = source.name(), job.id = %job.id, image.name = job.subject(), "push accepted");
-    }
+    let wanted: Vec<_> = jobs.iter().map(|job| (job.id, job.subject())).collect();
     answer.jobs = intake.enqueue(jobs).await.map_err(ApiError::Queue)?;
+    // Only now: a log that says so of what the queue refused sends people looking for a job that never was.
+    for (id, subject) in wanted {
+        tracing::info!(webhook.source = source.name(), job.id = %id, image.name = subject, "push accepted");
+    }
     for _ in &answer.jobs {
         count(source, "accepted");
     }

@@ -195,6 +195,11 @@ impl JobQueue for RabbitmqQueue {
             let reason = "the broker takes no messages: it is short of memory or disk";
             return Err(broker::unavailable(&broker.place, reason));
         }
+        // A queue without a majority of its nodes still says how long it is, so nothing that is asked here would show it.
+        if self.post.is_refused() {
+            let reason = "it did not take the last job: is the queue full, or do most of its nodes not run?";
+            return Err(broker::unavailable(&broker.place, reason));
+        }
         let lanes = Lane::ALL.map(|lane| broker.names.lane(lane)).to_vec();
         timeout(PING_TIMEOUT, self.counts(lanes)).await.map_err(|_| broker.late(PING_TIMEOUT))?.map(|_| ())
     }

@@ -9,8 +9,8 @@
 //! messages and sends them in two steps that concurrent publishers could interleave.
 //! (<https://www.rabbitmq.com/docs/confirms>)
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -31,6 +31,10 @@ mod tests;
 
 /// Most messages of one round.
 const ROUND: usize = 512;
+
+/// How long a publish that was not taken speaks for the next one. Where nobody sends any because this process says that it is
+/// not ready, somebody has to try again.
+const DOUBT: Duration = Duration::from_secs(15);
 
 /// The wait before a round is tried again after its channel failed.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -69,6 +73,8 @@ pub(super) struct Line {
     orders: mpsc::Sender<Order>,
     broker: Arc<Broker>,
     patience: Duration,
+    /// When a publish was not taken, and none was since.
+    refused: Mutex<Option<Instant>>,
     /// Ends the task even while it waits for a connection.
     _end: DropGuard,
 }
@@ -104,7 +110,7 @@ impl Line {
         let end = CancellationToken::new();
         let working = run(broker.clone(), incoming, patience);
         tokio::spawn(end.clone().run_until_cancelled_owned(working));
-        Self { orders, broker, patience, _end: end.drop_guard() }
+        Self { orders, broker, patience, refused: Mutex::default(), _end: end.drop_guard() }
     }
 
     /// Returns once `message` is on disk and in a queue. A broken connection in between is waited for,
@@ -117,10 +123,30 @@ impl Line {
             self.orders.send(order).await.map_err(|_| gone(()))?;
             answered.await.map_err(|_| gone(()))?
         };
-        match timeout(self.patience, published).await {
+        let outcome = match timeout(self.patience, published).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.broker.late(self.patience)),
-        }
+        };
+        self.note(&outcome);
+        outcome
+    }
+
+    /// Whether the newest publish was not taken: the broker answers, and the queue is full or has no majority of its nodes.
+    pub(super) fn is_refused(&self) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.is_some_and(|since| since.elapsed() < DOUBT)
+    }
+
+    fn note(&self, outcome: &Result<(), QueueError>) {
+        let refused = match outcome {
+            Ok(()) => None,
+            Err(QueueError::NotConfirmed(_) | QueueError::Refused(_)) if !self.broker.blocked() => {
+                Some(Instant::now())
+            }
+            // Where there is no connection, or the broker takes nothing from anybody, that is known without this.
+            Err(_) => return,
+        };
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
     }
 }
 

@@ -32,6 +32,11 @@ impl Post {
         Self { urgent: line(), push: line(), background: line(), moves: line(), broker }
     }
 
+    /// Whether a lane has not taken what was published last.
+    pub(super) fn is_refused(&self) -> bool {
+        [&self.urgent, &self.push, &self.background].into_iter().any(Line::is_refused)
+    }
+
     /// A new job into its lane.
     pub(super) async fn accept(&self, message: Message, lane: Lane) -> Result<(), QueueError> {
         let line = match lane {
