@@ -197,12 +197,17 @@ impl Broker {
 
     /// Runs `rabbitmqctl` on it.
     pub fn control(&self, arguments: &[&str]) -> Result<()> {
-        let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        self.tool("rabbitmqctl", arguments)
+    }
+
+    /// Runs one of RabbitMQ's tools on it.
+    pub(super) fn tool(&self, tool: &str, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new(Path::new("/usr/lib/rabbitmq/bin").join(tool));
         command.env("HOME", &self.folder).args(["-q", "-n", &self.node()]).args(arguments);
-        let ran = command.output().context("rabbitmqctl is missing; run `make test`")?;
+        let ran = command.output().with_context(|| format!("{tool} is missing; run `make test`"))?;
         let said =
             || String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
-        ensure!(ran.status.success(), "rabbitmqctl {arguments:?}: {}", said());
+        ensure!(ran.status.success(), "{tool} {arguments:?}: {}", said());
         Ok(())
     }
 

@@ -36,6 +36,13 @@ impl Cluster {
         }
         Ok(cluster)
     }
+
+    /// Sees to it that every queue there is has a member on every node, as an operator does who is not sure that all
+    /// ran when the queues were declared.
+    pub fn spread_queues(&self) -> Result<()> {
+        let Some(first) = self.nodes.first() else { return Ok(()) };
+        self.nodes.iter().try_for_each(|node| first.tool("rabbitmq-queues", &["grow", &node.node(), "all"]))
+    }
 }
 
 /// Nodes talk to those who have the same secret, which lies in their home.

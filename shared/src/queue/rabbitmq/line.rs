@@ -180,6 +180,7 @@ async fn run(broker: Arc<Broker>, mut incoming: mpsc::Receiver<Order>, patience:
         };
         let landings = send(&channel, &round, patience).await;
         let came_back = landings.iter().any(|landing| landing.returned.is_some());
+        let was_refused = landings.iter().any(|landing| landing.fate == Fate::NotStored);
         answer(&mut round, landings);
         if !round.is_empty() {
             broker.suspect();
@@ -187,9 +188,11 @@ async fn run(broker: Arc<Broker>, mut incoming: mpsc::Receiver<Order>, patience:
         } else if came_back {
             // A new channel declares again what went missing, and knows nothing of late confirms.
             broker.doubt();
-        } else {
+        } else if !was_refused {
             open = Some(channel);
         }
+        // A channel that met a queue while it had no leader asks the node that is gone for ever, and refuses everything
+        // (RabbitMQ 3.10's client of quorum queues): the next round has a new one.
     }
 }
 
