@@ -34,7 +34,7 @@ mod search;
 mod settings;
 
 pub use own::{OwnRules, OwnRulesError};
-pub use search::{Cut, Memory, Search, Searched};
+pub use search::{Cut, Extent, Memory, Search, Searched};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).

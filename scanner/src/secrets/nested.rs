@@ -1,7 +1,7 @@
 //! What is packed inside of a file: git's objects and packs, gzip, zip archives, tar; one level deep, bounded.
 //!
-//! Files of archives are searched under their own names (`members`). Formats: gitformat-pack(5), gitrepository-layout(5), RFC 1952. Deltas are searched as they are: what they
-//! add is in them as it stands.
+//! Files of archives are searched under their own names (`members`). Formats: gitformat-pack(5),
+//! gitrepository-layout(5), RFC 1952. Deltas are searched as they are: what they add is in them as it stands.
 
 use std::io::{self, Write};
 use std::sync::{Arc, LazyLock};
@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::search::{Memory, Searched};
+use super::search::{Extent, Memory, Searched};
 use super::{Search, Secrets};
 use crate::analyzers::FoundObservation;
 use members::Keep;
@@ -45,13 +45,19 @@ enum Form<'s> {
 struct Inside<'s> {
     search: Search<'s>,
     left: u64,
+    extent: Extent,
     name: &'static str,
 }
 
 impl<'s> Nested<'s> {
     /// `None` for files that are searched only as they are.
     pub(super) fn of(secrets: &'s Secrets, path: &[u8]) -> Option<Self> {
-        let inside = |name| Inside { search: secrets.search_plain(u64::MAX), left: MOST_UNPACKED, name };
+        let inside = |name| Inside {
+            search: secrets.search_plain(u64::MAX),
+            left: MOST_UNPACKED,
+            extent: Extent::Whole,
+            name,
+        };
         let form = match kind(path)? {
             Kind::Object => Form::Object(ZlibDecoder::new(inside("git object"))),
             Kind::Pack => Form::Pack(Pack::new(inside("git pack"))),
@@ -137,21 +143,24 @@ impl<'s> Inside<'s> {
     where
         's: 's,
     {
-        Self { search: NOTHING.search_plain(0), left: 0, name: "" }
+        Self { search: NOTHING.search_plain(0), left: 0, extent: Extent::Whole, name: "" }
     }
 
     fn finish(self) -> Searched {
-        let name = self.name;
+        let (name, extent) = (self.name, self.extent);
         let named = |found| FoundObservation { inner_path: Some(name.to_owned()), line: None, ..found };
         let searched = self.search.finish();
-        Searched { found: searched.found.into_iter().map(named).collect(), ..searched }
+        Searched { found: searched.found.into_iter().map(named).collect(), extent, ..searched }
     }
 }
 
 impl Write for Inside<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let left = self.left.checked_sub(bytes.len() as u64);
-        self.left = left.ok_or_else(|| io::Error::other("enough was unpacked"))?;
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            self.extent = Extent::Part;
+            return Err(io::Error::other("enough was unpacked"));
+        };
+        self.left = left;
         self.search.feed(bytes);
         Ok(bytes.len())
     }

@@ -61,6 +61,16 @@ pub enum Cut {
     Some,
 }
 
+/// How much of a file was searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it, and what is packed inside as far as it can be unpacked.
+    #[default]
+    Whole,
+    /// More is packed inside than is unpacked of one file.
+    Part,
+}
+
 /// What a search comes to.
 #[derive(Debug, Default)]
 pub struct Searched {
@@ -68,6 +78,8 @@ pub struct Searched {
     pub found: Vec<FoundObservation>,
     /// Whether there were more.
     pub cut: Cut,
+    /// Whether all was looked at.
+    pub extent: Extent,
     /// The search's memory, for the next one.
     pub memory: Memory,
 }
@@ -185,7 +197,7 @@ impl Search<'_> {
     /// What was found.
     pub fn finish(mut self) -> Searched {
         self.sniff();
-        let mut memory = Memory::default();
+        let (mut memory, mut extent) = (Memory::default(), Extent::Whole);
         let buffer = std::mem::take(&mut self.buffer);
         self.scan(&buffer, buffer.len());
         if let Some(nested) = self.nested.take() {
@@ -195,9 +207,10 @@ impl Search<'_> {
                 self.hits.cut = Cut::Some;
             }
             memory.nested = inside.memory.own;
+            extent = inside.extent;
         }
         memory.own = buffer;
-        Searched { found: self.hits.kept, cut: self.hits.cut, memory }
+        Searched { found: self.hits.kept, cut: self.hits.cut, extent, memory }
     }
 
     fn take(&mut self, piece: &[u8]) {

@@ -25,7 +25,7 @@ struct Counted {
     ungrouped: u32,
     /// The ecosystems that programs were judged with; other packages have one for all of their kind.
     consulted: BTreeSet<String>,
-    /// Of those judged: their database does not say what source they were built from, and advisories name sources.
+    /// Of those judged: nothing says what source they were built from, and advisories name sources.
     sourceless: u32,
 }
 
@@ -53,9 +53,17 @@ impl<'s> Tally<'s> {
         if let (PackageKind::Generic, Asked::Questions(questions)) = (package.kind, asked) {
             counted.consulted.extend(questions.iter().map(|question| question.ecosystem.to_owned()));
         }
-        let asks_by_source = matches!(asked, Asked::Questions(_)) && package.kind.level() == Level::Os;
+        // Some advisories say what is built from a source; then it is known all the same.
+        let asks_by_name_alone = match asked {
+            Asked::Questions(questions) => questions.iter().all(|question| question.name == package.name),
+            Asked::NoAdvisories | Asked::NoVersion | Asked::Foreign | Asked::UnknownGroup => false,
+        };
         let is_named_by_source = self.scope.os_of(root).is_some_and(OsScope::is_named_by_source);
-        if asks_by_source && package.source.is_none() && is_named_by_source {
+        if asks_by_name_alone
+            && package.kind.level() == Level::Os
+            && package.source.is_none()
+            && is_named_by_source
+        {
             counted.sourceless = counted.sourceless.saturating_add(1);
         }
     }

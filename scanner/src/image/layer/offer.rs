@@ -18,7 +18,7 @@ use crate::image::matcher::HEAD;
 use crate::image::stored::Watch;
 use crate::image::tar::Archive;
 use crate::malware::{Detected, File};
-use crate::secrets::{Cut, Searched};
+use crate::secrets::{Cut, Extent, Searched};
 
 /// Secrets of one layer that are kept.
 const MOST_SECRETS: usize = 2000;
@@ -319,7 +319,12 @@ impl LayerPass<'_> {
     }
 
     fn keep_secrets(&mut self, position: u32, entry: &Entry, searched: Searched) {
-        let Searched { found, cut, .. } = searched;
+        let Searched { found, cut, extent, .. } = searched;
+        if extent == Extent::Part {
+            let detail = "more is packed in the file than is searched for secrets";
+            let problem = Problem::new(ProblemKind::PartiallyScanned, detail);
+            self.problems.push(self.about(problem, entry));
+        }
         if found.is_empty() {
             return;
         }

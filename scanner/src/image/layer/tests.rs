@@ -154,6 +154,18 @@ fn i4_a_file_over_its_limit_is_a_problem_not_a_silence() {
 }
 
 #[test]
+fn i4_more_in_an_archive_than_is_searched_for_secrets_is_said() {
+    use std::io::Write as _;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..65 {
+        packed.write_all(&vec![b'\n'; 1 << 20]).unwrap();
+    }
+    let analysis = analyze(&[file("var/log/old.log.gz", packed.finish().unwrap())]);
+    assert_eq!(kinds(&analysis), [ProblemKind::PartiallyScanned]);
+    assert_eq!(analysis.problems[0].path.as_deref(), Some("var/log/old.log.gz"));
+}
+
+#[test]
 fn i7_an_analyzer_that_panics_costs_its_file_and_nothing_else() {
     let analysis = analyze(&[file("panic.me", "!"), file("a.jar", "x 1")]);
     let problem = &analysis.evidence[0].readings[0].found.problems[0];

@@ -1,10 +1,11 @@
-//! Which distribution a root is, and where its packages come from: the first of the well-known files that says so, through symlinks.
+//! Which distribution a root is, and where its packages come from: the first of the well-known files that says so, through
+//! symlinks.
 
 use std::collections::BTreeSet;
 
 use shared::model::report::Distribution;
 
-use super::roots::RootId;
+use super::roots::{RootId, lies_in};
 use super::sightings::{Sightings, Standing};
 use crate::image::tree::Tree;
 
@@ -31,7 +32,7 @@ pub(super) fn find(tree: &Tree, sightings: &Sightings<'_>, root: &[u8]) -> Optio
     FILES.iter().find_map(|path| {
         let path =
             if root.is_empty() { path.as_bytes().to_vec() } else { [root, b"/", path.as_bytes()].concat() };
-        let file = tree.file(&path).filter(|file| tree.path(file.node).starts_with(root))?;
+        let file = tree.file(&path).filter(|file| lies_in(&tree.path(file.node), root))?;
         let at = sightings.visible.iter().filter(|sighting| Some(sighting.content) == file.content);
         let mut readings = at.flat_map(|sighting| &sighting.readings);
         readings.find_map(|reading| reading.found.distribution.clone())

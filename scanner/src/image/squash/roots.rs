@@ -60,11 +60,8 @@ impl Roots {
 
     /// The innermost root that a file lies in.
     pub(super) fn of(&self, path: &[u8]) -> Option<RootId> {
-        let contains =
-            |root: &&Vec<u8>| path.strip_prefix(root.as_slice()).is_some_and(|rest| rest.starts_with(b"/"));
-        let innermost = self.paths.iter().filter(contains).max_by_key(|root| root.len())?;
-        let position = self.paths.iter().position(|root| root == innermost)?;
-        u16::try_from(position).ok().map(RootId)
+        let containing = (0..).map(RootId).zip(&self.paths).filter(|(_, root)| lies_in(path, root));
+        containing.max_by_key(|(_, root)| root.len()).map(|(id, _)| id)
     }
 
     /// Its path.
@@ -81,6 +78,11 @@ impl Roots {
         });
         identified.collect()
     }
+}
+
+/// Whether a path is below a root; below the image's own, which has an empty path, is everything.
+pub(super) fn lies_in(path: &[u8], root: &[u8]) -> bool {
+    root.is_empty() || path.strip_prefix(root).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 /// The distributions of an image.

@@ -269,10 +269,15 @@ fn another_root_inside_the_image_is_never_mixed_with_the_images_own() {
         let evil = file("opt/evil", "evil 1");
         let release = file("rootfs/usr/lib/os-release", "ubuntu 22.04");
         let link = symlink("rootfs/etc/os-release", "/etc/os-release");
-        for (release, purl) in
-            [(release, "pkg:deb/ubuntu/evil@1?distro=ubuntu-22.04"), (link, "pkg:deb/evil@1")]
-        {
-            let puts = [debian(), file(DPKG, "bash 5"), evil.clone(), nested.clone(), release];
+        let neighbour = file("rootfs-2/usr/lib/os-release", "ubuntu 22.04");
+        let to_neighbour = symlink("rootfs/etc/os-release", "/rootfs-2/usr/lib/os-release");
+        for (release, purl) in [
+            (release, "pkg:deb/ubuntu/evil@1?distro=ubuntu-22.04"),
+            (link, "pkg:deb/evil@1"),
+            (to_neighbour, "pkg:deb/evil@1"),
+        ] {
+            let puts =
+                [debian(), file(DPKG, "bash 5"), evil.clone(), nested.clone(), neighbour.clone(), release];
             let examination = Image::of(&[&puts]).examine();
             let found = &inventory(&examination).packages;
             let roots = found.iter().map(|package| (package.purl.as_str(), package.nested_root.as_deref()));

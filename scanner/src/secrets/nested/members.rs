@@ -4,7 +4,7 @@ use std::io;
 
 use super::MOST_UNPACKED;
 use crate::analyzers::FoundObservation;
-use crate::secrets::search::{Cut, Searched};
+use crate::secrets::search::{Cut, Extent, Searched};
 use crate::secrets::{Search, Secrets};
 
 /// A file of up to so many bytes is searched as a whole, which the rules for files of settings want.
@@ -41,6 +41,7 @@ pub(super) struct Members<'s> {
     open: Option<Member<'s>>,
     found: Vec<FoundObservation>,
     cut: Cut,
+    extent: Extent,
 }
 
 struct Member<'s> {
@@ -61,6 +62,7 @@ impl<'s> Members<'s> {
             open: None,
             found: Vec::new(),
             cut: Cut::None,
+            extent: Extent::Whole,
         }
     }
 
@@ -72,8 +74,11 @@ impl<'s> Members<'s> {
 
     /// Bytes of the file; an error once enough of the archive was searched.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> io::Result<Fed> {
-        let left = self.left.checked_sub(bytes.len() as u64);
-        self.left = left.ok_or_else(|| io::Error::other("enough was unpacked"))?;
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            self.extent = Extent::Part;
+            return Err(io::Error::other("enough was unpacked"));
+        };
+        self.left = left;
         let Some(member) = &mut self.open else { return Ok(Fed::LeftOut) };
         if let Some(search) = &mut member.search {
             search.feed(bytes);
@@ -115,7 +120,7 @@ impl<'s> Members<'s> {
 
     pub(super) fn finish(mut self) -> Searched {
         self.end();
-        Searched { found: self.found, cut: self.cut, ..Searched::default() }
+        Searched { found: self.found, cut: self.cut, extent: self.extent, ..Searched::default() }
     }
 }
 

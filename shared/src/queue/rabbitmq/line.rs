@@ -189,10 +189,10 @@ async fn run(broker: Arc<Broker>, mut incoming: mpsc::Receiver<Order>, patience:
             // A new channel declares again what went missing, and knows nothing of late confirms.
             broker.doubt();
         } else if !was_refused {
+            // A channel that met a queue while it had no leader asks the node that is gone for ever, and refuses
+            // everything (RabbitMQ 3.10's client of quorum queues): after a refusal the next round has a new one.
             open = Some(channel);
         }
-        // A channel that met a queue while it had no leader asks the node that is gone for ever, and refuses everything
-        // (RabbitMQ 3.10's client of quorum queues): the next round has a new one.
     }
 }
 

@@ -183,6 +183,11 @@ fn i4_a_binary_without_source_is_matched_by_the_source_that_advisories_name() {
     assert_eq!(ids(&judge("libssl3t64", "3.0.13-0ubuntu3.5")), [""; 0]);
     assert_eq!(only(judge("openssl", "3.0.13-0ubuntu3.4")).confidence, Confidence::Exact);
     assert_eq!(ids(&judge("libssl-dev", "1")), [""; 0]);
+    let is_without_source = |name: &str| {
+        let problems = judge(name, "3.0.13-0ubuntu3.5").problems;
+        problems.iter().any(|problem| problem.detail.contains("do not state their source"))
+    };
+    assert_eq!((is_without_source("libssl3t64"), is_without_source("libssl-dev")), (false, true));
 }
 
 #[test]
