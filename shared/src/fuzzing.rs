@@ -18,8 +18,11 @@ pub fn queued(bytes: &[u8]) {
 /// Whatever a store keeps about a digest, by all of its decoders: what is decoded is written and read again as the same.
 pub fn stored(digest: &Digest, bytes: &[u8]) {
     use store::record;
-    if let Ok(report) = record::decode_report(digest, bytes) {
-        let again = record::encode_report(&report).and_then(|bytes| record::decode_report(digest, &bytes));
+    use store::record::report::{Head, cut_report};
+    if let Ok(report) = Head::decode(digest, bytes).and_then(|head| head.join(Vec::<Vec<u8>>::new())) {
+        let cut = cut_report(&report).expect("what was read is not too large");
+        let parts = cut.parts.iter().map(|part| part.compressed().expect("memory can be compressed"));
+        let again = Head::decode(digest, &cut.head).and_then(|head| head.join(parts.collect()));
         assert_eq!(again.expect("what is written can be read"), report);
     }
     if let Ok(verdict) = record::decode_verdict(digest, bytes) {

@@ -26,6 +26,7 @@ mod history;
 mod layers;
 mod leases;
 mod notes;
+mod parts;
 mod pending;
 mod seams;
 mod sightings;

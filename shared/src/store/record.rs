@@ -2,7 +2,7 @@
 //!
 //! | value | bytes |
 //! |---|---|
-//! | report | 1 version byte, then the JSON of [`Report`] as one zstd frame |
+//! | report | a head and parts, see [`report`] |
 //! | verdict | JSON `{"v":1,"verdict":…}` |
 //! | change of a verdict | JSON `{"v":1,"change":…}`; its place is its key |
 //! | pending marker | JSON `{"v":1,"since":…,"until":…,"until_ms":…}`; `until_ms` is for Lua, which reads no dates |
@@ -11,7 +11,7 @@
 //! Bytes at rest outlive the build that wrote them: recorded values of every version are kept beside the
 //! tests and must decode for ever. A version that this build does not know is an error, never a guess.
 
-use std::io::{self, BufWriter, IntoInnerError, Read, Write};
+use std::io::{self, Read};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,10 @@ use super::{Sighting, StoreError};
 use crate::model::change::Change;
 use crate::model::digest::Digest;
 use crate::model::image::ImageName;
-use crate::model::report::{Report, ScanRevisions};
+use crate::model::report::ScanRevisions;
 use crate::model::verdict::{Pending, Verdict};
+
+pub(crate) mod report;
 
 /// The most sightings that are kept of one digest.
 pub(super) const MOST_SIGHTINGS: usize = 64;
@@ -37,13 +39,10 @@ const LARGEST_REPORT: u64 = 256 << 20;
 /// The most bytes of JSON that a verdict may have; its reasons are bounded, so it stays far below.
 const LARGEST_VERDICT: usize = 16 << 20;
 
-const REPORT_VERSION: u8 = 1;
 const VERDICT_VERSION: u8 = 1;
 const PENDING_VERSION: u8 = 1;
 const CHANGE_VERSION: u8 = 1;
 
-/// Fast enough for every scan, and level 6 would gain only some percent.
-const ZSTD_LEVEL: i32 = 3;
 /// 8 MiB: more than that level writes, and what a forged frame may make us allocate.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -62,6 +61,8 @@ pub(crate) enum RecordError {
     Json(#[from] serde_json::Error),
     #[error("it is about {0}")]
     Misplaced(Digest),
+    #[error("{0}")]
+    Torn(&'static str),
 }
 
 impl RecordError {
@@ -69,36 +70,6 @@ impl RecordError {
     pub(super) fn unreadable(&self, what: &'static str, digest: &Digest) -> StoreError {
         StoreError::Unreadable { what, digest: digest.clone(), reason: self.to_string() }
     }
-}
-
-/// The bytes of a report. Fails only if it is larger than what could be read back.
-pub(crate) fn encode_report(report: &Report) -> Result<Vec<u8>, RecordError> {
-    let mut encoder =
-        zstd::Encoder::new(vec![REPORT_VERSION], ZSTD_LEVEL).map_err(RecordError::Compression)?;
-    // A damaged report must not be read as another one.
-    encoder.include_checksum(true).map_err(RecordError::Compression)?;
-    // JSON is written a few bytes at a time, and each write to the compressor has a price.
-    let mut bounded = Bounded { inner: BufWriter::with_capacity(1 << 16, encoder), room: LARGEST_REPORT };
-    match serde_json::to_writer(&mut bounded, report) {
-        Err(_) if bounded.room == 0 => return Err(RecordError::TooLarge(LARGEST_REPORT)),
-        written => written?,
-    }
-    let encoder = bounded.inner.into_inner().map_err(IntoInnerError::into_error);
-    encoder.and_then(zstd::Encoder::finish).map_err(RecordError::Compression)
-}
-
-/// The report of `digest` from its bytes.
-pub(crate) fn decode_report(digest: &Digest, bytes: &[u8]) -> Result<Report, RecordError> {
-    let json = match bytes.split_first() {
-        None => return Err(RecordError::Empty),
-        Some((&REPORT_VERSION, frame)) => inflate(frame, LARGEST_REPORT)?,
-        Some((&version, _)) => return Err(RecordError::Version(version)),
-    };
-    let report: Report = serde_json::from_slice(&json)?;
-    if report.digest != *digest {
-        return Err(RecordError::Misplaced(report.digest));
-    }
-    Ok(report)
 }
 
 fn inflate(frame: &[u8], limit: u64) -> Result<Vec<u8>, RecordError> {
@@ -110,29 +81,6 @@ fn inflate(frame: &[u8], limit: u64) -> Result<Vec<u8>, RecordError> {
         return Err(RecordError::TooLarge(limit));
     }
     Ok(json)
-}
-
-/// Lets so many bytes through and fails at the next one.
-struct Bounded<W> {
-    inner: W,
-    room: u64,
-}
-
-impl<W: Write> Write for Bounded<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len() as u64;
-        if length > self.room {
-            self.room = 0;
-            return Err(io::Error::other("too large"));
-        }
-        self.room -= length;
-        self.inner.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::try_join;
 use redis::{RedisResult, ScriptInvocation};
-use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::measure::Backend;
@@ -34,6 +33,7 @@ mod lookup;
 mod news;
 mod notes;
 mod overdue;
+mod reports;
 mod scripts;
 mod storing;
 
@@ -100,21 +100,6 @@ impl RedisStore {
         })
     }
 
-    async fn fetch(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
-        let mut read = redis::cmd("GETEX");
-        read.arg(self.keys.report(digest)).arg("PX").arg(millis(self.config.report_ttl));
-        let read = &read;
-        let bytes: Option<Vec<u8>> =
-            self.bulk.run(|mut connection| async move { read.query_async(&mut connection).await }).await?;
-        let Some(bytes) = bytes else { return Ok(None) };
-        let whose = digest.clone();
-        let decoded = spawn_blocking(move || record::decode_report(&whose, &bytes)).await;
-        match decoded.map_err(|error| self.died(error))? {
-            Ok(report) => Ok(Some(report)),
-            Err(error) => Err(error.unreadable("report", digest)),
-        }
-    }
-
     async fn note(&self, digest: &Digest, sighting: &Sighting) -> Result<(), StoreError> {
         let key = self.keys.image(digest);
         let mut note = redis::pipe();
@@ -166,13 +151,6 @@ impl RedisStore {
             self.quick.run(|mut connection| async move { read.query_async(&mut connection).await }).await?;
         let sightings = places.into_iter();
         Ok(sightings.filter_map(|(place, seen_us)| record::decode_place(&place, seen_us as i64)).collect())
-    }
-
-    /// A large report takes a while to compress: not on a thread that others need.
-    async fn encoded(&self, report: &Report) -> Result<Vec<u8>, StoreError> {
-        let report = report.clone();
-        let encoded = spawn_blocking(move || record::encode_report(&report)).await;
-        encoded.map_err(|error| self.died(error))?.map_err(|error| self.too_large(&error))
     }
 
     fn too_large(&self, error: &record::RecordError) -> StoreError {

@@ -215,6 +215,11 @@ const PARTS: &[Part] = &[
                 "Subscriptions to news that were made, the first included.",
             ),
             counter(
+                "tidewaiter_report_parts_total",
+                &["outcome"],
+                "Parts of reports that were stored in Redis: `known` from another report, or `new`.",
+            ),
+            counter(
                 "tidewaiter_store_unreadable_total",
                 &["what"],
                 "Stored values that could not be read and were passed over.",

@@ -5,13 +5,14 @@
 //! Everything goes through doors that users have: the release binary, HTTP, skopeo, RabbitMQ and Redis.
 //!
 //! `cargo bench --workspace --bench budgets -- [start] [queries] [gates] [waiting] [ingest] [journey] [scan]
-//! [memory]` measures only those.
+//! [memory] [images]` measures only those.
 
 mod bare;
 mod beside_bare;
 mod broker;
 mod engine;
 mod gates;
+mod images;
 mod ingest;
 mod journey;
 mod kernel;
@@ -68,6 +69,10 @@ fn main() -> Result<()> {
         }
         if wanted("memory") {
             scan::measure_memory(&mut table).await?;
+        }
+        // Only by name: its images are made of packages from their registries.
+        if arguments.iter().any(|one| one == "images") {
+            images::measure(&mut table).await?;
         }
         anyhow::Ok(())
     })?;

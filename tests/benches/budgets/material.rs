@@ -15,6 +15,8 @@ use sha2::{Digest as _, Sha256};
 use shared::model::digest::Digest;
 use tests::image::Layout;
 
+use crate::images;
+
 /// Where ordinary images have their bytes, too. The first make the scanner's work real.
 const ROOTS: &[&str] = &[
     "/etc/os-release",
@@ -78,6 +80,19 @@ impl Stack {
         let layers = built.into_iter().collect::<Result<Vec<_>>>()?;
         std::fs::write(known, serde_json::to_vec(&layers)?)?;
         Ok(Self { layout, layers })
+    }
+
+    /// One layer of each of these roots (see `images`), bottom first, made in `.run/bench/<name>`.
+    pub(crate) fn of_roots(name: &str, roots: &[&str]) -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.run/bench").join(name);
+        let layout = Layout::new(&folder)?;
+        let blobs = folder.join("blobs/sha256");
+        let layers = roots.iter().map(|root| {
+            let mut layer = LayerWriter::create(&blobs, root, Compression::default())?;
+            layer.add_tree(&images::root(root)?)?;
+            layer.finish(&blobs)
+        });
+        Ok(Self { layout, layers: layers.collect::<Result<_>>()? })
     }
 
     /// Writes a manifest of these layers and perhaps one more small one; `salt` makes its digest another.
@@ -204,6 +219,12 @@ impl LayerWriter {
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         Ok(self.archive.append_data(&mut header, name, content)?)
+    }
+
+    /// Everything below a folder; links stay links.
+    fn add_tree(&mut self, root: &Path) -> Result<()> {
+        self.archive.follow_symlinks(false);
+        Ok(self.archive.append_dir_all(".", root)?)
     }
 
     fn stored_bytes(&self) -> u64 {

@@ -2,7 +2,8 @@
 //!
 //! | table | key → value |
 //! |---|---|
-//! | `reports` | digest → report, as `record` describes it |
+//! | `reports` | digest → head of the report, as `record` describes it |
+//! | `parts`, `part-uses` | see `parts` |
 //! | `verdicts` | digest, 0, policy name → verdict; digest, 0, `@revisions` → those of the report behind them |
 //! | `history`, `announced`, `feed` | see `history` |
 //! | `pending`, `pending-expiries` | see `pending` |
@@ -24,12 +25,13 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use super::{history, layers, notes, pending, sightings};
+use super::{history, layers, notes, parts, pending, sightings};
 use crate::model::change::Change;
 use crate::model::digest::Digest;
 use crate::model::report::Report;
 use crate::model::verdict::{Lookup, Pending, PolicyName, Verdict};
 use crate::store::measure::passed_over;
+use crate::store::record::report::{Head, cut_report};
 use crate::store::{KnownPage, Sighting, StoreError, record};
 
 const REPORTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("reports");
@@ -37,8 +39,10 @@ const VERDICTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("verdic
 const ABOUT: TableDefinition<'_, &[u8], u64> = TableDefinition::new("about");
 
 /// Every table of bytes. A table that an older version did not have is made when the file is opened.
-const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 12] = [
+const EVERY_TABLE: [TableDefinition<'_, &[u8], &[u8]>; 14] = [
     REPORTS,
+    parts::PARTS,
+    parts::USES,
     VERDICTS,
     sightings::SIGHTINGS,
     pending::PENDING,
@@ -142,12 +146,15 @@ impl File {
         stood: &[Verdict],
     ) -> Result<(), StoreError> {
         let digest = &report.digest;
-        let bytes = record::encode_report(report).map_err(|error| self.too_large(&error.to_string()))?;
+        let cut = cut_report(report).map_err(|error| self.too_large(&error.to_string()))?;
         let encoded = self.encoded(verdicts)?;
         let revisions = record::revisions_text(&report.revisions);
         self.write(|transaction| {
             let name = digest.as_str().as_bytes();
-            transaction.open_table(REPORTS)?.insert(name, bytes.as_slice())?;
+            let mut reports = transaction.open_table(REPORTS)?;
+            let replaced = reports.insert(name, cut.head.as_slice())?;
+            let replaced = replaced.and_then(|head| Head::decode(digest, head.value()).ok());
+            parts::replace(transaction, &replaced.map(|head| head.parts()).unwrap_or_default(), &cut.parts)?;
             let mut table = transaction.open_table(VERDICTS)?;
             let changes = changes(&table, digest, verdicts.iter(), stood)?;
             let (first, end) = (verdict_key(digest, ""), [name, &[1]].concat());
@@ -185,10 +192,16 @@ impl File {
     pub(super) fn report(&self, digest: &Digest) -> Result<Option<Report>, StoreError> {
         let stored = self.read(|transaction| {
             let reports = transaction.open_table(REPORTS)?;
-            let bytes = reports.get(digest.as_str().as_bytes())?;
-            Ok(bytes.map(|bytes| record::decode_report(digest, bytes.value())))
+            let Some(bytes) = reports.get(digest.as_str().as_bytes())? else { return Ok(None) };
+            let head = match Head::decode(digest, bytes.value()) {
+                Ok(head) => head,
+                Err(error) => return Ok(Some(Err(error))),
+            };
+            let parts = parts::read(transaction, &head.parts())?;
+            Ok(Some(Ok((head, parts))))
         })?;
-        stored.transpose().map_err(|error| error.unreadable("report", digest))
+        let joined = stored.map(|stored| stored.and_then(|(head, parts)| head.join(parts)));
+        joined.transpose().map_err(|error| error.unreadable("report", digest))
     }
 
     pub(super) fn mark_pending(
@@ -274,6 +287,16 @@ impl File {
         self.read(|transaction| {
             let markers = transaction.open_table(pending::PENDING)?.len()?;
             Ok((markers, transaction.open_table(pending::EXPIRIES)?.len()?))
+        })
+    }
+
+    /// How many parts of reports there are, and of how many it is known who needs them.
+    #[cfg(test)]
+    pub(super) fn count_parts(&self) -> Result<(u64, u64), StoreError> {
+        use redb::ReadableTableMetadata as _;
+        self.read(|transaction| {
+            let parts = transaction.open_table(parts::PARTS)?.len()?;
+            Ok((parts, transaction.open_table(parts::USES)?.len()?))
         })
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
+use crate::model::report::Subject;
 use crate::model::sample;
 use crate::model::verdict::Outcome;
 use crate::store::contract::{
@@ -71,6 +72,34 @@ fn what_is_no_store_is_refused_with_a_way_out() {
             other => panic!("{path:?}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn what_reports_share_is_kept_once_and_as_long_as_one_needs_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store_in(&directory);
+    let (one, other) = (fresh_digest(), fresh_digest());
+    let (report, verdicts) = know(&*store, &one, &["default"]).await;
+    assert_eq!(store.file.count_parts().unwrap(), (3, 3));
+    let (same, _) = know(&*store, &other, &["default"]).await;
+    assert_eq!(store.file.count_parts().unwrap(), (3, 3), "nothing new in it");
+
+    // New advisories: other findings about the same packages.
+    let mut matched = report.clone();
+    matched.findings[0].summary = None;
+    let of_one = hold_for(&*store, &one, LONG).await;
+    store.store(&matched, &verdicts, &of_one).await.unwrap();
+    assert_eq!(store.file.count_parts().unwrap(), (4, 4), "the other report still has the old ones");
+    assert_eq!(store.report(&one).await.unwrap(), Some(matched.clone()));
+    assert_eq!(store.report(&other).await.unwrap(), Some(same));
+    let lease = hold_for(&*store, &other, LONG).await;
+    store.store(&Report { digest: other.clone(), ..matched.clone() }, &verdicts, &lease).await.unwrap();
+    assert_eq!(store.file.count_parts().unwrap(), (3, 3), "nobody needs the old ones");
+
+    let nothing = Report { subject: Subject::Unreadable, findings: Vec::new(), ..matched.clone() };
+    store.store(&nothing, &verdicts, &of_one).await.unwrap();
+    assert_eq!(store.file.count_parts().unwrap(), (3, 3));
+    assert!(store.report(&other).await.unwrap().is_some());
 }
 
 #[tokio::test]

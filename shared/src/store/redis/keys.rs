@@ -2,7 +2,8 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `tw:report:{digest}` | string: the report, as `record` describes it |
+//! | `tw:report:{digest}` | string: the head of the report, as `record` describes it |
+//! | `tw:part:{digest of its JSON}` | string: what several reports may say alike, as `record` describes it |
 //! | `tw:verdict:{digest}` | hash: policy name → verdict; `@revisions` of the report behind them, `@generation` of the verdicts, `@until` when they expire |
 //! | `tw:history:{digest}` | stream: `c` → a change of a verdict |
 //! | `tw:announced:{digest}` | string: the id of the last change in it that was announced |
@@ -45,6 +46,10 @@ impl Keys {
 
     pub(super) fn report(&self, digest: &Digest) -> String {
         self.key("report", digest)
+    }
+
+    pub(super) fn part(&self, name: &Digest) -> String {
+        self.key("part", name)
     }
 
     pub(super) fn verdict(&self, digest: &Digest) -> String {

@@ -47,7 +47,7 @@ impl RedisStore {
         lease: &Lease,
     ) -> Result<(), StoreError> {
         let digest = &report.digest;
-        let bytes = self.encoded(report).await?;
+        let head = self.cut(report).await?;
         let encoded = self.encoded_verdicts(verdicts)?;
         // First, so that no report is stored that nobody finds; see `known`.
         self.make_known(digest).await?;
@@ -66,7 +66,7 @@ impl RedisStore {
                 .arg(lease.fence)
                 .arg(self.keys.news())
                 .arg(digest.as_str())
-                .arg(&bytes)
+                .arg(&head)
                 .arg(millis(self.config.report_ttl))
                 .arg(millis(self.config.verdict_ttl))
                 .arg(&standing.generation)

@@ -16,7 +16,7 @@ use crate::store::contract::{
     self, LONG, Stores, as_tests, eventually, every_promise, fresh_digest, hold, in_turn, know, known,
     pending_for,
 };
-use crate::store::{Acquired, History as _, Known as _, Leases};
+use crate::store::{Acquired, History as _, Known as _, Leases, record};
 
 mod server;
 mod tls;
@@ -272,6 +272,44 @@ async fn what_cannot_be_read_is_unknown_and_will_be_scanned_again() {
     answer(&url, &["SET", &keys.pending(&digest), "garbage"]).await;
     store.mark_pending(&digest, marker).await.unwrap();
     assert_eq!(known(&*store, &digest, "default").await, Lookup::Pending(marker));
+}
+
+#[tokio::test]
+async fn parts_of_a_report_are_shared_live_on_with_it_and_are_mended() {
+    let url = shared_server();
+    let config = config(&url);
+    let store = connect(&config).await;
+    let keys = Keys::new(&config.prefix);
+    let (one, other) = (fresh_digest(), fresh_digest());
+    let (report, _) = know(&*store, &one, &["default"]).await;
+    let (same, _) = know(&*store, &other, &["default"]).await;
+    let names = |report: &Report| -> Vec<String> {
+        let parts = record::report::cut_report(report).unwrap().parts;
+        parts.iter().map(|part| keys.part(&part.name)).collect()
+    };
+    let parts = names(&report);
+    assert_eq!((parts.len(), names(&same)), (3, parts.clone()), "one image like the other");
+
+    for key in parts.iter().chain([&keys.report(&one)]) {
+        answer(&url, &["PEXPIRE", key, "60000"]).await;
+    }
+    assert_eq!(store.report(&one).await.unwrap(), Some(report.clone()));
+    let head_ttl = number(&url, &["PTTL", &keys.report(&one)]).await;
+    for key in &parts {
+        let ttl = number(&url, &["PTTL", key]).await;
+        assert!(ttl > head_ttl, "{key} would be gone before its report");
+    }
+    answer(&url, &["DEL", &parts[1]]).await;
+    assert_eq!(store.report(&one).await.unwrap(), None, "without a part it counts as forgotten");
+    let lease = hold(&*store, &one).await;
+    store.store(&report, &[], &lease).await.unwrap();
+    assert_eq!(store.report(&other).await.unwrap(), Some(same.clone()), "whoever stores it mends all");
+
+    answer(&url, &["SET", &parts[0], "garbage"]).await;
+    let torn = store.report(&other).await;
+    assert!(matches!(torn, Err(StoreError::Unreadable { what: "report", .. })), "{torn:?}");
+    store.store(&report, &[], &lease).await.unwrap();
+    assert_eq!(store.report(&other).await.unwrap(), Some(same));
 }
 
 #[tokio::test]
