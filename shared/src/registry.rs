@@ -36,7 +36,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use reqwest::Method;
-use tokio::io::AsyncReadExt;
 
 use crate::model::digest::Digest;
 use crate::model::document::{Descriptor, Document};
@@ -206,7 +205,7 @@ impl RegistryClient {
             return Err(RegistryError::TooLarge { what: what(), host: name.registry.clone(), limit });
         }
         for _ in 0..2 {
-            let bytes = self.whole_blob(name, descriptor, &what()).await?;
+            let bytes = self.whole_blob(name, descriptor).await?;
             if bytes.len() as u64 == descriptor.size && descriptor.digest.matches(&bytes) {
                 return Ok(bytes);
             }
@@ -214,22 +213,12 @@ impl RegistryClient {
         Err(self.mismatch(name, what()))
     }
 
-    async fn whole_blob(
-        &self,
-        name: &ImageName,
-        descriptor: &Descriptor,
-        what: &str,
-    ) -> Result<Vec<u8>, RegistryError> {
+    async fn whole_blob(&self, name: &ImageName, descriptor: &Descriptor) -> Result<Vec<u8>, RegistryError> {
         let mut bytes = Vec::new();
         let mut blob = self.blob(name, descriptor).await?;
-        blob.read_to_end(&mut bytes).await.map_err(|error| {
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RegistryError>());
-            inner.cloned().unwrap_or_else(|| RegistryError::Unavailable {
-                host: name.registry.clone(),
-                what: what.to_owned(),
-                source: TransportError::new(error.to_string()),
-            })
-        })?;
+        while let Some(piece) = blob.piece().await? {
+            bytes.extend_from_slice(&piece);
+        }
         Ok(bytes)
     }
 

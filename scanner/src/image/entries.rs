@@ -4,7 +4,7 @@
 //! only the squash knows what a path means above other layers. Each record names what it shares with the
 //! path before it (front coding); the whole is a zstd stream.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -233,10 +233,19 @@ fn number(reader: &mut impl Read) -> io::Result<u64> {
     Err(damaged())
 }
 
-fn append_bytes(reader: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let length = number(reader)?;
-    let read = reader.take(length).read_to_end(bytes)?;
-    if read as u64 == length { Ok(()) } else { Err(damaged()) }
+fn append_bytes(reader: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut missing = number(reader)?;
+    while missing > 0 {
+        let there = reader.fill_buf()?;
+        let length = usize::try_from(missing).map_or(there.len(), |missing| missing.min(there.len()));
+        if length == 0 {
+            return Err(damaged());
+        }
+        bytes.extend_from_slice(&there[..length]);
+        reader.consume(length);
+        missing -= length as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

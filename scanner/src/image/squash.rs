@@ -17,7 +17,7 @@ mod sightings;
 mod stores;
 mod superseded;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
@@ -29,7 +29,7 @@ use super::analysis::{Evidence, LayerAnalysis, Problems, Reading};
 use super::engine::Kit;
 use super::halt::Halt;
 use super::layer::Request;
-use super::tree::{Place, Tree};
+use super::tree::{Place, Tree, Watched};
 use crate::advisories::ecosystems;
 use crate::analyzers::elf_note;
 use crate::misconfig::Facts;
@@ -40,7 +40,7 @@ use sightings::{Sighting, Sightings, Standing};
 /// How many entries are applied between two looks at the clock.
 const ENTRIES_A_LOOK: u32 = 4096;
 /// The most entries of one image.
-const MOST_ENTRIES: u64 = 4_000_000;
+const MOST_ENTRIES: u32 = 4_000_000;
 
 /// A layer at its place in an image.
 #[derive(Clone, Copy)]
@@ -198,13 +198,18 @@ fn evidence_of<'a>(layers: &[Option<Applied<'a>>]) -> EvidenceAt<'a> {
 }
 
 /// The entries whose coming and going matters.
-fn watched(layers: &[Option<Applied<'_>>], evidence: &EvidenceAt<'_>) -> HashSet<Place> {
-    let mut watched: HashSet<Place> = evidence.keys().copied().collect();
+fn watched(layers: &[Option<Applied<'_>>], evidence: &EvidenceAt<'_>) -> Watched {
+    let entries = layers.iter().map(|applied| {
+        // A damaged table may claim any number; entries beyond the limit are never applied.
+        applied.map_or(0, |applied| applied.analysis.entries.len().min(MOST_ENTRIES))
+    });
+    let mut watched = Watched::new(entries);
+    evidence.keys().for_each(|place| watched.insert(*place));
     for (layer, applied) in numbered(layers) {
         let links = applied.analysis.links.iter().map(|link| link.entry);
         let nested = applied.analysis.nested_databases.iter().copied();
         let observed = applied.analysis.observations.iter().map(|observed| observed.entry);
-        watched.extend(links.chain(nested).chain(observed).map(|entry| Place { layer, entry }));
+        links.chain(nested).chain(observed).for_each(|entry| watched.insert(Place { layer, entry }));
     }
     watched
 }
@@ -223,7 +228,7 @@ fn fold(
     check: &dyn Fn() -> Result<(), Halt>,
 ) -> Result<Versions, Halt> {
     let mut versions = Versions::default();
-    let mut left = MOST_ENTRIES;
+    let mut left = u64::from(MOST_ENTRIES);
     for (layer, applied) in numbered(layers) {
         let analysis = applied.analysis;
         let count = u64::from(analysis.removals.len()) + u64::from(analysis.entries.len());

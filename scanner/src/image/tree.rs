@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 
@@ -27,6 +26,32 @@ pub(super) struct Place {
     pub(super) entry: u32,
 }
 
+/// Entries that somebody will ask about: a bit for each entry of each layer.
+pub(super) struct Watched {
+    layers: Vec<Vec<u64>>,
+}
+
+impl Watched {
+    /// Nothing, in layers of so many entries.
+    pub(super) fn new(layers: impl IntoIterator<Item = u32>) -> Self {
+        Self { layers: layers.into_iter().map(|entries| vec![0; entries.div_ceil(64) as usize]).collect() }
+    }
+
+    /// Adds an entry; one that no layer has is passed over.
+    pub(super) fn insert(&mut self, place: Place) {
+        let layer = self.layers.get_mut(usize::from(place.layer));
+        if let Some(word) = layer.and_then(|words| words.get_mut(place.entry as usize / 64)) {
+            *word |= 1 << (place.entry % 64);
+        }
+    }
+
+    fn contains(&self, place: Place) -> bool {
+        let layer = self.layers.get(usize::from(place.layer));
+        let word = layer.and_then(|words| words.get(place.entry as usize / 64));
+        word.is_some_and(|word| word >> (place.entry % 64) & 1 == 1)
+    }
+}
+
 /// A node of the tree. Ids stay valid when a node is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct NodeId(u32);
@@ -36,10 +61,12 @@ const ROOT: NodeId = NodeId(0);
 /// The tree.
 pub(super) struct Tree {
     nodes: Vec<Node>,
+    /// Of all nodes, one behind the other.
+    names: Vec<u8>,
     /// Of names: an image must not be able to choose names that meet in one place of a table.
     hashes: RandomState,
     /// Files whose comings and goings are reported.
-    watched: HashSet<Place>,
+    watched: Watched,
     sightings: Vec<NodeId>,
     touched: Vec<NodeId>,
     steps: Cell<u64>,
@@ -49,11 +76,18 @@ pub(super) struct Tree {
 
 struct Node {
     parent: NodeId,
-    name: Box<[u8]>,
+    name: Name,
     /// The entry that made it; `None` for directories that only other paths imply.
     made_by: Option<Place>,
     kind: NodeKind,
     is_there: bool,
+}
+
+/// Where a node's name lies.
+#[derive(Clone, Copy)]
+struct Name {
+    at: usize,
+    length: usize,
 }
 
 /// There are as many nodes as an image has entries: what only directories have is not in each of them.
@@ -86,16 +120,17 @@ impl NodeKind {
 
 impl Tree {
     /// An empty root. `watched` are the entries whose files the caller will ask about.
-    pub(super) fn new(watched: HashSet<Place>) -> Self {
+    pub(super) fn new(watched: Watched) -> Self {
         let root = Node {
             parent: ROOT,
-            name: Box::default(),
+            name: Name { at: 0, length: 0 },
             made_by: None,
             kind: NodeKind::new_directory(),
             is_there: true,
         };
         Self {
             nodes: vec![root],
+            names: Vec::new(),
             hashes: RandomState::new(),
             watched,
             sightings: Vec::new(),
@@ -184,7 +219,7 @@ impl Tree {
             return Vec::new();
         };
         let mut children: Vec<_> =
-            children.iter().map(|node| (self.node(*node).name.to_vec(), self.layer(*node))).collect();
+            children.iter().map(|node| (self.name(*node).to_vec(), self.layer(*node))).collect();
         children.sort_unstable();
         children
     }
@@ -194,7 +229,7 @@ impl Tree {
             match (self.node(node).made_by, &self.node(node).kind) {
                 (Some(place), _) => return place.layer,
                 (None, NodeKind::Directory(children)) => {
-                    match children.iter().min_by_key(|child| &self.node(**child).name) {
+                    match children.iter().min_by_key(|child| self.name(**child)) {
                         Some(child) => node = *child,
                         None => return 0,
                     }
@@ -245,7 +280,7 @@ impl Tree {
     pub(super) fn path(&self, mut node: NodeId) -> Vec<u8> {
         let mut names = Vec::new();
         while node != ROOT {
-            names.push(&*self.node(node).name);
+            names.push(self.name(node));
             node = self.node(node).parent;
         }
         names.reverse();
@@ -334,7 +369,7 @@ impl Tree {
     fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
         match &self.node(directory).kind {
             NodeKind::Directory(children) => {
-                children.find(self.hashes.hash_one(name), |child| *self.node(*child).name == *name).copied()
+                children.find(self.hashes.hash_one(name), |child| self.name(*child) == name).copied()
             }
             NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special => None,
         }
@@ -348,8 +383,8 @@ impl Tree {
         let id = NodeId(u32::try_from(self.nodes.len()).expect("entries of an image are capped far below"));
         let is_watched = match (&kind, made_by) {
             (NodeKind::File(content), Some(made_by)) => {
-                self.watched.contains(&made_by)
-                    || content.is_some_and(|content| self.watched.contains(&content))
+                self.watched.contains(made_by)
+                    || content.is_some_and(|content| self.watched.contains(content))
             }
             (NodeKind::Directory(_) | NodeKind::Symlink(_) | NodeKind::Special, _)
             | (NodeKind::File(_), None) => false,
@@ -358,12 +393,18 @@ impl Tree {
             self.sightings.push(id);
             self.touched.push(id);
         }
-        self.nodes.push(Node { parent, name: name.into(), made_by, kind, is_there: true });
+        let hash = self.hashes.hash_one(name);
+        let name = {
+            let at = self.names.len();
+            self.names.extend_from_slice(name);
+            Name { at, length: name.len() }
+        };
+        self.nodes.push(Node { parent, name, made_by, kind, is_there: true });
         // Taken out meanwhile: a table that grows asks for the names of its nodes.
         let mut directory = std::mem::replace(&mut self.node_mut(parent).kind, NodeKind::Special);
         if let NodeKind::Directory(children) = &mut directory {
-            let hash_of = |node: &NodeId| self.hashes.hash_one(&*self.node(*node).name);
-            children.insert_unique(self.hashes.hash_one(name), id, hash_of);
+            let hash_of = |node: &NodeId| self.hashes.hash_one(self.name(*node));
+            children.insert_unique(hash, id, hash_of);
         }
         self.node_mut(parent).kind = directory;
         id
@@ -371,8 +412,7 @@ impl Tree {
 
     /// Takes a node and everything below it out of the tree.
     fn detach(&mut self, node: NodeId) {
-        let Node { parent, name, .. } = self.node(node);
-        let (parent, hash) = (*parent, self.hashes.hash_one(&**name));
+        let (parent, hash) = (self.node(node).parent, self.hashes.hash_one(self.name(node)));
         if let NodeKind::Directory(children) = &mut self.node_mut(parent).kind
             && let Ok(entry) = children.find_entry(hash, |child| *child == node)
         {
@@ -406,13 +446,18 @@ impl Tree {
                 NodeKind::Directory(children) => gone.extend(*std::mem::take(children)),
                 NodeKind::File(content) => {
                     let places = [node.made_by, *content];
-                    if places.iter().flatten().any(|place| self.watched.contains(place)) {
+                    if places.into_iter().flatten().any(|place| self.watched.contains(place)) {
                         self.touched.push(id);
                     }
                 }
                 NodeKind::Symlink(_) | NodeKind::Special => {}
             }
         }
+    }
+
+    fn name(&self, id: NodeId) -> &[u8] {
+        let Name { at, length } = self.node(id).name;
+        &self.names[at..at + length]
     }
 
     fn node(&self, id: NodeId) -> &Node {

@@ -8,7 +8,8 @@ use shared::model::digest::Digest;
 use shared::model::document::{Descriptor, Document};
 use shared::model::image::{ImageName, Reference, Target};
 use shared::registry::{BlobReader, RegistryClient, RegistryError};
-use tokio_util::io::SyncIoBridge;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{ImageSource, SourceError};
 
@@ -57,27 +58,84 @@ impl ImageSource for RegistryImage {
     async fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, SourceError> {
         let blob = self.client.blob(&self.name, descriptor).await;
         let blob = blob.map_err(|error| failed(&self.name, format!("layer {}", descriptor.digest), error))?;
-        Ok(Box::new(Layer {
-            reader: SyncIoBridge::new(blob),
-            name: self.name.clone(),
-            digest: descriptor.digest.clone(),
-        }))
+        Ok(Box::new(Layer::of(blob, self.name.clone(), descriptor.digest.clone())))
     }
 }
 
-/// A blob whose failures say what they mean for the scan.
+/// How many pieces are on their way: one is read while the next one arrives.
+const PIECES: usize = 2;
+
+/// A blob on its way from the runtime to a thread that may wait.
+///
+/// Pieces are copied into buffers that go round, at once and on the runtime: the HTTP client then has its memory back
+/// before it reads on. Whatever one thread takes and another one gives back, an allocator has to keep for longer.
 struct Layer {
-    reader: SyncIoBridge<BlobReader>,
+    full: mpsc::Receiver<Result<Vec<u8>, RegistryError>>,
+    empty: mpsc::Sender<Vec<u8>>,
+    piece: Vec<u8>,
+    /// How much of the piece was read.
+    read: usize,
+    /// The last piece was an empty one.
+    is_over: bool,
     name: ImageName,
     digest: Digest,
+    _pump: AbortOnDropHandle<()>,
+}
+
+impl Layer {
+    fn of(blob: BlobReader, name: ImageName, digest: Digest) -> Self {
+        let (empty, buffers) = mpsc::channel(PIECES);
+        for _ in 0..PIECES {
+            empty.try_send(Vec::new()).expect("there is room for them");
+        }
+        let (filled, full) = mpsc::channel(PIECES);
+        let pump = AbortOnDropHandle::new(tokio::spawn(pump(blob, buffers, filled)));
+        Self { full, empty, piece: Vec::new(), read: 0, is_over: false, name, digest, _pump: pump }
+    }
+
+    /// Waits for the next piece; an empty one is the end.
+    fn next(&mut self) -> io::Result<()> {
+        let failed = |error| io::Error::other(failed(&self.name, format!("layer {}", self.digest), error));
+        let arrived = self.full.blocking_recv();
+        let piece = arrived.ok_or_else(|| io::Error::other("the transfer broke down"))?.map_err(failed)?;
+        let used = std::mem::replace(&mut self.piece, piece);
+        // Nobody waits for it after the last piece.
+        let _ = self.empty.try_send(used);
+        self.is_over = self.piece.is_empty();
+        self.read = 0;
+        Ok(())
+    }
 }
 
 impl Read for Layer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer).map_err(|error| match error.downcast::<RegistryError>() {
-            Ok(error) => io::Error::other(failed(&self.name, format!("layer {}", self.digest), error)),
-            Err(error) => error,
-        })
+        if self.read == self.piece.len() && !self.is_over {
+            self.next()?;
+        }
+        let left = &self.piece[self.read..];
+        let count = left.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&left[..count]);
+        self.read += count;
+        Ok(count)
+    }
+}
+
+/// Copies pieces into buffers as long as somebody reads them; the last one is empty.
+async fn pump(
+    mut blob: BlobReader,
+    mut buffers: mpsc::Receiver<Vec<u8>>,
+    filled: mpsc::Sender<Result<Vec<u8>, RegistryError>>,
+) {
+    while let Some(mut buffer) = buffers.recv().await {
+        buffer.clear();
+        let piece = blob.piece().await.map(|piece| {
+            buffer.extend_from_slice(piece.as_deref().unwrap_or_default());
+            buffer
+        });
+        let is_last = piece.as_ref().map_or(true, Vec::is_empty);
+        if filled.send(piece).await.is_err() || is_last {
+            return;
+        }
     }
 }
 

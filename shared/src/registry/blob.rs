@@ -4,17 +4,11 @@
 //! whole blob instead, what was already delivered is skipped. Nothing is verified here: whoever reads hashes
 //! what was delivered, resumed or not, and compares at the end (I5).
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::Stream;
 use reqwest::{Method, StatusCode};
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::io::StreamReader;
 
 use crate::model::document::Descriptor;
 use crate::model::image::Repository;
@@ -30,60 +24,6 @@ use super::retry::pause;
 /// After so many new bytes a broken connection counts as the first again.
 const FORGIVEN_AFTER: u64 = 8 << 20;
 
-/// Reads a blob; ends after its size, or one byte later if the server sends more than the descriptor says.
-///
-/// Errors are [`io::Error`]s whose inner error is a [`RegistryError`].
-pub struct BlobReader {
-    reader: StreamReader<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>, Bytes>,
-}
-
-impl BlobReader {
-    /// Asks for the blob; returns when the registry begins to answer.
-    pub(super) async fn open(
-        connection: Arc<Connection>,
-        repository: &Repository,
-        descriptor: &Descriptor,
-    ) -> Result<Self, RegistryError> {
-        let turn = connection.blob_turn().await;
-        let path = format!("/v2/{repository}/blobs/{}", descriptor.digest);
-        let what = format!("blob {} of {repository}", descriptor.digest);
-        let question = connection.question(Method::GET, &path, &what);
-        let scope = Scope::Pull(repository.clone());
-        let begun = connection
-            .repeated(&question.what, || begin(&connection, &question, &scope, descriptor.size))
-            .await?;
-        let transfer = Transfer {
-            connection,
-            question,
-            scope,
-            size: descriptor.size,
-            body: begun.body,
-            begins_at: begun.begins_at,
-            skip: 0,
-            delivered: 0,
-            breaks: 0,
-            delivered_at_break: 0,
-            resumption: Resumption::ByRange,
-            _turn: turn,
-        };
-        let pieces = futures_util::stream::try_unfold(transfer, |mut transfer| async move {
-            let piece = transfer.piece().await.map_err(io::Error::other)?;
-            Ok(piece.map(|piece| (piece, transfer)))
-        });
-        Ok(Self { reader: StreamReader::new(Box::pin(pieces)) })
-    }
-}
-
-impl AsyncRead for BlobReader {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.reader).poll_read(context, buffer)
-    }
-}
-
 /// How to go on after a break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resumption {
@@ -92,7 +32,8 @@ enum Resumption {
     FromStart,
 }
 
-struct Transfer {
+/// Reads a blob; ends after its size, or one byte later if the server sends more than the descriptor says.
+pub struct BlobReader {
     connection: Arc<Connection>,
     question: Question,
     scope: Scope,
@@ -115,9 +56,40 @@ struct Begun {
     begins_at: u64,
 }
 
-impl Transfer {
-    /// The next bytes that were not delivered yet; `None` at the end.
-    async fn piece(&mut self) -> Result<Option<Bytes>, RegistryError> {
+impl BlobReader {
+    /// Asks for the blob; returns when the registry begins to answer.
+    pub(super) async fn open(
+        connection: Arc<Connection>,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Self, RegistryError> {
+        let turn = connection.blob_turn().await;
+        let path = format!("/v2/{repository}/blobs/{}", descriptor.digest);
+        let what = format!("blob {} of {repository}", descriptor.digest);
+        let question = connection.question(Method::GET, &path, &what);
+        let scope = Scope::Pull(repository.clone());
+        let begun = connection
+            .repeated(&question.what, || begin(&connection, &question, &scope, descriptor.size))
+            .await?;
+        Ok(Self {
+            connection,
+            question,
+            scope,
+            size: descriptor.size,
+            body: begun.body,
+            begins_at: begun.begins_at,
+            skip: 0,
+            delivered: 0,
+            breaks: 0,
+            delivered_at_break: 0,
+            resumption: Resumption::ByRange,
+            _turn: turn,
+        })
+    }
+
+    /// The next bytes, in pieces as they come; `None` at the end. Drop one before asking for the next: then the client
+    /// uses its memory again.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
             let missing = (self.size.saturating_add(1)).saturating_sub(self.delivered);
             if missing == 0 || (missing == 1 && self.body_is_over()) {

@@ -11,8 +11,6 @@ mod transfer;
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-
 use crate::model::digest::Digest;
 use crate::model::document::Descriptor;
 use crate::model::image::{ImageName, RegistryHost};
@@ -54,10 +52,10 @@ async fn read(
 ) -> Result<Vec<u8>, RegistryError> {
     let mut reader = client.blob(name, descriptor).await?;
     let mut bytes = Vec::new();
-    match reader.read_to_end(&mut bytes).await {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(*error.into_inner().unwrap().downcast::<RegistryError>().unwrap()),
+    while let Some(piece) = reader.piece().await? {
+        bytes.extend_from_slice(&piece);
     }
+    Ok(bytes)
 }
 
 /// An error with all its causes, as a person would see it.
