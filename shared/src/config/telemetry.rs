@@ -9,6 +9,7 @@ use url::Url;
 
 use super::ConfigError;
 use super::values::{Span, seconds, secret};
+use crate::outgoing::Egress;
 
 mod headers;
 
@@ -51,6 +52,8 @@ pub struct TracesConfig {
     pub timeout: Duration,
     /// PEM files of certificate authorities to trust besides the system's.
     pub ca_certificates: Vec<PathBuf>,
+    /// How spans leave.
+    pub egress: Egress,
 }
 
 #[derive(Deserialize, Default)]
@@ -77,11 +80,11 @@ struct RawTraces {
 }
 
 impl RawTelemetry {
-    pub(super) fn check(self) -> Result<TelemetryConfig, ConfigError> {
+    pub(super) fn check(self, egress: &Egress) -> Result<TelemetryConfig, ConfigError> {
         Ok(TelemetryConfig {
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             format: self.format.unwrap_or(LogFormat::Text),
-            traces: self.traces.check()?,
+            traces: self.traces.check(egress)?,
         })
     }
 }
@@ -90,7 +93,7 @@ impl RawTelemetry {
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl RawTraces {
-    fn check(self) -> Result<Option<TracesConfig>, ConfigError> {
+    fn check(self, egress: &Egress) -> Result<Option<TracesConfig>, ConfigError> {
         let Some(endpoint) = &self.endpoint else { return self.needs_endpoint() };
         let endpoint = endpoint_url(endpoint, self.plain_http)?;
         let key = "telemetry.traces.headers";
@@ -98,6 +101,10 @@ impl RawTraces {
             Some(text) => SecretHeader::all(&text).map_err(|reason| ConfigError::invalid(key, reason))?,
             None => Vec::new(),
         };
+        if !headers.is_empty() && egress.tells_proxy(&endpoint) {
+            let reason = "would be shown to the proxy of egress.proxy in clear text: add the collector's host to egress.no_proxy, or use https://";
+            return Err(ConfigError::invalid(key, reason));
+        }
         let sample_ratio = self.sample_ratio.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&sample_ratio) {
             let reason = "must be from 0 (no trace that begins here) to 1 (every one)";
@@ -115,6 +122,7 @@ impl RawTraces {
             service_name: self.service_name,
             timeout,
             ca_certificates: self.ca_certificates.unwrap_or_default(),
+            egress: egress.clone(),
         }))
     }
 

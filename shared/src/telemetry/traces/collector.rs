@@ -15,8 +15,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::config::TracesConfig;
-use crate::outgoing::{self, AuthoritiesError};
-use crate::telemetry::chain;
+use crate::outgoing::{AuthoritiesError, Egress};
 
 /// How much of an answer is read.
 const ANSWER_BYTES: usize = 64 << 10;
@@ -40,6 +39,7 @@ pub(super) struct Collector {
     client: Client,
     endpoint: Url,
     headers: HeaderMap,
+    egress: Egress,
     resource: ResourceAttributesWithSchema,
 }
 
@@ -59,7 +59,9 @@ pub(super) enum Answer {
 
 impl Collector {
     pub(super) fn new(config: &TracesConfig, resource: &Resource) -> Result<Self, CollectorError> {
-        let client = outgoing::client(&config.ca_certificates)
+        let client = config
+            .egress
+            .client(&config.ca_certificates)
             .map_err(CollectorError::CaCertificates)?
             .connect_timeout(config.timeout)
             .timeout(config.timeout)
@@ -74,7 +76,13 @@ impl Collector {
             headers.append(name, value);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        Ok(Self { client, endpoint: config.endpoint.clone(), headers, resource: resource.into() })
+        Ok(Self {
+            client,
+            endpoint: config.endpoint.clone(),
+            headers,
+            egress: config.egress.clone(),
+            resource: resource.into(),
+        })
     }
 
     /// The body of a request with these spans.
@@ -88,7 +96,7 @@ impl Collector {
         let request = self.client.post(self.endpoint.clone()).headers(self.headers.clone()).body(body);
         match request.send().await {
             Ok(response) => answer(response).await,
-            Err(error) => Answer::NotNow(chain(&error.without_url())),
+            Err(error) => Answer::NotNow(self.egress.told(&self.endpoint, error)),
         }
     }
 }
