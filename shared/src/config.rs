@@ -50,7 +50,7 @@ pub use registries::{Registries, RegistrySettings};
 pub use server::{Exposure, ServerConfig, TlsConfig};
 pub use store::StoreConfig;
 pub use sweep::SweepSettings;
-pub use telemetry::{LogFormat, SecretHeader, TelemetryConfig, TracesConfig};
+pub use telemetry::{Callers, LogFormat, SecretHeader, TelemetryConfig, TracesConfig};
 pub use worker::{Confinement, WorkerConfig};
 
 /// Everything that a process can be told.

@@ -10,6 +10,8 @@ use shared::config::{Config, Overrides, QueueConfig, RegistrySettings, StoreConf
 use shared::model::bookmark::Bookmark;
 use shared::model::image::{ImageName, Repository};
 use shared::registry::{Access, Credentials, RegistryClient, Transport};
+use shared::telemetry::chain;
+use shared::telemetry::traces::{CollectorError, try_collector};
 
 use crate::args::DoctorArguments;
 use crate::{Exit, Failure, site};
@@ -79,6 +81,7 @@ pub(crate) async fn doctor(overrides: &Overrides, arguments: &DoctorArguments) -
             tell(vec![store(&config).await]);
             tell(egress(&config).await);
             tell(registries(&config).await?);
+            tell(traces(&config).await);
             tell(senders(&config));
             tell(vec![server(&config).await]);
         }
@@ -295,6 +298,32 @@ async fn one_registry(config: &Config, wanted: &str) -> Result<Vec<Trial>, Failu
         });
     }
     Ok(trials)
+}
+
+/// Whether the collector takes spans; nothing else waits for it.
+async fn traces(config: &Config) -> Vec<Trial> {
+    let Some(traces) = &config.telemetry.traces else { return Vec::new() };
+    let endpoint = &traces.endpoint;
+    let what = format!("traces to {endpoint}");
+    let Err(error) = try_collector(traces).await else {
+        return vec![Trial::well(what, "taken")];
+    };
+    let seen = chain(&error);
+    vec![match error {
+        CollectorError::CaCertificates(_) | CollectorError::Header(_) | CollectorError::Client(_) => {
+            Trial::ill(what, seen, "repair it; no process starts with it")
+        }
+        CollectorError::Away(_) => Trial::odd(
+            what,
+            seen,
+            "spans wait in memory and are lost when there are too many: check telemetry.traces.endpoint and the way there",
+        ),
+        CollectorError::Refused(_) => Trial::odd(
+            what,
+            seen,
+            "every span is lost: check telemetry.traces.endpoint (OTLP over HTTP, mostly port 4318) and headers",
+        ),
+    }]
 }
 
 /// Who may announce pushes, and whether strangers may ask.

@@ -43,9 +43,10 @@ pub struct TracesConfig {
     pub endpoint: Url,
     /// What is sent along: many collectors know their senders by it.
     pub headers: Vec<SecretHeader>,
-    /// The share of the traces begun here that is kept, 0 to 1; default 1. A trace that somebody else began is kept
-    /// if he keeps it.
+    /// The share of the traces that is kept, 0 to 1; default 1.
     pub sample_ratio: f64,
+    /// Whether that holds for traces that a caller of the api began; default yes.
+    pub callers: Callers,
     /// `service.name`; by default `tidewaiter`, `tidewaiter-api` or `tidewaiter-worker`.
     pub service_name: Option<String>,
     /// How long one attempt to post may take; default 10 s.
@@ -54,6 +55,16 @@ pub struct TracesConfig {
     pub ca_certificates: Vec<PathBuf>,
     /// How spans leave.
     pub egress: Egress,
+}
+
+/// What is done about a trace that a caller of the api began, and says that he keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Callers {
+    /// It is continued as often as `sample_ratio` says: whoever reaches the api can write any header.
+    #[default]
+    Sampled,
+    /// It is continued: something before the api takes such headers from strangers.
+    Followed,
 }
 
 #[derive(Deserialize, Default)]
@@ -74,6 +85,7 @@ struct RawTraces {
     headers: Option<SecretString>,
     headers_file: Option<PathBuf>,
     sample_ratio: Option<f64>,
+    callers: Option<String>,
     service_name: Option<String>,
     timeout: Option<Span>,
     ca_certificates: Option<Vec<PathBuf>>,
@@ -119,6 +131,7 @@ impl RawTraces {
             endpoint,
             headers,
             sample_ratio,
+            callers: callers(self.callers.as_deref())?,
             service_name: self.service_name,
             timeout,
             ca_certificates: self.ca_certificates.unwrap_or_default(),
@@ -134,6 +147,7 @@ impl RawTraces {
             headers,
             headers_file,
             sample_ratio,
+            callers,
             service_name,
             timeout,
             ca_certificates,
@@ -142,6 +156,7 @@ impl RawTraces {
             || headers.is_some()
             || headers_file.is_some()
             || sample_ratio.is_some()
+            || callers.is_some()
             || service_name.is_some()
             || timeout.is_some()
             || ca_certificates.is_some();
@@ -151,6 +166,17 @@ impl RawTraces {
             return Err(ConfigError::invalid("telemetry.traces.endpoint", reason));
         }
         Ok(None)
+    }
+}
+
+fn callers(text: Option<&str>) -> Result<Callers, ConfigError> {
+    match text {
+        None | Some("sampled") => Ok(Callers::Sampled),
+        Some("followed") => Ok(Callers::Followed),
+        Some(other) => {
+            let reason = format!("{other:?} is neither sampled nor followed");
+            Err(ConfigError::invalid("telemetry.traces.callers", reason))
+        }
     }
 }
 

@@ -45,6 +45,7 @@ fn traces_go_where_an_endpoint_says_and_nowhere_by_default() {
         let text = format!("[telemetry.traces]\nendpoint = \"{endpoint}\"\nheaders = \"x-key: a\"");
         let traces = load(&text).unwrap().telemetry.traces.unwrap();
         assert_eq!((traces.endpoint.as_str(), traces.sample_ratio), (expected, 1.0));
+        assert_eq!(traces.callers, Callers::Sampled);
         assert_eq!(
             (traces.headers[0].name.as_str(), traces.headers[0].value.expose_secret()),
             ("x-key", "a")
@@ -147,6 +148,11 @@ fn a_registry_is_swept_daily_unless_it_offers_no_catalogue_or_nobody_wants_it() 
 
 #[test]
 fn mistakes_name_the_key_and_the_fix() {
+    refused(
+        "[telemetry.traces]\nendpoint = \"https://c\"\ncallers = \"all\"",
+        &["telemetry.traces.callers", "sampled nor followed"],
+    );
+    refused("[telemetry.traces]\ncallers = \"followed\"", &["telemetry.traces.endpoint"]);
     refused("[registries.a]\nhost = \"r.io\"\nsweep_every = \"1s\"", &["registries.a.sweep_every", "off"]);
     refused("[registries.a]\nhost = \"r.io\"\nsweep_every = \"daily\"", &["sweep_every", "24h"]);
     refused(

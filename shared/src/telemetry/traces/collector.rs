@@ -29,6 +29,12 @@ pub enum CollectorError {
     /// A header cannot be sent.
     #[error("telemetry.traces.headers: {0} cannot be sent")]
     Header(String),
+    /// It cannot be asked now.
+    #[error("spans cannot be sent: {0}")]
+    Away(String),
+    /// It wants none from us.
+    #[error("spans are not taken: {0}")]
+    Refused(String),
     /// The HTTP client cannot be built.
     #[error("telemetry.traces: no HTTP client can be made")]
     Client(#[source] reqwest::Error),
@@ -89,6 +95,15 @@ impl Collector {
     pub(super) fn written(&self, spans: Vec<SpanData>) -> Bytes {
         let resource_spans = group_spans_by_resource_and_scope(spans, &self.resource);
         ExportTraceServiceRequest { resource_spans }.encode_to_vec().into()
+    }
+
+    /// Whether it would take spans: posts a batch of none.
+    pub(super) async fn try_out(&self) -> Result<(), CollectorError> {
+        match self.post(self.written(Vec::new())).await {
+            Answer::Taken { .. } => Ok(()),
+            Answer::NotNow(said) => Err(CollectorError::Away(said)),
+            Answer::Refused(said) => Err(CollectorError::Refused(said)),
+        }
     }
 
     /// Posts once.
