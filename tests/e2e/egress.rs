@@ -3,19 +3,21 @@
 
 use std::path::Path;
 
+use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context, Result, ensure};
 use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
 use tests::image::{HARMLESS, Image, VULNERABLE};
+use tests::process::free_port;
 use tests::servers::{BEHIND_PROXY, PROXY_USER, Registry, Squid};
 use tests::site::{Site, advisories, binary, eventually, run};
 
 const PASSWORD: &str = "password-of-the-proxy";
 
-/// A site that reaches its registry by the name that only the proxy knows.
-async fn behind(squid: &Squid) -> Result<Site> {
+/// A site that reaches its registry by the name that only the proxy knows, with further configuration.
+async fn behind(squid: &Squid, further: &str) -> Result<Site> {
     let retries = "[queue]\nretry_after = [\"1s\", \"2s\", \"4s\", \"8s\", \"8s\"]\n";
-    let mut site = Site::embedded_with(&format!("{retries}{}", squid.section(PASSWORD))).await?;
+    let mut site = Site::embedded_with(&format!("{retries}{}{further}", squid.section(PASSWORD))).await?;
     site.front.kill();
     rewrite(&site, |text| {
         let host = format!("host = \"{}\"\n", site.registry.host());
@@ -42,11 +44,26 @@ fn said(output: &std::process::Output) -> String {
 async fn i3_i4_images_are_judged_through_the_proxy_also_after_it_was_away() -> Result<()> {
     let folder = TempDir::new()?;
     let mut squid = Squid::start(folder.path(), PASSWORD)?;
-    let site = behind(&squid).await?;
+    let heard = listening()?;
+    let elsewhere = format!("http://{BEHIND_PROXY}:{heard}");
+    let told = format!(
+        "[notify.ops]\nurl = \"{elsewhere}/hook\"\nplain_http = true\n[telemetry.traces]\nendpoint = \"{elsewhere}\"\nplain_http = true\n"
+    );
+    let site = behind(&squid, &told).await?;
     assert!(site.front.log().contains("requests leave through a proxy"), "{}", site.front.log());
     let digest = site.push(&Image::debian_with_python(VULNERABLE), "team/app", "1.0")?;
     assert_eq!(site.verdict(&digest).await?["outcome"], "fail");
     let target = format!("http://{BEHIND_PROXY}:{}/v2/team/app/", site.registry.port);
+    eventually("event and spans went that way too", || async {
+        let asked = squid.asked();
+        let posted = |path: &str| {
+            asked
+                .lines()
+                .any(|line| line.contains("/200 ") && line.contains(&format!("POST {elsewhere}{path} ")))
+        };
+        Ok(posted("/hook") && posted("/v1/traces"))
+    })
+    .await?;
     eventually("the proxy has it in its log", || async {
         let asked = squid.asked();
         let layer = asked.lines().any(|line| line.contains(&format!("{target}blobs/")));
@@ -70,12 +87,21 @@ async fn i3_i4_images_are_judged_through_the_proxy_also_after_it_was_away() -> R
 
     // Nobody but the proxy knows that name.
     rewrite(&site, |text| text.replacen("[egress]\n", "[egress]\nno_proxy = [\".behind-proxy.test\"]\n", 1))?;
-    let before = squid.asked().len();
+    let checks = || squid.asked().matches(&format!(":{}/v2/ ", site.registry.port)).count();
+    let before = checks();
     let doctor = site.run(&["doctor", "main"])?;
     assert_eq!(doctor.status.code(), Some(1), "{}", said(&doctor));
     assert!(!said(&doctor).contains("egress.proxy"), "it went directly: {}", said(&doctor));
-    assert_eq!(squid.asked().len(), before);
+    assert_eq!(checks(), before);
     Ok(())
+}
+
+/// A server that takes everything; its port.
+fn listening() -> Result<u16> {
+    let port = free_port()?;
+    let server = HttpServer::new(|| App::new().default_service(web::to(HttpResponse::Ok)));
+    tokio::spawn(server.workers(1).disable_signals().bind(("127.0.0.1", port))?.run());
+    Ok(port)
 }
 
 /// A configuration for `scan` and `doctor` of a registry that speaks TLS under the name that only the proxy knows.
@@ -116,6 +142,22 @@ async fn i8_of_a_registry_with_tls_the_proxy_hears_host_and_port_and_whoever_it_
     let tunnel = format!("CONNECT {BEHIND_PROXY}:{}", registry.port);
     eventually("the tunnel is in the proxy's log", || async { Ok(squid.asked().contains(&tunnel)) }).await?;
     assert!(!squid.asked().contains("/v2/"), "{}", squid.asked());
+
+    // The same through a proxy that is itself spoken to by TLS, under an authority of its own.
+    let other = TempDir::new()?;
+    let proxy = generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+    let (certificate, key) = (proxy.cert.pem(), proxy.signing_key.serialize_pem());
+    let tls = Squid::start_tls(other.path(), PASSWORD, &certificate, &key)?;
+    configure(folder.path(), &registry, &tls.section(PASSWORD))?;
+    let refused = said(&run(folder.path(), &["scan", &image])?);
+    assert!(refused.contains("of egress.proxy cannot be reached: invalid peer certificate"), "{refused}");
+    let ca = other.path().join("proxy.pem");
+    std::fs::write(&ca, certificate)?;
+    let trusting = format!("{}ca_certificates = [\"{}\"]\n", tls.section(PASSWORD), ca.display());
+    configure(folder.path(), &registry, &trusting)?;
+    let scanned = said(&run(folder.path(), &["scan", &image])?);
+    assert!(scanned.contains("PYSEC") || scanned.contains("CVE-"), "{scanned}");
+    eventually("the tunnel is in its log", || async { Ok(tls.asked().contains(&tunnel)) }).await?;
 
     configure(folder.path(), &registry, &squid.section("another-password"))?;
     for arguments in [&["scan", &image][..], &["doctor", "main"]] {

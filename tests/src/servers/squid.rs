@@ -19,6 +19,7 @@ pub const PROXY_USER: &str = "tidewaiter";
 pub struct Squid {
     /// Its port on 127.0.0.1.
     pub port: u16,
+    scheme: &'static str,
     folder: PathBuf,
     process: Option<Process>,
 }
@@ -26,6 +27,15 @@ pub struct Squid {
 impl Squid {
     /// Starts one whose user has this password.
     pub fn start(folder: &Path, password: &str) -> Result<Self> {
+        Self::start_with(folder, password, None)
+    }
+
+    /// Starts one that is itself spoken to by TLS, under this certificate and key in PEM.
+    pub fn start_tls(folder: &Path, password: &str, certificate: &str, key: &str) -> Result<Self> {
+        Self::start_with(folder, password, Some((certificate, key)))
+    }
+
+    fn start_with(folder: &Path, password: &str, tls: Option<(&str, &str)>) -> Result<Self> {
         let squid = folder.join("squid");
         std::fs::create_dir_all(&squid)?;
         // As root it becomes a user of its own, who has to get here and write.
@@ -49,8 +59,15 @@ impl Squid {
         )?;
         let port = free_port()?;
         let place = squid.display();
+        let (scheme, listen) = match tls {
+            None => ("http", format!("http_port 127.0.0.1:{port}")),
+            Some((certificate, key)) => {
+                let (crt, pem) = (file("tls.crt", certificate, 0o644)?, file("tls.key", key, 0o644)?);
+                ("https", format!("https_port 127.0.0.1:{port} tls-cert={crt} tls-key={pem}"))
+            }
+        };
         let config = format!(
-            "http_port 127.0.0.1:{port}\nhosts_file {hosts}\nvisible_hostname proxy.test\n\
+            "{listen}\nhosts_file {hosts}\nvisible_hostname proxy.test\n\
              auth_param basic program {login}\nauth_param basic children 1 startup=1\n\
              acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all\n\
              access_log stdio:{place}/access.log\ncache_log {place}/cache.log\ncache deny all\ncache_mem 1 MB\n\
@@ -58,7 +75,7 @@ impl Squid {
              via off\nforwarded_for delete\n"
         );
         file("squid.conf", &config, 0o644)?;
-        let mut squid = Self { port, folder: squid, process: None };
+        let mut squid = Self { port, scheme, folder: squid, process: None };
         squid.run()?;
         Ok(squid)
     }
@@ -94,8 +111,8 @@ impl Squid {
     /// The section of the configuration by which requests go through it.
     pub fn section(&self, password: &str) -> String {
         format!(
-            "[egress]\nproxy = \"http://127.0.0.1:{}\"\nproxy_user = \"{PROXY_USER}\"\nproxy_password = \"{password}\"\n",
-            self.port
+            "[egress]\nproxy = \"{}://127.0.0.1:{}\"\nproxy_user = \"{PROXY_USER}\"\nproxy_password = \"{password}\"\n",
+            self.scheme, self.port
         )
     }
 }
