@@ -9,15 +9,16 @@ use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
 use tests::image::{HARMLESS, Image, VULNERABLE};
 use tests::process::free_port;
+use tests::proxy::{Line, Proxy};
 use tests::servers::{BEHIND_PROXY, PROXY_USER, Registry, Squid};
-use tests::site::{Site, advisories, binary, eventually, run};
+use tests::site::{Site, advisories, binary, eventually, eventually_here, run};
 
 const PASSWORD: &str = "password-of-the-proxy";
 
 /// A site that reaches its registry by the name that only the proxy knows, with further configuration.
-async fn behind(squid: &Squid, further: &str) -> Result<Site> {
+async fn behind(egress: &str, further: &str) -> Result<Site> {
     let retries = "[queue]\nretry_after = [\"1s\", \"2s\", \"4s\", \"8s\", \"8s\"]\n";
-    let mut site = Site::embedded_with(&format!("{retries}{}{further}", squid.section(PASSWORD))).await?;
+    let mut site = Site::embedded_with(&format!("{retries}{egress}{further}")).await?;
     site.front.kill();
     rewrite(&site, |text| {
         let host = format!("host = \"{}\"\n", site.registry.host());
@@ -44,12 +45,14 @@ fn said(output: &std::process::Output) -> String {
 async fn i3_i4_images_are_judged_through_the_proxy_also_after_it_was_away() -> Result<()> {
     let folder = TempDir::new()?;
     let mut squid = Squid::start(folder.path(), PASSWORD)?;
+    let line = Proxy::before(squid.port).await?;
+    let egress = squid.section(PASSWORD).replace(&squid.port.to_string(), &line.port.to_string());
     let heard = listening()?;
     let elsewhere = format!("http://{BEHIND_PROXY}:{heard}");
     let told = format!(
         "[notify.ops]\nurl = \"{elsewhere}/hook\"\nplain_http = true\n[telemetry.traces]\nendpoint = \"{elsewhere}\"\nplain_http = true\n"
     );
-    let site = behind(&squid, &told).await?;
+    let site = behind(&egress, &told).await?;
     assert!(site.front.log().contains("requests leave through a proxy"), "{}", site.front.log());
     let digest = site.push(&Image::debian_with_python(VULNERABLE), "team/app", "1.0")?;
     assert_eq!(site.verdict(&digest).await?["outcome"], "fail");
@@ -71,16 +74,24 @@ async fn i3_i4_images_are_judged_through_the_proxy_also_after_it_was_away() -> R
     })
     .await?;
     let doctor = said(&site.run(&["doctor"])?);
-    assert!(doctor.contains(&format!("ok    egress: the proxy 127.0.0.1:{} takes", squid.port)), "{doctor}");
+    assert!(doctor.contains(&format!("ok    egress: the proxy 127.0.0.1:{} takes", line.port)), "{doctor}");
     assert!(doctor.contains("ok    registry ") || doctor.contains("look  registry "), "{doctor}");
 
-    squid.kill()?;
+    // Nothing comes through any more; then it dies with what it was asked.
+    line.set(Line::Frozen);
     let digest = site.push(&Image::debian_with_python(HARMLESS), "team/app", "1.1")?;
+    eventually_here("it is being examined", || {
+        site.front.log().contains(&format!("examining image.digest={digest}"))
+    })?;
+    squid.kill()?;
+    let port = line.port;
+    drop(line);
     let failed = || async { Ok(site.metric("tidewaiter_jobs_total", "result=\"failed\"").await? > 0.0) };
     eventually("a job has failed", failed).await?;
     assert!(site.front.log().contains("of egress.proxy cannot be reached"), "{}", site.front.log());
     let doctor = said(&site.run(&["doctor"])?);
     assert!(doctor.contains("FAIL  egress:") && doctor.contains("check egress.proxy"), "{doctor}");
+    let _line = Proxy::before_at(port, squid.port).await?;
     squid.run()?;
     assert_eq!(site.verdict(&digest).await?["counts"]["critical"], 0);
     assert_ne!(site.verdict(&digest).await?["outcome"], "error");
