@@ -13,8 +13,10 @@ use secrecy::ExposeSecret;
 use shared::announce::Announcer;
 use shared::config::{
     AttestConfig, Config, MalwareConfig, Overrides, PoliciesConfig, QueueConfig, StoreConfig, WorkerConfig,
+    unused_proxy_variables,
 };
 use shared::model::image::ImageName;
+use shared::outgoing::Egress;
 use shared::policy::PolicySet;
 use shared::queue::JobQueue;
 use shared::registry::{Credentials, LendingKey, LentCredentials, RegistryClient, RegistryConfig, Transport};
@@ -29,6 +31,21 @@ use crate::Failure;
 /// The configuration, checked; what is wrong with it is the user's to repair.
 pub(crate) fn configuration(overrides: &Overrides) -> Result<Config, Failure> {
     Config::load(overrides).map_err(Failure::usage)
+}
+
+/// Says by which way requests leave, and what of the environment changes nothing about it.
+pub(crate) fn tell_of_egress(egress: &Egress) {
+    if let Some(proxy) = egress.proxy() {
+        tracing::info!(egress.proxy = proxy, "requests leave through a proxy");
+        return;
+    }
+    let unused = unused_proxy_variables();
+    if !unused.is_empty() {
+        tracing::warn!(
+            variables = unused.join(", "),
+            "the environment names a proxy, which is not used; set egress.proxy to use one"
+        );
+    }
 }
 
 /// The policies of the configuration.
@@ -94,6 +111,7 @@ pub(crate) fn registry_for(
     }
     let mut registry = RegistryConfig::new(image.registry.clone());
     registry.transport = transport;
+    registry.egress = config.egress.clone();
     if let Some(path) = docker_config() {
         registry.credentials = Credentials::DockerConfig { path };
     }

@@ -25,7 +25,7 @@ use crate::model::job::Job;
 use crate::queue::rabbitmq::{Notice, Topic};
 use crate::queue::{self, JobQueue, QueueError};
 use crate::store::{self, History, Known, NoteName, Notes, StoreError};
-use crate::telemetry::chain;
+use crate::telemetry::{Throttle, chain};
 
 mod describe;
 mod interest;
@@ -93,6 +93,14 @@ pub enum AnnounceError {
     Queue(#[from] QueueError),
 }
 
+/// What cannot be told now is tried again and again, for each image; people are told of it once in a while.
+fn not_yet(digest: &Digest, error: &AnnounceError) {
+    static OWED: Throttle = Throttle::new();
+    if let Some(others) = OWED.pass() {
+        tracing::warn!(image.digest = %digest, others, error = %chain(error), "change not announced yet");
+    }
+}
+
 impl Announcer {
     /// Over the given seams, for the endpoints and attestations of the configuration. The rounds are to be run for as
     /// long as the process lives.
@@ -132,7 +140,7 @@ impl Announcer {
             Ok(Announced::All(_)) => {}
             Ok(Announced::Elsewhere) => self.soon(digest, image),
             Err(error) => {
-                tracing::warn!(image.digest = %digest, error = %chain(&error), "change not announced yet");
+                not_yet(digest, &error);
                 self.soon(digest, image);
             }
         }

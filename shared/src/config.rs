@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::outgoing::Egress;
+
 mod advisories;
 mod attest;
 mod auth;
+mod egress;
 mod gates;
 mod malware;
 mod notify;
@@ -36,6 +39,7 @@ pub use auth::{
     AuthConfig, EventMapping, OidcConfig, OidcKeys, PathPrefix, RepositoryMapping, Scope, SourceSettings,
     TokenConfig, TokenSecret, WebhookConfig, WebhookProof,
 };
+pub use egress::unused_proxy_variables;
 pub use gates::{GateAccess, GateConfig, GatesConfig, HarborConfig, Namespaces, PullConfig};
 pub use malware::{ClamdAddress, MalwareConfig};
 pub use notify::{ContentMode, EndpointConfig, NotifyConfig};
@@ -46,7 +50,7 @@ pub use registries::{Registries, RegistrySettings};
 pub use server::{Exposure, ServerConfig, TlsConfig};
 pub use store::StoreConfig;
 pub use sweep::SweepSettings;
-pub use telemetry::{LogFormat, SecretHeader, TelemetryConfig, TracesConfig};
+pub use telemetry::{Callers, LogFormat, SecretHeader, TelemetryConfig, TracesConfig};
 pub use worker::{Confinement, WorkerConfig};
 
 /// Everything that a process can be told.
@@ -66,6 +70,8 @@ pub struct Config {
     pub registries: Registries,
     /// The advisory database.
     pub advisories: AdvisoriesConfig,
+    /// How requests leave: directly, or through a forward proxy.
+    pub egress: Egress,
     /// Where policies are.
     pub policies: PoliciesConfig,
     /// Who may ask whether an image may run, and how long the answer may take.
@@ -174,6 +180,8 @@ struct RawConfig {
     #[serde(default)]
     advisories: advisories::RawAdvisories,
     #[serde(default)]
+    egress: egress::RawEgress,
+    #[serde(default)]
     policies: policies::RawPolicies,
     #[serde(default)]
     gates: gates::RawGates,
@@ -193,11 +201,12 @@ impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
     fn try_from(raw: RawConfig) -> Result<Self, Self::Error> {
-        let registries = registries::registries(raw.registries)?;
+        let egress = raw.egress.check()?;
+        let registries = registries::registries(raw.registries, &egress)?;
         Ok(Self {
-            attest: raw.attest.check(&registries)?,
+            attest: raw.attest.check(&registries, &egress)?,
             server: raw.server.check()?,
-            auth: raw.auth.check()?,
+            auth: raw.auth.check(&egress)?,
             queue: raw.queue.check(&raw.data_dir)?,
             store: raw.store.check(&raw.data_dir)?,
             worker: raw.worker.check()?,
@@ -205,8 +214,9 @@ impl TryFrom<RawConfig> for Config {
             advisories: raw.advisories.check(&raw.data_dir),
             policies: raw.policies.check(),
             gates: raw.gates.check()?,
-            notify: notify::notify(raw.notify)?,
-            telemetry: raw.telemetry.check()?,
+            notify: notify::notify(raw.notify, &egress)?,
+            telemetry: raw.telemetry.check(&egress)?,
+            egress,
         })
     }
 }

@@ -1,14 +1,19 @@
 //! HTTP clients for servers that the operator named: registries, and endpoints that are told of verdicts.
 //!
-//! HTTP/1.1, no proxy, no redirect and no second attempt that nobody decided on, no `Referer`. Certificates are
-//! checked against the system's authorities and further ones from PEM files.
+//! HTTP/1.1, no proxy but the one of the configuration, no redirect and no second attempt that nobody decided on, no
+//! `Referer`. Certificates are checked against the system's authorities and further ones from PEM files. The
+//! environment (`HTTPS_PROXY` and the like) changes nothing. [`Egress`] is where every client comes from.
 
 use std::path::{Path, PathBuf};
 
 use reqwest::{Certificate, Client, ClientBuilder};
 
+mod bypass;
+mod egress;
 mod shown;
 
+pub use bypass::{Bypass, BypassError};
+pub use egress::{Egress, ForwardProxy, ProxyError, ProxyLogin};
 pub use shown::Shown;
 
 /// Who we say that we are.
@@ -40,8 +45,8 @@ pub enum AuthoritiesError {
     Missing(String),
 }
 
-/// The beginning of a client that also trusts the `authorities`. Time limits are the caller's.
-pub fn client(authorities: &[PathBuf]) -> Result<ClientBuilder, AuthoritiesError> {
+/// The beginning of a client that dials servers itself and also trusts the `authorities`.
+fn direct<'a>(authorities: impl IntoIterator<Item = &'a PathBuf>) -> Result<ClientBuilder, AuthoritiesError> {
     // reqwest panics where no provider was chosen; whoever chose before us stays chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -84,9 +89,9 @@ mod tests {
             file("key.pem", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"),
             file("malformed.pem", malformed),
         ] {
-            let refused = client(std::slice::from_ref(&path)).err().unwrap().to_string();
+            let refused = direct([&path]).err().unwrap().to_string();
             assert!(refused.contains(&path.display().to_string()), "{refused}");
         }
-        assert!(client(&[]).unwrap().build().is_ok());
+        assert!(direct([]).unwrap().build().is_ok());
     }
 }

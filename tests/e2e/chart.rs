@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::site::binary;
 
 /// Values that the chart is rendered with, and the release's name and namespace.
-const VALUES: [&str; 2] = ["full", "least"];
+const VALUES: [&str; 3] = ["cpu", "full", "least"];
 
 fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/chart")
@@ -83,6 +83,37 @@ fn helm_renders_what_is_recorded() -> Result<()> {
             rendered == std::fs::read_to_string(recorded(values))?,
             "record it again: helm template tidewaiter . --namespace tidewaiter --kube-version 1.31.0 --values ci/{values}.yaml > ci/{values}.rendered.yaml"
         );
+    }
+    Ok(())
+}
+
+/// Helm holds values against the schema itself, where it is there.
+#[test]
+fn values_are_what_the_schema_says_and_mistakes_are_not() -> Result<()> {
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(chart().join("values.schema.json"))?)?;
+    let validator = jsonschema::validator_for(&schema)?;
+    let read =
+        |path: PathBuf| -> Result<Value> { Ok(serde_saphyr::from_str(&std::fs::read_to_string(path)?)?) };
+    let files = VALUES.into_iter().map(|values| chart().join(format!("ci/{values}.yaml")));
+    for file in files.chain([chart().join("values.yaml")]) {
+        let wrong: Vec<String> =
+            validator.iter_errors(&read(file.clone())?).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", file.display());
+    }
+    let defaults = read(chart().join("values.yaml"))?;
+    for (place, mistake) in [
+        ("/egress/proxy", json!("proxy:3128")),
+        ("/egress/proxy", json!("http://user:password@proxy:3128")),
+        ("/egress", json!({"proxi": "http://proxy:3128"})),
+        ("/autoscaling/kind", json!("often")),
+        ("/worker/replicas", json!("two")),
+        ("/tls/source", json!("none")),
+        ("/admission/failurePolicy", json!("Perhaps")),
+        ("/networkPolicy/egress", json!({})),
+    ] {
+        let mut values = defaults.clone();
+        *values.pointer_mut(place).with_context(|| format!("{place} is a value"))? = mistake.clone();
+        assert!(!validator.is_valid(&values), "{place}: {mistake} is accepted");
     }
     Ok(())
 }

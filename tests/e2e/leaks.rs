@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tests::image::{HARMLESS, Image};
 use tests::process::{Process, free_port};
-use tests::servers::{Broker, Cache};
+use tests::servers::{BEHIND_PROXY, Broker, Cache, Squid};
 use tests::site::{Site, WEBHOOK_TOKEN, eventually, run};
 
 use crate::collector::{Collector, HEADER};
@@ -99,6 +99,7 @@ struct Servers {
     broker: Broker,
     echo: Echo,
     collector: Collector,
+    squid: Squid,
 }
 
 impl Servers {
@@ -111,7 +112,8 @@ impl Servers {
         broker.control(&["set_permissions", "planter", ".*", ".*", ".*"])?;
         plants.add("traces", HEADER.rsplit(' ').next().unwrap_or_default());
         plants.add("webhook", WEBHOOK_TOKEN);
-        Ok(Self { folder, cache, broker, echo: Echo::start()?, collector: Collector::start()? })
+        let squid = Squid::start(folder.path(), &plants.plant("proxy"))?;
+        Ok(Self { folder, cache, broker, echo: Echo::start()?, collector: Collector::start()?, squid })
     }
 
     fn amqp(&self, password: &str) -> String {
@@ -134,6 +136,7 @@ impl Servers {
         Ok(format!(
             "username = \"robot\"\npassword = \"{main}\"\n\
              [registries.refused]\nhost = \"127.0.0.1:{echo}\"\nplain_http = true\nsweep_every = \"off\"\nusername = \"robot\"\npassword = \"{refused}\"\n\
+             [registries.behind]\nhost = \"{BEHIND_PROXY}:{echo}\"\nplain_http = true\nsweep_every = \"off\"\n{egress}\
              [auth.tokens.all]\ntoken = \"{token}\"\nscopes = [\"read\", \"push\", \"admin\"]\n\
              [auth.webhooks.github]\nhmac_secret = \"{hmac}\"\n\
              [auth.webhooks.dockerhub]\ntoken = \"{parameter}\"\n\
@@ -143,6 +146,7 @@ impl Servers {
              [notify.ops]\nurl = \"http://127.0.0.1:{echo}/hook/{path}?key={query}\"\nplain_http = true\nsecret = \"{signing}\"\ntoken = \"{bearer}\"\n\
              [attest]\nkey_file = \"{key}\"\n\
              [telemetry]\nlog = \"trace\"\n{traces}",
+            egress = self.squid.section(&plants.of("proxy")),
             main = plants.plant("registry"),
             refused = plants.plant("refused registry"),
             token = plants.plant("api token"),
@@ -298,8 +302,16 @@ async fn no_secret_is_in_anything_that_anybody_can_read() -> Result<()> {
         Ok(client.get(&format!("/v1/verdicts/{digest}")).send().await?.status() == StatusCode::OK)
     })
     .await?;
-    let told = || async { Ok(servers.echo.heard("POST /hook/") && servers.echo.heard("/v2/team/app")) };
+    // One behind the proxy, which says of everything what it heard.
+    let behind = format!("{BEHIND_PROXY}:{}/team/behind@{digest}", servers.echo.port);
+    let scan = client.post("/v1/scans", &json!({"image": behind}).to_string()).bearer_auth(&client.token);
+    said.by_server("scan, registry behind the proxy", scan).await?;
+    let told = || async {
+        let asked = ["POST /hook/", "/v2/team/app", "/v2/team/behind"];
+        Ok(asked.into_iter().all(|asked| servers.echo.heard(asked)))
+    };
     eventually("registry and endpoint are asked", told).await?;
+    assert!(!servers.echo.heard("proxy-authorization"), "the login of the proxy is for the proxy");
     let buried = || async {
         let dead = client.get("/v1/queue").send().await?.json::<Value>().await?;
         Ok(dead["dead"].as_u64() > Some(0) && dead["retrying"].as_u64() > Some(0))
@@ -312,7 +324,9 @@ async fn no_secret_is_in_anything_that_anybody_can_read() -> Result<()> {
         &["config", "check"],
         &["doctor"],
         &["doctor", "refused"],
+        &["doctor", "behind"],
         &["scan", &refused],
+        &["scan", &behind],
     ] {
         said.by_command(arguments.join(" "), &site.run(arguments)?);
     }

@@ -7,6 +7,7 @@ mod ci;
 mod collector;
 mod command_line;
 mod doctor;
+mod egress;
 mod embedded;
 mod events;
 mod faults;

@@ -140,7 +140,7 @@ async fn i1_i13_redis_gone_empty_frozen_slow_full_and_read_only_loses_no_push() 
     trial.not_ready("store", "unavailable").await?;
     // Long enough for whatever waits longer each time to wait its longest.
     tokio::time::sleep(Duration::from_secs(60)).await;
-    trial.was_calm("Redis gone for a minute", &watched, 60)?;
+    trial.was_calm("Redis gone for a minute", &watched, 12)?;
     cache.run()?;
     trial.recovered().await?;
 
@@ -149,7 +149,7 @@ async fn i1_i13_redis_gone_empty_frozen_slow_full_and_read_only_loses_no_push() 
     assert_eq!(trial.push().await?, StatusCode::ACCEPTED);
     trial.not_ready("store", "no answer").await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    trial.was_calm("Redis frozen", &watched, 20)?;
+    trial.was_calm("Redis frozen", &watched, 6)?;
     proxy.set(Line::Open);
     trial.recovered().await?;
 
@@ -171,7 +171,7 @@ async fn i1_i13_redis_gone_empty_frozen_slow_full_and_read_only_loses_no_push() 
         }
         trial.not_ready("store", reason).await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
-        trial.was_calm(what, &watched, 20)?;
+        trial.was_calm(what, &watched, 6)?;
         cache.command(end)?;
         trial.recovered().await?;
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use shared::model::digest::Digest;
 use tests::image::{HARMLESS, Image};
-use tests::site::{Site, WEBHOOK_TOKEN};
+use tests::site::{Site, WEBHOOK_TOKEN, run};
 
 use crate::collector::{Collector, Seen};
 
@@ -126,6 +126,44 @@ async fn one_trace_leads_through_serve() -> Result<()> {
     let collector = Collector::start()?;
     let site = Site::unannounced(&collector.section()).await?;
     one_trace(&site, &collector, ["tidewaiter", "tidewaiter"], ["push", "push"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_decides_that_his_trace_is_kept_only_where_callers_are_followed() -> Result<()> {
+    let [sampled, followed] = [Collector::start()?, Collector::start()?];
+    for (collector, callers) in [(&sampled, ""), (&followed, "callers = \"followed\"\n")] {
+        let section = format!("{}sample_ratio = 0.0\n{callers}", collector.section());
+        let mut site = Site::unannounced(&section).await?;
+        let digest = site.push(&Image::debian_with_python(HARMLESS), "team/app", "1.0")?;
+        announce(&site, "team/app", &digest).await?;
+        site.verdict(&digest).await?;
+        // What ended last is sent before the process is gone. The log has the trace in any case.
+        assert!(site.front.terminate(Duration::from_secs(20))?.success());
+        assert!(site.front.log().contains(TRACE), "{}", site.front.log());
+    }
+    assert!(sampled.spans().is_empty(), "a stranger had them kept: {:#?}", sampled.spans());
+    assert!(followed.spans().iter().any(|span| span.name == "judge"), "{:#?}", followed.spans());
+    assert!(followed.spans().iter().all(|span| span.trace == TRACE), "{:#?}", followed.spans());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tries_the_collector() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (taking, absent) = (Collector::start()?, Collector::absent()?);
+    let stranger = taking.section().replace("Bearer ", "Bearer not-");
+    for (section, expected) in [
+        (taking.section(), "ok    traces to http://127.0.0.1"),
+        (stranger, "the collector answered 401 Unauthorized"),
+        (absent.section(), "spans wait in memory"),
+    ] {
+        std::fs::write(folder.path().join("tidewaiter.toml"), &section)?;
+        let done = run(folder.path(), &["doctor"])?;
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(said.contains(expected) && !said.contains("the-key-of-the-collector"), "{section}{said}");
+    }
+    assert!(taking.spans().is_empty(), "it changes nothing");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

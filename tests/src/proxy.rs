@@ -29,7 +29,12 @@ pub struct Proxy {
 impl Proxy {
     /// Listens on a port of its own and connects to `port` on 127.0.0.1 for each who connects.
     pub async fn before(port: u16) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::before_at(0, port).await
+    }
+
+    /// The same on the port of one that is gone.
+    pub async fn before_at(own: u16, port: u16) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", own)).await?;
         let own = listener.local_addr()?.port();
         let (line, state) = watch::channel(Line::Open);
         tokio::spawn(serve(listener, port, state));

@@ -1,5 +1,5 @@
 //! The real servers: a CNCF Distribution registry for each site; the shared RabbitMQ and Redis of the test
-//! run; and a RabbitMQ of one's own for tests that kill it.
+//! run; a RabbitMQ of one's own for tests that kill it; and a Squid as the only way out.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,8 +12,10 @@ use anyhow::{Context, Result, ensure};
 use crate::process::{Process, free_port, listens, wait_until};
 
 mod cluster;
+mod squid;
 
 pub use cluster::Cluster;
+pub use squid::{BEHIND_PROXY, PROXY_USER, Squid};
 
 /// A CNCF Distribution registry that notifies one webhook.
 pub struct Registry {
@@ -38,13 +40,27 @@ impl Registry {
         Self::start_with(folder, "")
     }
 
+    /// Starts one that announces nothing and speaks only TLS, under this certificate and key in PEM.
+    pub fn start_tls(folder: &Path, certificate: &str, key: &str) -> Result<Self> {
+        let (crt, pem) = (folder.join("registry.crt"), folder.join("registry.key"));
+        std::fs::write(&crt, certificate)?;
+        std::fs::write(&pem, key)?;
+        let tls = format!("tls: {{certificate: {}, key: {}}}", crt.display(), pem.display());
+        Self::start_as(folder, &tls, "")
+    }
+
     fn start_with(folder: &Path, notifications: &str) -> Result<Self> {
+        Self::start_as(folder, "", notifications)
+    }
+
+    fn start_as(folder: &Path, tls: &str, notifications: &str) -> Result<Self> {
         let port = free_port()?;
         let storage = folder.join("registry");
         std::fs::create_dir_all(&storage)?;
         let config = folder.join("registry.yml");
+        let comma = if tls.is_empty() { "" } else { ", " };
         let text = format!(
-            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n{notifications}",
+            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:{port}\"{comma}{tls}}}\n{notifications}",
             storage.display()
         );
         std::fs::write(&config, text)?;

@@ -99,7 +99,12 @@ impl AttestError {
             Self::Registry(error) => error.is_retryable(),
             Self::Store(_) | Self::Busy(_) => true,
             Self::Sign(SignError::Unavailable(_) | SignError::Token { .. }) => true,
-            Self::Sign(SignError::Statement(_) | SignError::Refused(_) | SignError::WrongKey(_))
+            Self::Sign(
+                SignError::Statement(_)
+                | SignError::CaCertificates(_)
+                | SignError::Refused(_)
+                | SignError::WrongKey(_),
+            )
             | Self::Report(_) => false,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shared::queue::{Delivery, QueueError, Settlement};
-use shared::telemetry::traces;
+use shared::telemetry::{Throttle, traces};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -101,9 +101,8 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
             Carried::Done => tracing::info!(duration_ms = took.as_millis(), "job done"),
             Carried::Failed { error } => tracing::warn!(error, "job failed, to be tried again"),
             Carried::Hopeless { error } => tracing::error!(error, "job buried"),
-            Carried::Postponed { error, .. } | Carried::Away { error } => {
-                tracing::info!(error, "job put off");
-            }
+            Carried::Postponed { error, .. } => tracing::info!(error, "job put off"),
+            Carried::Away { error } => tell_of_store(error),
             Carried::HandedBack => tracing::info!("job handed back"),
         }
         metrics::counter!("tidewaiter_jobs_total", "lane" => lane.name(), "result" => result).increment(1);
@@ -116,6 +115,15 @@ async fn work(carrier: Arc<Carrier>, delivery: Delivery, abandon: CancellationTo
     }
     .instrument(span)
     .await;
+}
+
+/// While the store is away every job comes back each second or so, each with the same words.
+fn tell_of_store(error: &str) {
+    static AWAY: Throttle = Throttle::new();
+    match AWAY.pass() {
+        Some(others) => tracing::warn!(error, others, "job put off until the store can be used"),
+        None => tracing::debug!(error, "job put off until the store can be used"),
+    }
 }
 
 impl From<Carried> for Settlement {

@@ -9,7 +9,7 @@ use shared::model::image::{ImageName, Tag};
 use shared::model::job::{Job, Lane, Task};
 use shared::queue::{Delivery, QueueError};
 use shared::store::{Sighting, StoreError};
-use shared::telemetry::{chain, traces};
+use shared::telemetry::{Throttle, chain, traces};
 
 use crate::Parts;
 use crate::attachments::Look;
@@ -191,7 +191,10 @@ impl Carrier {
         let sighting = Sighting { image: image.clone(), tag: Some(tag.clone()), seen_at: now };
         let pending = pending(now, self.parts.pending_ttl);
         if let Err(error) = self.parts.store.note_push(digest, pending, &sighting).await {
-            tracing::warn!(image.digest = %digest, error = %chain(&error), "push not noted in store");
+            static UNNOTED: Throttle = Throttle::new();
+            if let Some(others) = UNNOTED.pass() {
+                tracing::warn!(image.digest = %digest, others, error = %chain(&error), "push not noted in store");
+            }
         }
     }
 

@@ -13,8 +13,8 @@ use scanner::image::{LayerAnalysis, LayerCache, Turn};
 use shared::model::digest::Digest;
 use shared::model::document::Descriptor;
 use shared::model::report::Revision;
-use shared::store::{Acquired, Lease, SharedLayers, SharedLeases};
-use shared::telemetry::chain;
+use shared::store::{Acquired, Lease, SharedLayers, SharedLeases, StoreError};
+use shared::telemetry::{Throttle, chain};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::spawn_blocking;
@@ -69,7 +69,7 @@ impl LayerShelf {
         let bytes = match self.layers.load_layer(layer, revision).await {
             Ok(bytes) => bytes?,
             Err(error) => {
-                tracing::warn!(layer.digest = %layer, error = chain(&error), "layer not looked up");
+                not_shared(layer, &error, "not looked up");
                 return None;
             }
         };
@@ -89,6 +89,14 @@ impl LayerShelf {
         let lock = Arc::new(tokio::sync::Mutex::new(()));
         here.insert(name.clone(), Arc::downgrade(&lock));
         lock
+    }
+}
+
+/// A store that is away costs each layer of each image some of what it is for, and people are told once in a while.
+fn not_shared(layer: &Digest, error: &StoreError, what: &'static str) {
+    static AWAY: Throttle = Throttle::new();
+    if let Some(others) = AWAY.pass() {
+        tracing::warn!(layer.digest = %layer, what, others, error = chain(error), "layer not shared with other workers");
     }
 }
 
@@ -115,7 +123,7 @@ impl LayerCache for LayerShelf {
             }
         };
         if let Err(error) = self.layers.save_layer(&analysis.layer, &analysis.analyzer, &bytes).await {
-            tracing::warn!(layer.digest = %analysis.layer, error = chain(&error), "layer not stored");
+            not_shared(&analysis.layer, &error, "not stored");
         }
     }
 
@@ -132,7 +140,7 @@ impl LayerCache for LayerShelf {
             let acquired = match self.leases.acquire(&name, patience).await {
                 Ok(acquired) => acquired,
                 Err(error) => {
-                    tracing::warn!(layer.digest = %layer.digest, error = chain(&error), "layer read without a lease");
+                    not_shared(&layer.digest, &error, "read without a lease");
                     return Turn::Yours(Box::new(held));
                 }
             };

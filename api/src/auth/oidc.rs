@@ -98,7 +98,7 @@ impl From<TokenError> for ApiError {
 impl Verifier {
     /// A verifier that reads the issuer's keys when it meets the first token.
     pub fn new(config: OidcConfig) -> Self {
-        Self { keys: KeySet::new(config.keys.clone()), config }
+        Self { keys: KeySet::new(config.keys.clone(), config.egress.clone()), config }
     }
 
     /// Whether `token` was made by the issuer, for us, about the configured account, and holds at `now`.

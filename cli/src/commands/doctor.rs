@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use shared::config::{Config, Overrides, QueueConfig, RegistrySettings, StoreConfig};
+use shared::config::{Config, Overrides, QueueConfig, RegistrySettings, StoreConfig, unused_proxy_variables};
 use shared::model::bookmark::Bookmark;
 use shared::model::image::{ImageName, Repository};
 use shared::registry::{Access, Credentials, RegistryClient, Transport};
 use shared::telemetry::chain;
+use shared::telemetry::traces::{CollectorError, try_collector};
 
 use crate::args::DoctorArguments;
 use crate::{Exit, Failure, site};
@@ -78,7 +79,9 @@ pub(crate) async fn doctor(overrides: &Overrides, arguments: &DoctorArguments) -
             tell(vec![settings(&config), advisories(&config)]);
             tell(queue(&config).await);
             tell(vec![store(&config).await]);
+            tell(egress(&config).await);
             tell(registries(&config).await?);
+            tell(traces(&config).await);
             tell(senders(&config));
             tell(vec![server(&config).await]);
         }
@@ -197,6 +200,31 @@ async fn store(config: &Config) -> Trial {
     }
 }
 
+/// The way out: whether the proxy can be reached, and which variables name one that is not used. What it lets through
+/// is tried by asking the registries.
+async fn egress(config: &Config) -> Vec<Trial> {
+    const WHAT: &str = "egress";
+    let Some(url) = config.egress.proxy_url() else {
+        let unused = unused_proxy_variables();
+        if unused.is_empty() {
+            return Vec::new();
+        }
+        let seen = format!("the environment sets {}, which is not used", unused.join(", "));
+        return vec![Trial::odd(WHAT, seen, "requests leave directly: to use a proxy, set egress.proxy")];
+    };
+    let proxy = config.egress.proxy().unwrap_or_default();
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let address = (host, url.port_or_known_default().unwrap_or_default());
+    vec![match within(tokio::net::TcpStream::connect(address)).await {
+        Ok(_) => Trial::well(WHAT, format!("the proxy {proxy} takes connections")),
+        Err(seen) => Trial::ill(
+            WHAT,
+            format!("the proxy {proxy} cannot be reached: {seen}"),
+            "nothing beyond egress.no_proxy can be asked: check egress.proxy and the network policies before it",
+        ),
+    }]
+}
+
 async fn registries(config: &Config) -> Result<Vec<Trial>, Failure> {
     if config.registries.iter().next().is_none() {
         let advice = "name one under [registries.<name>]: images of others are neither pulled nor judged";
@@ -214,7 +242,7 @@ async fn registries(config: &Config) -> Result<Vec<Trial>, Failure> {
 async fn reception(client: &RegistryClient, registry: &RegistrySettings) -> Vec<Trial> {
     let what = format!("registry {}", registry.client.host);
     let has_credentials = !matches!(registry.client.credentials, Credentials::Anonymous);
-    let mut trials = vec![match within(client.check(&registry.client.host)).await {
+    let mut trials = vec![match Box::pin(within(client.check(&registry.client.host))).await {
         Ok(Access::LoggedIn(how)) => Trial::well(&what, format!("logged in: {how}")),
         Ok(Access::Anonymous) => Trial::well(&what, "lets everybody pull, without login"),
         Ok(Access::Open) if has_credentials => Trial::odd(
@@ -227,9 +255,11 @@ async fn reception(client: &RegistryClient, registry: &RegistrySettings) -> Vec<
             "asks nobody who they are",
             "whoever reaches it may read, and perhaps push: guard the way to it, or switch its authentication on",
         ),
-        Err(seen) => {
-            Trial::ill(&what, seen, "its images cannot be scanned: check host, credentials and certificates")
-        }
+        Err(seen) => Trial::ill(
+            &what,
+            seen,
+            "its images cannot be scanned: check host, credentials, certificates and the way there",
+        ),
     }];
     let name = registry.client.host.to_string();
     let is_near = ["localhost", "127.", "[::1]"].iter().any(|near| name.starts_with(near));
@@ -270,6 +300,32 @@ async fn one_registry(config: &Config, wanted: &str) -> Result<Vec<Trial>, Failu
     Ok(trials)
 }
 
+/// Whether the collector takes spans; nothing else waits for it.
+async fn traces(config: &Config) -> Vec<Trial> {
+    let Some(traces) = &config.telemetry.traces else { return Vec::new() };
+    let endpoint = &traces.endpoint;
+    let what = format!("traces to {endpoint}");
+    let Err(error) = try_collector(traces).await else {
+        return vec![Trial::well(what, "taken")];
+    };
+    let seen = chain(&error);
+    vec![match error {
+        CollectorError::CaCertificates(_) | CollectorError::Header(_) | CollectorError::Client(_) => {
+            Trial::ill(what, seen, "repair it; no process starts with it")
+        }
+        CollectorError::Away(_) => Trial::odd(
+            what,
+            seen,
+            "spans wait in memory and are lost when there are too many: check telemetry.traces.endpoint and the way there",
+        ),
+        CollectorError::Refused(_) => Trial::odd(
+            what,
+            seen,
+            "every span is lost: check telemetry.traces.endpoint (OTLP over HTTP, mostly port 4318) and headers",
+        ),
+    }]
+}
+
 /// Who may announce pushes, and whether strangers may ask.
 fn senders(config: &Config) -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -294,17 +350,17 @@ async fn server(config: &Config) -> Trial {
     let url = &config.server.public_url;
     let what = format!("server at {url}");
     let asked = async {
-        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let http = config.egress.client(&[])?.timeout(PATIENCE).build()?;
         let answer = http.get(url.join("readyz").expect("a base takes a path")).send().await?;
         let ready = answer.status().is_success();
-        Ok::<_, reqwest::Error>((ready, answer.text().await?))
+        anyhow::Ok((ready, answer.text().await?))
     };
     match asked.await {
         Ok((true, _)) => Trial::well(what, "ready"),
         Ok((false, said)) => Trial::ill(what, said, "the server runs and cannot do its work: it says why"),
         Err(error) => Trial::odd(
             what,
-            chain(&error),
+            format!("{error:#}"),
             "nobody answers there from here: start it, or check server.public_url, which registries and gates are given",
         ),
     }

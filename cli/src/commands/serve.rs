@@ -36,6 +36,7 @@ async fn traced(
 ) -> Result<Exit, Failure> {
     let config = site::configuration(overrides)?;
     telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
+    site::tell_of_egress(&config.egress);
     let traces = telemetry::start_traces(&config.telemetry, service).map_err(Failure::usage)?;
     let ended = match process(config) {
         Ok(process) => Box::pin(run(process)).await,

@@ -69,6 +69,18 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{- /* By which way requests of both roles leave. */ -}}
+{{- define "tidewaiter.egress" -}}
+{{- if .Values.egress.proxy }}
+- { name: TIDEWAITER__EGRESS__PROXY, value: {{ .Values.egress.proxy | quote }} }
+{{- with .Values.egress.noProxy }}
+- { name: TIDEWAITER__EGRESS__NO_PROXY, value: {{ join "," . | quote }} }
+{{- end }}
+{{- else if .Values.egress.noProxy }}
+{{- fail "egress.noProxy says what does not go through a proxy, and there is none: set egress.proxy" }}
+{{- end }}
+{{- end }}
+
 {{- /* What pods of both roles have in common: changed settings that are read at the start restart them. */ -}}
 {{- define "tidewaiter.podAnnotations" -}}
 checksum/config: {{ .Values.config | sha256sum }}

@@ -147,6 +147,9 @@ fn failed(name: &ImageName, what: String, error: RegistryError) -> SourceError {
         RegistryError::DigestMismatch { .. } => SourceError::DigestMismatch { what, place },
         RegistryError::TooLarge { limit, .. } => SourceError::TooLarge { what, limit },
         RegistryError::Malformed { .. } => SourceError::Malformed { what, source: Box::new(error) },
+        RegistryError::Proxy { ref source, .. } if source.is_retryable() => {
+            SourceError::Unavailable { what, place, source: Box::new(error) }
+        }
         RegistryError::Unavailable { .. }
         | RegistryError::RateLimited { .. }
         | RegistryError::Credentials { .. } => {
@@ -156,6 +159,7 @@ fn failed(name: &ImageName, what: String, error: RegistryError) -> SourceError {
         | RegistryError::Configuration { .. }
         | RegistryError::Unauthorized { .. }
         | RegistryError::Denied { .. }
+        | RegistryError::Proxy { .. }
         | RegistryError::Refused { .. } => SourceError::Refused { what, place, reason: told(&error) },
     }
 }

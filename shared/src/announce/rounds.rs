@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{AnnounceError, Announced, Announcer, CLAIM, Owed, WAITING};
+use super::{AnnounceError, Announced, Announcer, CLAIM, Owed, WAITING, not_yet};
 use crate::model::digest::Digest;
 use crate::store::NoteName;
-use crate::telemetry::{Throttle, chain};
+use crate::telemetry::chain;
 
 /// How often a page of what is known is looked through, by all processes together.
 const TURN: Duration = Duration::from_secs(10);
@@ -80,10 +80,7 @@ impl Rounds {
             Ok(Announced::All(_)) => return,
             Ok(Announced::Elsewhere) => {}
             Err(error) => {
-                static OWED: Throttle = Throttle::new();
-                if let Some(others) = OWED.pass() {
-                    tracing::warn!(image.digest = %owed.digest, others, error = %chain(&error), "change not announced yet");
-                }
+                not_yet(&owed.digest, &error);
             }
         }
         if self.waiting.len() < WAITING && self.waiting.iter().all(|(_, other)| *other != owed) {
@@ -120,7 +117,7 @@ impl Announcer {
                 Ok(Announced::Elsewhere) => {}
                 // The next turn goes on behind it: nothing may stop the pass for good.
                 Err(error) => {
-                    tracing::warn!(image.digest = %digest, error = %chain(&error), "change not announced yet");
+                    not_yet(digest, &error);
                     self.soon(digest, None);
                     next = Some(digest.clone());
                     break;

@@ -11,6 +11,7 @@ use super::*;
 use crate::config::{ContentMode, EndpointConfig, QueueConfig, StoreConfig};
 use crate::model::job::Task;
 use crate::model::verdict::{Outcome, Verdict};
+use crate::outgoing::Egress;
 use crate::queue::{RetryRules, Settlement};
 use crate::store::{Acquired, Sighting};
 
@@ -33,6 +34,7 @@ fn endpoint(outcomes: &[&str]) -> EndpointConfig {
         timeout: Duration::from_secs(1),
         give_up_after: Duration::from_secs(60),
         ca_certificates: Vec::new(),
+        egress: Egress::default(),
     }
 }
 

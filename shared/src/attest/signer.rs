@@ -7,6 +7,7 @@ mod hook;
 use async_trait::async_trait;
 
 use super::keys::{PrivateKey, PublicKey, Signature};
+use crate::outgoing::AuthoritiesError;
 
 pub use hook::{Hook, HookSettings};
 
@@ -29,6 +30,9 @@ pub enum SignError {
     /// The service cannot be reached, or did not answer in time.
     #[error("the signing hook did not answer: {0}")]
     Unavailable(String),
+    /// The certificate authorities by which the service is known cannot be used.
+    #[error("attest.hook_ca_certificates cannot be used")]
+    CaCertificates(#[source] AuthoritiesError),
     /// The service answered, and not with a signature.
     #[error("the signing hook refused: {0}")]
     Refused(String),

@@ -14,6 +14,7 @@ use crate::attest::signer::HookSettings;
 use crate::attest::statement::StatementType;
 use crate::model::image::RegistryHost;
 use crate::model::verdict::PolicyName;
+use crate::outgoing::Egress;
 
 /// Whether verdicts are signed and attached to their images.
 #[derive(Clone, Debug, Default)]
@@ -106,14 +107,14 @@ pub(super) struct RawAttest {
 }
 
 impl RawAttest {
-    pub(super) fn check(self, registries: &Registries) -> Result<AttestConfig, ConfigError> {
+    pub(super) fn check(self, registries: &Registries, egress: &Egress) -> Result<AttestConfig, ConfigError> {
         let cosign = self.cosign_layout()?;
         let statement_type = self.statement_version()?;
         self.check_contradictions(cosign)?;
         if self.enabled == Some(false) {
             return Ok(AttestConfig::Off);
         }
-        let signer = self.signer()?;
+        let signer = self.signer(egress)?;
         let trust = Trust {
             keys: self.trusted(signer.as_ref())?,
             restore: match self.restore {
@@ -209,7 +210,7 @@ impl RawAttest {
         }
     }
 
-    fn signer(&self) -> Result<Option<SignerConfig>, ConfigError> {
+    fn signer(&self, egress: &Egress) -> Result<Option<SignerConfig>, ConfigError> {
         if let Some(path) = &self.key_file {
             let pem = SecretString::from(read("attest.key_file", path)?);
             let key =
@@ -238,6 +239,9 @@ impl RawAttest {
                 "is missing: the public half of the hook's key, in PEM, so that its answers can be verified",
             ));
         };
+        if let Some(path) = &self.hook_ca_certificates {
+            read("attest.hook_ca_certificates", path)?;
+        }
         let timeout = seconds(self.hook_timeout, 10);
         if timeout.is_zero() || timeout > Duration::from_secs(60) {
             return Err(ConfigError::invalid("attest.hook_timeout", "must be between 1ms and 60s"));
@@ -247,10 +251,8 @@ impl RawAttest {
             token_file: self.hook_token_file.clone(),
             public_key: public_key("attest.hook_public_key_file", path)?,
             timeout,
-            ca_certificates: match &self.hook_ca_certificates {
-                Some(path) => read("attest.hook_ca_certificates", path)?.into_bytes(),
-                None => Vec::new(),
-            },
+            ca_certificates: self.hook_ca_certificates.iter().cloned().collect(),
+            egress: egress.clone(),
         })))
     }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::ConfigError;
 use super::values::secret;
+use crate::outgoing::Egress;
 
 mod mapping;
 mod webhooks;
@@ -73,9 +74,10 @@ pub(super) struct RawToken {
 }
 
 impl RawAuth {
-    pub(super) fn check(self) -> Result<AuthConfig, ConfigError> {
+    pub(super) fn check(self, egress: &Egress) -> Result<AuthConfig, ConfigError> {
         let tokens = self.tokens.into_iter().map(|(name, raw)| Ok((name.clone(), raw.check(&name)?)));
-        let webhooks = self.webhooks.into_iter().map(|(name, raw)| Ok((name.clone(), raw.check(&name)?)));
+        let webhooks = self.webhooks.into_iter();
+        let webhooks = webhooks.map(|(name, raw)| Ok((name.clone(), raw.check(&name, egress)?)));
         Ok(AuthConfig {
             tokens: tokens.collect::<Result<_, ConfigError>>()?,
             webhooks: webhooks.collect::<Result<_, ConfigError>>()?,

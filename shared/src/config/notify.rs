@@ -13,6 +13,7 @@ use super::values::{Span, parsed, seconds, secret};
 use crate::announce::{Interest, Transition};
 use crate::model::event::EndpointName;
 use crate::model::verdict::PolicyName;
+use crate::outgoing::Egress;
 use crate::policy::ImagePattern;
 
 /// Everybody who is told of changed verdicts.
@@ -41,6 +42,8 @@ pub struct EndpointConfig {
     pub give_up_after: Duration,
     /// PEM files of certificate authorities to trust besides the system's.
     pub ca_certificates: Vec<PathBuf>,
+    /// How requests to it leave.
+    pub egress: Egress,
 }
 
 /// How a CloudEvent is written into a request (CloudEvents HTTP binding §3).
@@ -79,12 +82,15 @@ pub(super) struct RawEndpoint {
     ca_certificates: Vec<PathBuf>,
 }
 
-pub(super) fn notify(raw: BTreeMap<String, RawEndpoint>) -> Result<NotifyConfig, ConfigError> {
+pub(super) fn notify(
+    raw: BTreeMap<String, RawEndpoint>,
+    egress: &Egress,
+) -> Result<NotifyConfig, ConfigError> {
     let mut endpoints = BTreeMap::new();
     for (name, raw) in raw {
         let key = format!("notify.{name}");
         let name = name.parse().map_err(|error| invalid(&key, &error))?;
-        endpoints.insert(name, raw.check(&key)?);
+        endpoints.insert(name, raw.check(&key, egress)?);
     }
     Ok(NotifyConfig { endpoints })
 }
@@ -93,7 +99,7 @@ pub(super) fn notify(raw: BTreeMap<String, RawEndpoint>) -> Result<NotifyConfig,
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl RawEndpoint {
-    fn check(self, key: &str) -> Result<EndpointConfig, ConfigError> {
+    fn check(self, key: &str, egress: &Egress) -> Result<EndpointConfig, ConfigError> {
         let url = secret(&format!("{key}.url"), self.url, self.url_file)?;
         let url =
             url.ok_or_else(|| ConfigError::invalid(format!("{key}.url"), "say where to post events"))?;
@@ -111,6 +117,11 @@ impl RawEndpoint {
                 format!("{key}.token"),
                 "has characters that no header may have",
             ));
+        }
+        let address = Url::parse(url.expose_secret()).ok();
+        if token.is_some() && address.is_some_and(|url| egress.tells_proxy(&url)) {
+            let reason = "would be shown to the proxy of egress.proxy in clear text: add the endpoint's host to egress.no_proxy, or use https://";
+            return Err(ConfigError::invalid(format!("{key}.token"), reason));
         }
         let timeout = seconds(self.timeout, 10);
         if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
@@ -131,6 +142,7 @@ impl RawEndpoint {
             timeout,
             give_up_after: seconds(self.give_up_after, 24 * 3600),
             ca_certificates: self.ca_certificates,
+            egress: egress.clone(),
         })
     }
 }

@@ -15,8 +15,16 @@ pub struct Setting {
 }
 
 /// Keys whose values are secrets, by their last part.
-const SECRET_KEYS: [&str; 7] =
-    ["password", "token", "hmac_secret", "secret", "credentials_key", "secret_key", "headers"];
+const SECRET_KEYS: [&str; 8] = [
+    "password",
+    "proxy_password",
+    "token",
+    "hmac_secret",
+    "secret",
+    "credentials_key",
+    "secret_key",
+    "headers",
+];
 const REDACTED: &str = "[redacted]";
 
 /// Whether texts are shown; numbers and the like always are.
@@ -188,6 +196,8 @@ mod tests {
             ("worker.secret_rules", "rules.yaml", "rules.yaml"),
             ("notify.ops.url", "https://u:p@hooks.io:8443/T0/key?x=1", "https://hooks.io:8443/[redacted]"),
             ("telemetry.traces.headers", "authorization: Bearer abc", "[redacted]"),
+            ("egress.proxy", "http://u:p@proxy:3128", "http://[redacted]@proxy:3128"),
+            ("egress.proxy_password", "abc", "[redacted]"),
             ("notify.ops.url", "not a url", "[redacted]"),
         ] {
             assert_eq!(shown(key, text), expected);

@@ -11,6 +11,7 @@ use super::ConfigError;
 use super::sweep::{self, Every, SweepSettings};
 use super::values::{Span, secret};
 use crate::model::image::{ImageName, RegistryHost, Repository};
+use crate::outgoing::Egress;
 use crate::registry::{
     Credentials, RedirectTargets, RegistryClient, RegistryConfig, RegistryError, Timeouts, Transport,
 };
@@ -102,10 +103,13 @@ pub(super) struct RawRegistry {
     sweep_rate: Option<f64>,
 }
 
-pub(super) fn registries(raw: BTreeMap<String, RawRegistry>) -> Result<Registries, ConfigError> {
+pub(super) fn registries(
+    raw: BTreeMap<String, RawRegistry>,
+    egress: &Egress,
+) -> Result<Registries, ConfigError> {
     let mut registries: Vec<RegistrySettings> = Vec::new();
     for (name, raw) in raw {
-        let registry = raw.check(&name)?;
+        let registry = raw.check(&name, egress)?;
         for host in registry.aliases.iter().chain([&registry.client.host]) {
             let taken =
                 registries.iter().find(|other| other.client.host == *host || other.aliases.contains(host));
@@ -120,7 +124,7 @@ pub(super) fn registries(raw: BTreeMap<String, RawRegistry>) -> Result<Registrie
 }
 
 impl RawRegistry {
-    pub(super) fn check(self, name: &str) -> Result<RegistrySettings, ConfigError> {
+    pub(super) fn check(self, name: &str, egress: &Egress) -> Result<RegistrySettings, ConfigError> {
         let key = format!("registries.{name}");
         let password = secret(&format!("{key}.password"), self.password, self.password_file)?;
         let token = secret(&format!("{key}.token"), self.token, self.token_file)?;
@@ -157,7 +161,12 @@ impl RawRegistry {
             concurrency: self.concurrency.unwrap_or(defaults.concurrency),
             retries: self.retries.unwrap_or(defaults.retries),
             host: defaults.host,
+            egress: egress.clone(),
         };
+        if client.tells_proxy() {
+            let reason = "its credentials would be shown to the proxy of egress.proxy in clear text: add its host to egress.no_proxy, or give it TLS and remove plain_http";
+            return Err(ConfigError::invalid(key, reason));
+        }
         Ok(RegistrySettings { name: name.to_owned(), aliases: self.aliases, client, sweep })
     }
 }

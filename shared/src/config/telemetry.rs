@@ -9,6 +9,7 @@ use url::Url;
 
 use super::ConfigError;
 use super::values::{Span, seconds, secret};
+use crate::outgoing::Egress;
 
 mod headers;
 
@@ -42,15 +43,28 @@ pub struct TracesConfig {
     pub endpoint: Url,
     /// What is sent along: many collectors know their senders by it.
     pub headers: Vec<SecretHeader>,
-    /// The share of the traces begun here that is kept, 0 to 1; default 1. A trace that somebody else began is kept
-    /// if he keeps it.
+    /// The share of the traces that is kept, 0 to 1; default 1.
     pub sample_ratio: f64,
+    /// Whether that holds for traces that a caller of the api began; default yes.
+    pub callers: Callers,
     /// `service.name`; by default `tidewaiter`, `tidewaiter-api` or `tidewaiter-worker`.
     pub service_name: Option<String>,
     /// How long one attempt to post may take; default 10 s.
     pub timeout: Duration,
     /// PEM files of certificate authorities to trust besides the system's.
     pub ca_certificates: Vec<PathBuf>,
+    /// How spans leave.
+    pub egress: Egress,
+}
+
+/// What is done about a trace that a caller of the api began, and says that he keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Callers {
+    /// It is continued as often as `sample_ratio` says: whoever reaches the api can write any header.
+    #[default]
+    Sampled,
+    /// It is continued: something before the api takes such headers from strangers.
+    Followed,
 }
 
 #[derive(Deserialize, Default)]
@@ -71,17 +85,18 @@ struct RawTraces {
     headers: Option<SecretString>,
     headers_file: Option<PathBuf>,
     sample_ratio: Option<f64>,
+    callers: Option<String>,
     service_name: Option<String>,
     timeout: Option<Span>,
     ca_certificates: Option<Vec<PathBuf>>,
 }
 
 impl RawTelemetry {
-    pub(super) fn check(self) -> Result<TelemetryConfig, ConfigError> {
+    pub(super) fn check(self, egress: &Egress) -> Result<TelemetryConfig, ConfigError> {
         Ok(TelemetryConfig {
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             format: self.format.unwrap_or(LogFormat::Text),
-            traces: self.traces.check()?,
+            traces: self.traces.check(egress)?,
         })
     }
 }
@@ -90,7 +105,7 @@ impl RawTelemetry {
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl RawTraces {
-    fn check(self) -> Result<Option<TracesConfig>, ConfigError> {
+    fn check(self, egress: &Egress) -> Result<Option<TracesConfig>, ConfigError> {
         let Some(endpoint) = &self.endpoint else { return self.needs_endpoint() };
         let endpoint = endpoint_url(endpoint, self.plain_http)?;
         let key = "telemetry.traces.headers";
@@ -98,6 +113,10 @@ impl RawTraces {
             Some(text) => SecretHeader::all(&text).map_err(|reason| ConfigError::invalid(key, reason))?,
             None => Vec::new(),
         };
+        if !headers.is_empty() && egress.tells_proxy(&endpoint) {
+            let reason = "would be shown to the proxy of egress.proxy in clear text: add the collector's host to egress.no_proxy, or use https://";
+            return Err(ConfigError::invalid(key, reason));
+        }
         let sample_ratio = self.sample_ratio.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&sample_ratio) {
             let reason = "must be from 0 (no trace that begins here) to 1 (every one)";
@@ -112,9 +131,11 @@ impl RawTraces {
             endpoint,
             headers,
             sample_ratio,
+            callers: callers(self.callers.as_deref())?,
             service_name: self.service_name,
             timeout,
             ca_certificates: self.ca_certificates.unwrap_or_default(),
+            egress: egress.clone(),
         }))
     }
 
@@ -126,6 +147,7 @@ impl RawTraces {
             headers,
             headers_file,
             sample_ratio,
+            callers,
             service_name,
             timeout,
             ca_certificates,
@@ -134,6 +156,7 @@ impl RawTraces {
             || headers.is_some()
             || headers_file.is_some()
             || sample_ratio.is_some()
+            || callers.is_some()
             || service_name.is_some()
             || timeout.is_some()
             || ca_certificates.is_some();
@@ -143,6 +166,17 @@ impl RawTraces {
             return Err(ConfigError::invalid("telemetry.traces.endpoint", reason));
         }
         Ok(None)
+    }
+}
+
+fn callers(text: Option<&str>) -> Result<Callers, ConfigError> {
+    match text {
+        None | Some("sampled") => Ok(Callers::Sampled),
+        Some("followed") => Ok(Callers::Followed),
+        Some(other) => {
+            let reason = format!("{other:?} is neither sampled nor followed");
+            Err(ConfigError::invalid("telemetry.traces.callers", reason))
+        }
     }
 }
 

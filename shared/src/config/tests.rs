@@ -45,11 +45,77 @@ fn traces_go_where_an_endpoint_says_and_nowhere_by_default() {
         let text = format!("[telemetry.traces]\nendpoint = \"{endpoint}\"\nheaders = \"x-key: a\"");
         let traces = load(&text).unwrap().telemetry.traces.unwrap();
         assert_eq!((traces.endpoint.as_str(), traces.sample_ratio), (expected, 1.0));
+        assert_eq!(traces.callers, Callers::Sampled);
         assert_eq!(
             (traces.headers[0].name.as_str(), traces.headers[0].value.expose_secret()),
             ("x-key", "a")
         );
     }
+}
+
+const PROXY: &str = "[egress]\nproxy = \"http://proxy.example.com:3128\"\n";
+
+#[test]
+fn requests_leave_directly_unless_a_proxy_is_configured() {
+    assert!(load("").unwrap().egress.proxy().is_none());
+    let is_proxied = |text: &str, url: &str| load(text).unwrap().egress.is_proxied(&url.parse().unwrap());
+    assert!(is_proxied(PROXY, "https://registry.example.com/"));
+    for list in ["[\".example.com\", \"10.0.0.0/8\"]", "\".example.com,10.0.0.0/8\""] {
+        let text = format!("{PROXY}no_proxy = {list}");
+        assert!(!is_proxied(&text, "https://registry.example.com/"), "{list}");
+        assert!(!is_proxied(&text, "http://10.1.2.3/"), "{list}");
+        assert!(is_proxied(&text, "https://quay.io/"), "{list}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_proxy_is_named_and_no_password_repeated() {
+    for (text, fragments) in [
+        ("proxy = \"proxy:3128\"", ["egress.proxy:", "http://proxy.example.com:3128"]),
+        ("proxy = \"socks5://proxy:1080\"", ["egress.proxy:", "SOCKS"]),
+        ("proxy = \"http://u:hunter2@proxy:3128\"", ["egress.proxy:", "egress.proxy_password_file"]),
+        ("proxy = \"http://proxy:3128/path\"", ["egress.proxy:", "a host and a port"]),
+        ("no_proxy = [\"a.io\"]", ["egress.proxy:", "is missing"]),
+        ("proxy_password = \"hunter2\"", ["egress.proxy:", "is missing"]),
+        ("proxy = \"http://p\"\nproxy_user = \"u\"", ["egress.proxy_password:", "proxy_password_file"]),
+        ("proxy = \"http://p\"\nproxy_password = \"hunter2\"", ["egress.proxy_user:", "is missing"]),
+        (
+            "proxy = \"http://p\"\nproxy_user = \"a:b\"\nproxy_password = \"hunter2\"",
+            ["egress.proxy_user:", "colon"],
+        ),
+        ("proxy = \"http://p\"\nno_proxy = \"a.io,*\"", ["egress.no_proxy:", "leave egress.proxy out"]),
+        ("proxy = \"http://p\"\nno_proxy = [\"10.0.0.0/40\"]", ["egress.no_proxy:", "10.0.0.0/40"]),
+        ("proxy = \"http://p\"\nno_proxy = 5", ["no_proxy", "a list of hosts"]),
+        (
+            "proxy = \"http://p\"\nca_certificates = [\"/absent.pem\"]",
+            ["egress.ca_certificates:", "/absent.pem"],
+        ),
+        ("proxie = \"http://p\"", ["proxie", "unknown"]),
+    ] {
+        let error = load(&format!("[egress]\n{text}")).expect_err(text).to_string();
+        for fragment in fragments {
+            assert!(error.contains(fragment), "{error:?} lacks {fragment:?}");
+        }
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn i8_no_credentials_are_configured_that_a_proxy_would_read() {
+    let registry =
+        "[registries.a]\nhost = \"r.io:5000\"\nplain_http = true\nusername = \"u\"\npassword = \"p\"\n";
+    let endpoint = "[notify.ops]\nurl = \"http://hooks.io\"\nplain_http = true\ntoken = \"t\"\n";
+    let traces = "[telemetry.traces]\nendpoint = \"http://otel.io\"\nplain_http = true\nheaders = \"a: b\"\n";
+    for (text, key, host) in [
+        (registry, "registries.a", "r.io:5000"),
+        (endpoint, "notify.ops.token", "hooks.io"),
+        (traces, "telemetry.traces.headers", "otel.io"),
+    ] {
+        assert!(load(text).is_ok(), "{text}");
+        refused(&format!("{text}{PROXY}"), &[key, "clear text", "egress.no_proxy"]);
+        assert!(load(&format!("{text}{PROXY}no_proxy = [\"{host}\"]")).is_ok(), "{text}");
+    }
+    assert!(load(&format!("[registries.a]\nhost = \"r.io\"\nplain_http = true\n{PROXY}")).is_ok());
 }
 
 #[test]
@@ -82,6 +148,11 @@ fn a_registry_is_swept_daily_unless_it_offers_no_catalogue_or_nobody_wants_it() 
 
 #[test]
 fn mistakes_name_the_key_and_the_fix() {
+    refused(
+        "[telemetry.traces]\nendpoint = \"https://c\"\ncallers = \"all\"",
+        &["telemetry.traces.callers", "sampled nor followed"],
+    );
+    refused("[telemetry.traces]\ncallers = \"followed\"", &["telemetry.traces.endpoint"]);
     refused("[registries.a]\nhost = \"r.io\"\nsweep_every = \"1s\"", &["registries.a.sweep_every", "off"]);
     refused("[registries.a]\nhost = \"r.io\"\nsweep_every = \"daily\"", &["sweep_every", "24h"]);
     refused(

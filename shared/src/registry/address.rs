@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -21,6 +22,9 @@ enum Network {
     /// Link-local, multicast, unspecified, reserved: nothing that serves files is there.
     Never,
 }
+
+/// How long is waited for what a name means that the proxy will look up again.
+const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// Judges the addresses of foreign hosts on behalf of one registry.
 #[derive(Debug)]
@@ -44,6 +48,15 @@ impl AddressGuard {
             url::Host::Ipv6(address) => (IpAddr::V6(address), address.to_string()),
         };
         self.judge(&host, &[SocketAddr::new(address, 0)]).await.map(drop)
+    }
+
+    /// Judges a host that the proxy dials, as well as that can be done from here: an address as ever, a name by what it
+    /// means here. Where it means nothing, as in networks that look up no outer names, the proxy's own rules decide.
+    pub(super) async fn check_proxied(&self, host: url::Host<&str>) -> Result<(), Refusal> {
+        let url::Host::Domain(name) = host else { return self.check_literal(host).await };
+        let looked_up = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((name, 0))).await;
+        let Ok(Ok(found)) = looked_up else { return Ok(()) };
+        self.judge(name, &found.collect::<Vec<_>>()).await.map(drop)
     }
 
     /// The addresses that may be dialled; an error if there is none but some were forbidden.
@@ -202,6 +215,22 @@ mod tests {
         assert!(judged("[::1]", public, "[::1]").await);
         assert!(judged("registry.invalid", private, "10.0.0.1").await);
         assert!(!judged("registry.invalid", private, "169.254.169.254").await);
+    }
+
+    #[tokio::test]
+    async fn i8_what_the_proxy_is_to_dial_is_judged_by_address_and_by_what_its_name_means_here() {
+        let judged = async |targets, target: &str| {
+            let url = url::Url::parse(&format!("https://{target}/")).unwrap();
+            AddressGuard::new("192.0.2.1", targets).check_proxied(url.host().unwrap()).await.is_ok()
+        };
+        let (public, private) = (RedirectTargets::Public, RedirectTargets::PublicAndPrivate);
+        for refused in ["10.0.0.1", "169.254.169.254", "[fe80::1]", "localhost"] {
+            assert!(!judged(public, refused).await, "{refused}");
+        }
+        assert!(!judged(private, "169.254.169.254").await);
+        assert!(judged(private, "10.0.0.1").await);
+        assert!(judged(public, "1.1.1.1").await);
+        assert!(judged(public, "storage.invalid").await, "nobody here knows it, the proxy may");
     }
 
     #[tokio::test]

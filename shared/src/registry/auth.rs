@@ -163,6 +163,7 @@ impl Authorizer {
         let host = url.host_str().unwrap_or_default();
         let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
         if self.realms.iter().any(|realm| realm == host || *realm == with_port) {
+            http.keep_from_proxy(&url)?;
             Ok(url)
         } else {
             Err(http.refused(Refusal::RealmHost(shown_host(&url))))
@@ -176,7 +177,8 @@ impl Authorizer {
         login: &Login,
     ) -> Result<(SecretString, Duration), RegistryError> {
         let answer = http.ask_realm(|client| request.build(client, login), &request.realm).await?;
-        let answer = answer.to(login.shown());
+        let shown = http.shown_to_proxy(login.shown());
+        let answer = answer.to(shown);
         match answer.status().as_u16() {
             200 => self.read_token(answer).await,
             401 | 403 => Err(self.unauthorized(request.scope)),

@@ -182,6 +182,7 @@ fn is_about_ranges(error: &RegistryError, offset: u64) -> bool {
         | RegistryError::Denied { .. }
         | RegistryError::RateLimited { .. }
         | RegistryError::Unavailable { .. }
+        | RegistryError::Proxy { .. }
         | RegistryError::TooLarge { .. }
         | RegistryError::DigestMismatch { .. }
         | RegistryError::Refused { .. } => false,

@@ -98,6 +98,7 @@ impl RegistryClient {
             | RegistryError::Credentials { .. }
             | RegistryError::RateLimited { .. }
             | RegistryError::Unavailable { .. }
+            | RegistryError::Proxy { .. }
             | RegistryError::TooLarge { .. }
             | RegistryError::DigestMismatch { .. }
             | RegistryError::Refused { .. } => CatalogueError::Registry(source),

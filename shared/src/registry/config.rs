@@ -4,7 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::Url;
+
 use crate::model::image::RegistryHost;
+use crate::outgoing::Egress;
 
 use super::credentials::Credentials;
 
@@ -33,6 +36,8 @@ pub struct RegistryConfig {
     pub concurrency: NonZeroUsize,
     /// How often a failed call is repeated, and a blob that brings nothing new resumed. Default: 3.
     pub retries: u32,
+    /// How requests leave. Default: directly.
+    pub egress: Egress,
 }
 
 /// How a registry is spoken to.
@@ -87,11 +92,28 @@ impl RegistryConfig {
             timeouts: Timeouts::default(),
             concurrency: const { NonZeroUsize::new(8).expect("8 is not zero") },
             retries: 3,
+            egress: Egress::default(),
         }
     }
 
     fn is_docker_hub(&self) -> bool {
         self.host.as_str() == "docker.io"
+    }
+
+    /// Whether credentials are configured that a proxy would read.
+    pub(crate) fn tells_proxy(&self) -> bool {
+        let has_credentials = !matches!(self.credentials, Credentials::Anonymous);
+        let is_told = |url: Url| self.egress.tells_proxy(&url);
+        has_credentials && self.origin().is_some_and(is_told)
+    }
+
+    /// The URL below which its API is; `None` where host and endpoint make none.
+    pub(super) fn origin(&self) -> Option<Url> {
+        let scheme = match self.transport {
+            Transport::Https => "https",
+            Transport::PlainHttp => "http",
+        };
+        Url::parse(&format!("{scheme}://{}/", self.dialled())).ok().filter(Url::has_host)
     }
 
     /// The host and port that are dialled.

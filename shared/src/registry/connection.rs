@@ -142,7 +142,7 @@ impl Connection {
         })?;
         let outcome = retrying(&self.config, call).await;
         let ended = match &outcome {
-            Err(RegistryError::Unavailable { .. }) => Outcome::Failed,
+            Err(RegistryError::Unavailable { .. } | RegistryError::Proxy { .. }) => Outcome::Failed,
             Ok(_) | Err(_) => Outcome::Answered,
         };
         self.breaker.record(ended, Instant::now());

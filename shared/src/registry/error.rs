@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::image::RegistryHost;
-use crate::outgoing::AuthoritiesError;
+use crate::outgoing::{AuthoritiesError, ProxyError};
 
 use super::credentials::CredentialsError;
 
@@ -83,6 +83,17 @@ pub enum RegistryError {
         /// What happened.
         #[source]
         source: TransportError,
+    },
+    /// The forward proxy did not pass the question on.
+    #[error("{host} could not be asked for {what}")]
+    Proxy {
+        /// The registry.
+        host: RegistryHost,
+        /// Which document or blob.
+        what: String,
+        /// What the proxy did.
+        #[source]
+        source: ProxyError,
     },
     /// It is larger than allowed, or than its descriptor says.
     #[error("{what} in {host} is larger than {limit} bytes")]
@@ -166,6 +177,11 @@ pub enum Refusal {
     /// A chain of redirects without end.
     #[error("more than {0} redirects in a row")]
     RedirectHops(usize),
+    /// A plain http server behind the proxy, which would read what we show it.
+    #[error(
+        "credentials for {0} would be shown to the proxy of egress.proxy in clear text; add it to egress.no_proxy, or give it TLS"
+    )]
+    ToldProxy(String),
     /// A redirect into a network that foreigners must not make us look at.
     #[error("{host} is at {address}, which is not a public address; see the registry's redirect targets")]
     Address {
@@ -224,6 +240,7 @@ impl RegistryError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Credentials { .. } => true,
+            Self::Proxy { source, .. } => source.is_retryable(),
             Self::NotConfigured(_)
             | Self::Configuration { .. }
             | Self::NotFound { .. }
@@ -247,6 +264,7 @@ impl RegistryError {
             | Self::Unauthorized { .. }
             | Self::Denied { .. }
             | Self::Unavailable { .. }
+            | Self::Proxy { .. }
             | Self::TooLarge { .. }
             | Self::DigestMismatch { .. }
             | Self::Malformed { .. }

@@ -1,7 +1,8 @@
 //! One exchange with a registry over HTTP: redirects followed by our own rules, everything with a deadline.
 //!
-//! Two clients: `home` dials the registry and its token services, which the operator configured; `away`
-//! dials whatever a redirect names, through a resolver that judges addresses (I8).
+//! Two clients: `home` asks the registry and its token services, which the operator configured, directly or through
+//! the proxy; `away` dials whatever a redirect names, through a resolver that judges addresses (I8). A redirect that
+//! goes through the proxy is judged before: by its address, or by what its name means here.
 //! HTTP/1.1 only: over HTTP/2 all transfers share one window, and a layer that nobody reads for a while
 //! would hold up the others.
 
@@ -14,12 +15,12 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, Head
 use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url};
 
 use crate::model::image::RegistryHost;
-use crate::outgoing::{self, Shown};
+use crate::outgoing::{Egress, Shown};
 use crate::telemetry::traces;
 
 use super::address::{AddressGuard, GuardedResolver};
 use super::body::Answer;
-use super::config::{RegistryConfig, Timeouts, Transport};
+use super::config::{RegistryConfig, Timeouts};
 use super::error::{ConfigurationError, Refusal, RegistryError, TransportError};
 
 /// How many redirects are followed, one after the other.
@@ -54,29 +55,25 @@ pub(super) struct Http {
     origin: Url,
     home: Client,
     away: Client,
+    egress: Egress,
     guard: Arc<AddressGuard>,
     timeouts: Timeouts,
 }
 
 impl Http {
     pub(super) fn new(config: &RegistryConfig) -> Result<Self, ConfigurationError> {
-        let scheme = match config.transport {
-            Transport::Https => "https",
-            Transport::PlainHttp => "http",
-        };
-        let dialled = config.dialled();
-        let origin = Url::parse(&format!("{scheme}://{dialled}/"))
-            .ok()
-            .filter(|url| url.host().is_some())
-            .ok_or_else(|| ConfigurationError::Url(dialled.to_owned()))?;
+        let origin = config.origin().ok_or_else(|| ConfigurationError::Url(config.dialled().to_owned()))?;
         let guard = AddressGuard::new(origin.host_str().unwrap_or_default(), config.redirect_targets);
         let built = |builder: ClientBuilder| {
             builder.build().map_err(|error| ConfigurationError::Client(TransportError::http(error)))
         };
         Ok(Self {
             host: config.host.clone(),
-            home: built(client(config)?)?,
-            away: built(client(config)?.dns_resolver(GuardedResolver(Arc::clone(&guard))))?,
+            home: built(client(config, &config.egress)?)?,
+            away: built(
+                client(config, &Egress::default())?.dns_resolver(GuardedResolver(Arc::clone(&guard))),
+            )?,
+            egress: config.egress.clone(),
             origin,
             guard,
             timeouts: config.timeouts.clone(),
@@ -106,7 +103,7 @@ impl Http {
             let Some(next) = self.redirect(&question.method, &url, &response)? else {
                 let shown = authorization.map(|value| Shown::default().authorization(value));
                 let answer = Answer::new(response, &self.host, &question.what, &self.timeouts);
-                return Ok(answer.to(shown.unwrap_or_default()));
+                return Ok(answer.to(self.egress.shown(shown.unwrap_or_default())));
             };
             if next.origin() != url.origin() {
                 authorization = None;
@@ -132,13 +129,10 @@ impl Http {
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
-        let client = if self.is_home(url) {
-            &self.home
-        } else {
-            let host = url.host().ok_or_else(|| self.refused(Refusal::RedirectUrl(shown_host(url))))?;
-            self.guard.check_literal(host).await.map_err(|refusal| self.refused(refusal))?;
-            &self.away
-        };
+        let client = if self.is_home(url) { &self.home } else { self.abroad(url).await? };
+        if authorization.is_some() {
+            self.keep_from_proxy(url)?;
+        }
         // A transport encoding would make a Range, and the size of a descriptor, mean something else.
         let mut request =
             client.request(question.method.clone(), url.clone()).header(ACCEPT_ENCODING, "identity");
@@ -157,7 +151,7 @@ impl Http {
             patience += self.upload_time(body.bytes.len());
         }
         let span = traces::exchange(question.method.as_str(), url.host_str().unwrap_or_default(), url.port());
-        let answered = span.around(self.send(request, &question.what, patience)).await;
+        let answered = span.around(self.send(request, url, &question.what, patience)).await;
         span.outcome(&answered, "no_answer");
         if let Ok(response) = &answered {
             let status = response.status();
@@ -169,6 +163,30 @@ impl Http {
             }
         }
         answered
+    }
+
+    /// The client for a host that the registry named, if it may be asked.
+    async fn abroad(&self, url: &Url) -> Result<&Client, RegistryError> {
+        let host = url.host().ok_or_else(|| self.refused(Refusal::RedirectUrl(shown_host(url))))?;
+        if self.egress.is_proxied(url) {
+            self.guard.check_proxied(host).await.map_err(|refusal| self.refused(refusal))?;
+            return Ok(&self.home);
+        }
+        self.guard.check_literal(host).await.map_err(|refusal| self.refused(refusal))?;
+        Ok(&self.away)
+    }
+
+    /// Refuses a place where the proxy would read the credentials that are sent there.
+    pub(super) fn keep_from_proxy(&self, url: &Url) -> Result<(), RegistryError> {
+        match self.egress.tells_proxy(url) {
+            true => Err(self.refused(Refusal::ToldProxy(shown_host(url)))),
+            false => Ok(()),
+        }
+    }
+
+    /// The same with what the proxy is shown, should an answer repeat it.
+    pub(super) fn shown_to_proxy(&self, shown: Shown) -> Shown {
+        self.egress.shown(shown)
     }
 
     /// What so many bytes may take at the least rate that is accepted.
@@ -184,7 +202,7 @@ impl Http {
         realm: &Url,
     ) -> Result<Answer, RegistryError> {
         let what = format!("a token from {}", shown_host(realm));
-        let response = self.send(request(&self.home), &what, self.timeouts.first_byte).await?;
+        let response = self.send(request(&self.home), realm, &what, self.timeouts.first_byte).await?;
         if response.status().is_redirection() {
             return Err(self.refused(Refusal::RealmRedirects(shown_host(realm))));
         }
@@ -194,21 +212,30 @@ impl Http {
     async fn send(
         &self,
         request: reqwest::RequestBuilder,
+        url: &Url,
         what: &str,
         patience: Duration,
     ) -> Result<Response, RegistryError> {
         let unavailable =
             |source| RegistryError::Unavailable { host: self.host.clone(), what: what.to_owned(), source };
+        let blamed = |source| RegistryError::Proxy { host: self.host.clone(), what: what.to_owned(), source };
         match tokio::time::timeout(patience, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(match refusal_within(&error) {
-                Some(refusal) => self.refused(refusal),
-                None => unavailable(TransportError::http(error)),
+            Ok(Ok(response)) => match self.egress.blamed_for(url, response.status()) {
+                Some(source) => Err(blamed(source)),
+                None => Ok(response),
+            },
+            Ok(Err(error)) => Err(match (refusal_within(&error), self.egress.blamed(url, &error)) {
+                (Some(refusal), _) => self.refused(refusal),
+                (None, Some(source)) => blamed(source),
+                (None, None) => {
+                    let seen = TransportError::http(error).to_string();
+                    unavailable(TransportError::new(self.egress.by_way(url, &seen)))
+                }
             }),
             Err(_) => {
                 let seconds = patience.as_secs_f32();
                 let message = format!("no answer within {seconds} seconds");
-                Err(unavailable(TransportError::new(message)))
+                Err(unavailable(TransportError::new(self.egress.by_way(url, &message))))
             }
         }
     }
@@ -259,8 +286,8 @@ pub(super) fn shown_host(url: &Url) -> String {
     }
 }
 
-fn client(config: &RegistryConfig) -> Result<ClientBuilder, ConfigurationError> {
-    let builder = outgoing::client(&config.ca_certificates);
+fn client(config: &RegistryConfig, egress: &Egress) -> Result<ClientBuilder, ConfigurationError> {
+    let builder = egress.client(&config.ca_certificates);
     let builder = builder.map_err(|error| ConfigurationError::CaCertificates(Arc::new(error)))?;
     Ok(builder.connect_timeout(config.timeouts.connect))
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::TelemetryError;
-use crate::config::TracesConfig;
+use crate::config::{Callers, TracesConfig};
 
 mod collector;
 mod context;
@@ -37,7 +37,16 @@ pub use spans::{Origin, Place, Span, exchange, process, publish, request, stage}
 
 /// Who makes this process's spans. Set at most once, like the recorder of metrics and the subscriber of the log, and
 /// for the same reason: what is measured must not be handed to every function.
-static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+static TRACER: OnceLock<Tracing> = OnceLock::new();
+
+/// How this process traces.
+#[derive(Debug)]
+struct Tracing {
+    tracer: SdkTracer,
+    /// What is done where somebody else has begun a trace.
+    callers: Callers,
+    sample_ratio: f64,
+}
 
 /// Attributes, events and links of one span; none of ours has as many.
 const LIMITS: SpanLimits = SpanLimits {
@@ -76,7 +85,9 @@ impl Traces {
             .with_span_limits(LIMITS)
             .with_resource(resource)
             .build();
-        TRACER.set(provider.tracer("tidewaiter")).map_err(|_| TelemetryError::Twice)?;
+        let tracer = provider.tracer("tidewaiter");
+        let begun = Tracing { tracer, callers: config.callers, sample_ratio: config.sample_ratio };
+        TRACER.set(begun).map_err(|_| TelemetryError::Twice)?;
         let task = tokio::spawn(outbox::send_all(spans, collector, closing.clone()));
         Ok(Self(Some(Sending { provider, closing, task })))
     }
@@ -91,6 +102,12 @@ impl Traces {
         // Nothing is left for it to do; its destructor would do the same.
         drop(provider);
     }
+}
+
+/// Asks the collector whether it would take spans, by sending it none.
+pub async fn try_collector(config: &TracesConfig) -> Result<(), CollectorError> {
+    let resource = resource(config, "tidewaiter");
+    collector::Collector::new(config, &resource)?.try_out().await
 }
 
 /// Who traces: name, version, and which of many alike.

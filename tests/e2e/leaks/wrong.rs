@@ -40,6 +40,9 @@ pub(super) fn configurations(plants: &Plants, said: &mut Said) -> Result<()> {
         format!("[telemetry.traces]\nendpoint = \"https://c\"\nheaders = [\"a: {secret}\"]"),
         format!("[worker]\nsecret_key = 7\nsecret_rules = [\"{secret}\"]"),
         format!("[server]\npublic_url = \"https://u:{secret}@[\""),
+        format!("[egress]\nproxy = \"http://u:{secret}@proxy:3128\""),
+        format!("[egress]\nproxy = \"http://p\"\nproxy_user = \"a:b\"\nproxy_password = \"{secret}\""),
+        format!("[egress]\nproxy_password = [\"{secret}\"]"),
         format!("[attest]\nkey_file = \"k\"\nhook_url = \"https://u:{secret}@h.io\""),
     ]
     .into_iter()
@@ -64,6 +67,10 @@ pub(super) fn configurations(plants: &Plants, said: &mut Said) -> Result<()> {
 /// Servers that do not know the password.
 pub(super) fn passwords(servers: &Servers, site: &Site, plants: &Plants, said: &mut Said) -> Result<()> {
     let text = std::fs::read_to_string(site.folder.path().join("tidewaiter.toml"))?;
+    let folder = tempfile::tempdir()?;
+    let (right, wrong) = (plants.of("proxy"), plants.of("proxy") + "x");
+    std::fs::write(folder.path().join("tidewaiter.toml"), text.replace(&right, &wrong))?;
+    said.by_command("doctor, wrong password of the proxy", &run(folder.path(), &["doctor", "behind"])?);
     for (name, right, wrong) in [
         ("broker", servers.amqp(&plants.of("rabbitmq")), servers.amqp(&(plants.of("rabbitmq") + "x"))),
         ("redis", servers.redis(&plants.of("redis")), servers.redis(&(plants.of("redis") + "x"))),

@@ -15,8 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use shared::config::{ContentMode, EndpointConfig};
 use shared::model::event::{EndpointName, STRUCTURED, VerdictEvent};
-use shared::outgoing::{self, AuthoritiesError, Shown};
-use shared::telemetry::chain;
+use shared::outgoing::{AuthoritiesError, Egress, Shown};
 use url::Url;
 
 /// How much of an answer is read, for whoever reads the dead letter.
@@ -34,6 +33,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 pub(super) struct Endpoint {
     client: Client,
     url: Url,
+    egress: Egress,
     secret: Option<SecretString>,
     token: Option<HeaderValue>,
     mode: ContentMode,
@@ -109,7 +109,9 @@ impl Endpoint {
                 value
             })
         });
-        let builder = outgoing::client(&config.ca_certificates)
+        let builder = config
+            .egress
+            .client(&config.ca_certificates)
             .map_err(|source| EndpointError::CaCertificates { endpoint: name.clone(), source })?
             .connect_timeout(config.timeout)
             .timeout(config.timeout);
@@ -125,7 +127,8 @@ impl Endpoint {
             shown = shown.secret(&part);
         }
         Ok(Self {
-            shown,
+            shown: config.egress.shown(shown),
+            egress: config.egress.clone(),
             client: builder
                 .build()
                 .map_err(|source| EndpointError::Client { endpoint: name.clone(), source })?,
@@ -151,9 +154,12 @@ impl Endpoint {
         }
         let request = self.client.post(self.url.clone()).headers(headers).body(body);
         match request.send().await {
-            Ok(response) => answer(response, now, &self.shown).await,
-            // The URL may hold a secret.
-            Err(error) => Answer::NotNow { after: None, error: chain(&error.without_url()) },
+            Ok(response) => match self.egress.blamed_for(&self.url, response.status()) {
+                Some(blamed) => Answer::NotNow { after: None, error: blamed.to_string() },
+                None => answer(response, now, &self.shown).await,
+            },
+            // The URL may hold a secret, and is not repeated.
+            Err(error) => Answer::NotNow { after: None, error: self.egress.told(&self.url, error) },
         }
     }
 }

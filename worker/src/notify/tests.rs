@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use sha2::Sha256;
 use shared::announce::Interest;
 use shared::config::{ContentMode, EndpointConfig, StoreConfig};
+use shared::outgoing::Egress;
 use shared::store::Opened;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -109,6 +110,7 @@ impl Site {
             timeout: Duration::from_secs(10),
             give_up_after: Duration::from_secs(3600),
             ca_certificates: Vec::new(),
+            egress: Egress::default(),
         };
         configure(&mut endpoint);
         let config = NotifyConfig { endpoints: [(name(), endpoint)].into() };
@@ -285,6 +287,7 @@ async fn a_certificate_file_that_is_none_stops_the_start() {
             timeout: Duration::from_secs(1),
             give_up_after: Duration::from_secs(1),
             ca_certificates: vec![path.to_owned()],
+            egress: Egress::default(),
         };
         NotifyConfig { endpoints: [(name(), endpoint)].into() }
     };

@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt;
-use reqwest::redirect::Policy;
 use serde::Deserialize;
 use shared::config::OidcKeys;
+use shared::outgoing::{AuthoritiesError, Egress};
 use tokio::sync::Mutex;
 
 /// The public keys of one issuer.
 pub struct KeySet {
     source: OidcKeys,
+    egress: Egress,
     // One reads, the others wait for what it finds; the wait is bounded by [`READ_TIME`].
     known: Mutex<Known>,
 }
@@ -46,8 +47,11 @@ pub enum KeysError {
         source: std::io::Error,
     },
     /// The URL cannot be fetched.
+    #[error("cannot fetch the key set: {0}")]
+    Fetch(String),
+    /// The certificate authorities of the proxy cannot be used.
     #[error("cannot fetch the key set")]
-    Fetch(#[source] reqwest::Error),
+    Authorities(#[source] AuthoritiesError),
     /// It is larger than any key set.
     #[error("the key set is larger than {LARGEST_SET} bytes")]
     TooLarge,
@@ -82,8 +86,8 @@ struct Known {
 
 impl KeySet {
     /// A set that is read when somebody asks for a key.
-    pub fn new(source: OidcKeys) -> Self {
-        Self { source, known: Mutex::default() }
+    pub fn new(source: OidcKeys, egress: Egress) -> Self {
+        Self { source, egress, known: Mutex::default() }
     }
 
     /// The key of this id; `None` if the issuer has none.
@@ -119,7 +123,7 @@ impl KeySet {
                 OidcKeys::File(path) => tokio::fs::read(path)
                     .await
                     .map_err(|source| KeysError::File { path: path.clone(), source }),
-                OidcKeys::Url(url) => fetch(url.clone()).await,
+                OidcKeys::Url(url) => fetch(url, &self.egress).await,
             }
         };
         let bytes = tokio::time::timeout(READ_TIME, bytes).await.map_err(|_| KeysError::Timeout)??;
@@ -135,13 +139,17 @@ impl Known {
 }
 
 /// No redirects: the operator named the place, and nobody else does.
-async fn fetch(url: url::Url) -> Result<Vec<u8>, KeysError> {
-    let client = reqwest::Client::builder().redirect(Policy::none()).build().map_err(KeysError::Fetch)?;
-    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    let mut chunks = answer.map_err(KeysError::Fetch)?.bytes_stream();
+async fn fetch(url: &url::Url, egress: &Egress) -> Result<Vec<u8>, KeysError> {
+    let failed = |error: reqwest::Error| KeysError::Fetch(egress.told(url, error));
+    let client = egress.client(&[]).map_err(KeysError::Authorities)?.build().map_err(failed)?;
+    let answer = client.get(url.clone()).send().await.map_err(failed)?;
+    if answer.status() != reqwest::StatusCode::OK {
+        return Err(KeysError::Fetch(format!("the answer was {}", answer.status())));
+    }
+    let mut chunks = answer.bytes_stream();
     let mut body = Vec::new();
     while let Some(chunk) = chunks.next().await {
-        body.extend_from_slice(&chunk.map_err(KeysError::Fetch)?);
+        body.extend_from_slice(&chunk.map_err(failed)?);
         if body.len() > LARGEST_SET {
             return Err(KeysError::TooLarge);
         }

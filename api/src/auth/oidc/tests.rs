@@ -4,6 +4,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 use shared::config::OidcKeys;
+use shared::outgoing::Egress;
 
 use super::*;
 
@@ -21,6 +22,7 @@ pub(crate) fn config() -> OidcConfig {
         audience: AUDIENCE.to_owned(),
         email: EMAIL.to_owned(),
         keys: OidcKeys::File(fixture("keys.json")),
+        egress: Egress::default(),
     }
 }
 
@@ -127,12 +129,12 @@ async fn unknown_keys_are_the_issuers_affair_and_cost_one_reading_a_minute() {
     let missing = verifier.verify(good().as_bytes(), now()).await.unwrap_err();
     assert!(matches!(missing, TokenError::Keys(_)), "not the sender's fault: {missing}");
 
-    let keys = keys::KeySet::new(OidcKeys::File(file.clone()));
+    let keys = keys::KeySet::new(OidcKeys::File(file.clone()), Egress::default());
     std::fs::write(&file, r#"{"keys":[]}"#).unwrap();
     assert_eq!(keys.key("tests").await.unwrap(), None);
     std::fs::copy(fixture("keys.json"), &file).unwrap();
     assert_eq!(keys.key("tests").await.unwrap(), None, "read again too soon");
-    let fresh = keys::KeySet::new(OidcKeys::File(file.clone()));
+    let fresh = keys::KeySet::new(OidcKeys::File(file.clone()), Egress::default());
     assert!(fresh.key("tests").await.unwrap().is_some());
     std::fs::remove_file(&file).unwrap();
     assert!(fresh.key("tests").await.unwrap().is_some(), "known keys go on");
@@ -145,7 +147,8 @@ async fn a_key_set_that_is_none_is_said_to_be_none() {
     for (content, told) in [("[]".to_owned(), "not a JSON Web Key Set"), (" ".repeat(300_000), "larger than")]
     {
         std::fs::write(&file, content).unwrap();
-        let error = keys::KeySet::new(OidcKeys::File(file.clone())).key("x").await.unwrap_err();
+        let error =
+            keys::KeySet::new(OidcKeys::File(file.clone()), Egress::default()).key("x").await.unwrap_err();
         assert!(error.to_string().contains(told), "{error}");
     }
 }
@@ -169,7 +172,7 @@ async fn a_key_set_can_come_from_a_url_and_is_not_looked_for_elsewhere() {
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
-    let redirected = keys::KeySet::new(OidcKeys::Url(url.clone())).key("tests").await;
+    let redirected = keys::KeySet::new(OidcKeys::Url(url.clone()), Egress::default()).key("tests").await;
     assert!(redirected.is_err(), "a redirect is not followed: {redirected:?}");
-    assert!(keys::KeySet::new(OidcKeys::Url(url)).key("tests").await.unwrap().is_some());
+    assert!(keys::KeySet::new(OidcKeys::Url(url), Egress::default()).key("tests").await.unwrap().is_some());
 }

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{SignError, Signer};
 use crate::attest::keys::{PublicKey, Signature};
+use crate::outgoing::Egress;
 
 const LARGEST_ANSWER: usize = 16 << 10;
 const LARGEST_TOKEN: usize = 16 << 10;
@@ -32,8 +33,10 @@ pub struct HookSettings {
     pub public_key: PublicKey,
     /// How long is waited for an answer, connecting included.
     pub timeout: Duration,
-    /// Further certificate authorities, in PEM.
-    pub ca_certificates: Vec<u8>,
+    /// PEM files of certificate authorities to trust besides the system's.
+    pub ca_certificates: Vec<PathBuf>,
+    /// How questions leave.
+    pub egress: Egress,
 }
 
 /// A signing service.
@@ -46,19 +49,10 @@ pub struct Hook {
 impl Hook {
     /// Prepares to ask; nothing is contacted yet. Fails where the certificates cannot be used.
     pub fn new(settings: HookSettings) -> Result<Self, SignError> {
-        let unusable = |error: reqwest::Error| SignError::Unavailable(error.without_url().to_string());
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .user_agent(concat!("tidewaiter/", env!("CARGO_PKG_VERSION")))
-            // A redirect would carry the token, or the question, to somebody else.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(settings.timeout);
-        if !settings.ca_certificates.is_empty() {
-            let found = reqwest::Certificate::from_pem_bundle(&settings.ca_certificates).map_err(unusable)?;
-            builder = builder.tls_certs_merge(found);
-        }
-        Ok(Self { client: builder.build().map_err(unusable)?, settings })
+        let builder = settings.egress.client(&settings.ca_certificates).map_err(SignError::CaCertificates)?;
+        let client = builder.timeout(settings.timeout).build();
+        let client = client.map_err(|error| SignError::Unavailable(error.without_url().to_string()))?;
+        Ok(Self { client, settings })
     }
 
     async fn token(&self) -> Result<Option<HeaderValue>, SignError> {
@@ -76,7 +70,8 @@ impl Hook {
     }
 
     async fn ask(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        let unavailable = |error: reqwest::Error| SignError::Unavailable(told(error));
+        let HookSettings { url, egress, .. } = &self.settings;
+        let unavailable = |error: reqwest::Error| SignError::Unavailable(egress.told(url, error));
         let question = Question {
             version: 1,
             algorithm: "ecdsa-p256-sha256",
@@ -84,8 +79,7 @@ impl Hook {
             digest: STANDARD.encode(Sha256::digest(message)),
         };
         let body = serde_json::to_vec(&question).map_err(SignError::Statement)?;
-        let mut request =
-            self.client.post(self.settings.url.clone()).header(CONTENT_TYPE, "application/json");
+        let mut request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json");
         if let Some(token) = self.token().await? {
             request = request.header(AUTHORIZATION, token);
         }
@@ -111,11 +105,6 @@ impl Hook {
             serde_json::from_slice(&answer).map_err(|_| refused("its answer is not {\"signature\": …}"))?;
         STANDARD.decode(answer.signature.trim()).map_err(|_| refused("its signature is not base64"))
     }
-}
-
-/// The whole chain of causes, without the URL.
-fn told(error: reqwest::Error) -> String {
-    crate::telemetry::chain(&error.without_url())
 }
 
 #[async_trait]

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use super::super::keys::{PrivateKey, PublicKey};
 use super::super::signer::{Hook, HookSettings, KeyFile, SignError, Signer};
+use crate::outgoing::Egress;
 
 /// Every signer: what it signs verifies with its own public key, names that key, and is DER.
 async fn contract(signer: &dyn Signer) {
@@ -76,6 +77,7 @@ fn hook(url: url::Url, key: &PublicKey) -> HookSettings {
         public_key: key.clone(),
         timeout: Duration::from_secs(5),
         ca_certificates: Vec::new(),
+        egress: Egress::default(),
     }
 }
 

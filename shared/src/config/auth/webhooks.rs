@@ -12,6 +12,7 @@ use super::mapping::{EventMapping, RawEvent, RawRepository, RepositoryMapping, r
 use crate::config::ConfigError;
 use crate::config::values::secret;
 use crate::model::image::RegistryHost;
+use crate::outgoing::Egress;
 
 /// How one webhook source proves itself, and what its events leave out.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub struct OidcConfig {
     pub email: String,
     /// Where the issuer's public keys are.
     pub keys: OidcKeys,
+    /// How they are asked for.
+    pub egress: Egress,
 }
 
 /// Where an issuer's public keys (a JSON Web Key Set) are.
@@ -130,7 +133,7 @@ pub(super) struct RawOidc {
 const EXCLUSIVE: &str = "set one of: token, username and password, hmac_secret, oidc; or open = true if something else guards the route";
 
 impl RawWebhook {
-    pub(super) fn check(self, name: &str) -> Result<WebhookConfig, ConfigError> {
+    pub(super) fn check(self, name: &str, egress: &Egress) -> Result<WebhookConfig, ConfigError> {
         let key = format!("auth.webhooks.{name}");
         let token = webhook_secret(&format!("{key}.token"), self.token, self.token_file)?;
         let password = webhook_secret(&format!("{key}.password"), self.password, self.password_file)?;
@@ -151,7 +154,7 @@ impl RawWebhook {
             }
             (None, None) => None,
         };
-        let oidc = self.oidc.map(|oidc| oidc.check(&key)).transpose()?.map(WebhookProof::Oidc);
+        let oidc = self.oidc.map(|oidc| oidc.check(&key, egress)).transpose()?.map(WebhookProof::Oidc);
         let open = self.open.then_some(WebhookProof::Nothing);
         let mut proofs = [token, basic, hmac.map(WebhookProof::Hmac), oidc, open].into_iter().flatten();
         let (Some(proof), None) = (proofs.next(), proofs.next()) else {
@@ -176,7 +179,7 @@ const GOOGLE: &str = "https://accounts.google.com";
 const GOOGLE_KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
 
 impl RawOidc {
-    fn check(self, source: &str) -> Result<OidcConfig, ConfigError> {
+    fn check(self, source: &str, egress: &Egress) -> Result<OidcConfig, ConfigError> {
         let key = |field: &str| format!("{source}.oidc.{field}");
         for (field, value) in [("audience", &self.audience), ("email", &self.email)] {
             if value.is_empty() {
@@ -210,7 +213,7 @@ impl RawOidc {
             }
         };
         let issuer = self.issuer.unwrap_or_else(|| GOOGLE.to_owned());
-        Ok(OidcConfig { issuer, audience: self.audience, email: self.email, keys })
+        Ok(OidcConfig { issuer, audience: self.audience, email: self.email, keys, egress: egress.clone() })
     }
 }
 

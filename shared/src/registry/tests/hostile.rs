@@ -7,6 +7,7 @@ use super::server::{Act, Server, head, say};
 use super::{blob_of, client, config, image, read, told};
 use crate::model::digest::Digest;
 use crate::model::document::DocumentError;
+use crate::outgoing::{Bypass, Egress, ForwardProxy};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -52,6 +53,54 @@ async fn i8_redirects_into_closed_networks_are_refused() {
         refusal_of("http://user:pass@127.0.0.1/").await.map(|refusal| refusal.to_string().contains("pass")),
         Some(false)
     );
+}
+
+/// A way out through a proxy, for everybody but this machine.
+fn through(proxy: &str) -> Egress {
+    Egress::through(ForwardProxy {
+        url: format!("http://{proxy}").parse().unwrap(),
+        login: None,
+        direct: Bypass::default(),
+        ca_certificates: Vec::new(),
+    })
+}
+
+#[tokio::test]
+async fn i8_a_proxy_is_not_asked_for_addresses_in_closed_networks() {
+    let proxy = Server::start(|_, _| say(200, &[], b"x")).await;
+    for (target, is_asked) in [
+        ("http://169.254.169.254/latest/meta-data/", false),
+        ("http://10.0.0.1/x", false),
+        ("http://[fd00::1]/x", false),
+        ("http://127.0.0.2:80/", false),
+        // Nobody here knows it; the proxy may.
+        ("http://storage.invalid/x", true),
+    ] {
+        let server = Server::start(move |_, _| say(307, &[("location", target)], b"")).await;
+        let mut config = config(server.host().as_str());
+        config.egress = through(proxy.host().as_str());
+        let outcome = read(&client(config), &image(&server.host()), &blob_of(b"x")).await;
+        let is_refused =
+            matches!(outcome, Err(RegistryError::Refused { source: Refusal::Address { .. }, .. }));
+        assert_eq!((is_refused, outcome.is_ok()), (!is_asked, is_asked), "{target}: {outcome:?}");
+    }
+    assert_eq!(proxy.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn i8_a_proxy_reads_no_credentials_for_a_registry_in_clear_text() {
+    let proxy = Server::start(|heard, _| match heard.header("authorization") {
+        Some(_) => say(200, &[], b"x"),
+        None => say(401, &[("www-authenticate", "Basic realm=\"x\"")], b""),
+    })
+    .await;
+    let mut config = config("registry.invalid");
+    config.credentials = basic();
+    config.egress = through(proxy.host().as_str());
+    let name = image(&config.host);
+    let refused = read(&client(config), &name, &blob_of(b"x")).await.unwrap_err();
+    assert!(told(&refused).contains("add it to egress.no_proxy"), "{}", told(&refused));
+    assert!(proxy.heard().iter().all(|heard| heard.header("authorization").is_none()));
 }
 
 #[tokio::test]

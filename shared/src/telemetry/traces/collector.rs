@@ -15,8 +15,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::config::TracesConfig;
-use crate::outgoing::{self, AuthoritiesError};
-use crate::telemetry::chain;
+use crate::outgoing::{AuthoritiesError, Egress};
 
 /// How much of an answer is read.
 const ANSWER_BYTES: usize = 64 << 10;
@@ -30,6 +29,12 @@ pub enum CollectorError {
     /// A header cannot be sent.
     #[error("telemetry.traces.headers: {0} cannot be sent")]
     Header(String),
+    /// It cannot be asked now.
+    #[error("spans cannot be sent: {0}")]
+    Away(String),
+    /// It wants none from us.
+    #[error("spans are not taken: {0}")]
+    Refused(String),
     /// The HTTP client cannot be built.
     #[error("telemetry.traces: no HTTP client can be made")]
     Client(#[source] reqwest::Error),
@@ -40,6 +45,7 @@ pub(super) struct Collector {
     client: Client,
     endpoint: Url,
     headers: HeaderMap,
+    egress: Egress,
     resource: ResourceAttributesWithSchema,
 }
 
@@ -59,7 +65,9 @@ pub(super) enum Answer {
 
 impl Collector {
     pub(super) fn new(config: &TracesConfig, resource: &Resource) -> Result<Self, CollectorError> {
-        let client = outgoing::client(&config.ca_certificates)
+        let client = config
+            .egress
+            .client(&config.ca_certificates)
             .map_err(CollectorError::CaCertificates)?
             .connect_timeout(config.timeout)
             .timeout(config.timeout)
@@ -74,7 +82,13 @@ impl Collector {
             headers.append(name, value);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        Ok(Self { client, endpoint: config.endpoint.clone(), headers, resource: resource.into() })
+        Ok(Self {
+            client,
+            endpoint: config.endpoint.clone(),
+            headers,
+            egress: config.egress.clone(),
+            resource: resource.into(),
+        })
     }
 
     /// The body of a request with these spans.
@@ -83,12 +97,21 @@ impl Collector {
         ExportTraceServiceRequest { resource_spans }.encode_to_vec().into()
     }
 
+    /// Whether it would take spans: posts a batch of none.
+    pub(super) async fn try_out(&self) -> Result<(), CollectorError> {
+        match self.post(self.written(Vec::new())).await {
+            Answer::Taken { .. } => Ok(()),
+            Answer::NotNow(said) => Err(CollectorError::Away(said)),
+            Answer::Refused(said) => Err(CollectorError::Refused(said)),
+        }
+    }
+
     /// Posts once.
     pub(super) async fn post(&self, body: Bytes) -> Answer {
         let request = self.client.post(self.endpoint.clone()).headers(self.headers.clone()).body(body);
         match request.send().await {
             Ok(response) => answer(response).await,
-            Err(error) => Answer::NotNow(chain(&error.without_url())),
+            Err(error) => Answer::NotNow(self.egress.told(&self.endpoint, error)),
         }
     }
 }

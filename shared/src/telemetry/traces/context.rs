@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 /// The header that names trace and span: `00-<32 hex>-<16 hex>-<2 hex>`.
@@ -43,6 +43,13 @@ impl TraceContext {
         TraceContextPropagator::new().inject_context(&self.remote(), &mut headers);
         headers.retain(|_, value| !value.is_empty() && value.len() <= LONGEST);
         headers
+    }
+
+    /// The same trace, of which nothing more is kept.
+    pub(super) fn not_kept(&self) -> Self {
+        let span = &self.0;
+        let (trace, id, state) = (span.trace_id(), span.span_id(), span.trace_state().clone());
+        Self(SpanContext::new(trace, id, TraceFlags::NOT_SAMPLED, span.is_remote(), state))
     }
 
     /// The context under which a child begins.
@@ -91,6 +98,13 @@ mod tests {
             assert_eq!(found, expected, "{parent} {state}");
         }
         assert_eq!(read(PARENT, &format!("a={}", "1".repeat(LONGEST))).unwrap().headers().len(), 1);
+    }
+
+    #[test]
+    fn a_trace_that_is_not_kept_is_still_the_same() {
+        let sent = read(PARENT, "rojo=1").unwrap().not_kept().headers();
+        assert_eq!(sent[TRACEPARENT], PARENT.replace("-01", "-00"));
+        assert_eq!(sent[TRACESTATE], "rojo=1");
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, Value};
 
 use super::{TRACER, TraceContext};
+use crate::config::Callers;
 use crate::model::job::{Job, Lane, Task};
 
 /// A span of a trace, which ends when this is dropped; nothing where nobody traces.
@@ -25,7 +26,7 @@ impl Span {
     pub const NONE: Self = Self(None);
 
     fn begin(parent: &Context, span: impl FnOnce() -> SpanBuilder) -> Self {
-        let begun = TRACER.get().map(|tracer| tracer.build_with_context(span(), parent));
+        let begun = TRACER.get().map(|tracing| tracing.tracer.build_with_context(span(), parent));
         Self(begun.map(|begun| parent.with_span(begun)))
     }
 
@@ -79,12 +80,17 @@ impl Drop for Span {
     }
 }
 
-/// A request that we answer. Its `traceparent`, if it has one, is the parent.
+/// A request that we answer. Its `traceparent`, if it has one, is the parent; whether it decides that the trace is kept
+/// is the configuration's to say.
 pub fn request<'a>(method: &str, route: &str, header: impl Fn(&str) -> Option<&'a str>) -> Span {
-    if TRACER.get().is_none() {
-        return Span::NONE;
-    }
-    let parent = TraceContext::read(header).map_or_else(Context::new, |parent| parent.remote());
+    let Some(tracing) = TRACER.get() else { return Span::NONE };
+    let parent = TraceContext::read(header).map(|caller| match tracing.callers {
+        Callers::Followed => caller,
+        // By lot, and not by the trace's id: whoever chooses the id would choose one that is kept.
+        Callers::Sampled if is_drawn(tracing.sample_ratio) => caller,
+        Callers::Sampled => caller.not_kept(),
+    });
+    let parent = parent.map_or_else(Context::new, |parent| parent.remote());
     let method = known_method(method);
     Span::begin(&parent, || {
         SpanBuilder::from_name(format!("{method} {route}")).with_kind(SpanKind::Server).with_attributes([
@@ -218,8 +224,26 @@ fn message(
     .chain(digest.map(|digest| KeyValue::new("oci.manifest.digest", digest)))
 }
 
+/// Whether a lot falls on one of so many. Without a source of randomness it falls on nobody.
+fn is_drawn(ratio: f64) -> bool {
+    let lot = getrandom::u32().map_or(1.0, |drawn| f64::from(drawn) / (f64::from(u32::MAX) + 1.0));
+    lot < ratio
+}
+
 /// A method that the conventions know; a client may invent others.
 fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_drawn;
+
+    #[test]
+    fn lots_fall_as_often_as_they_should() {
+        assert!((0..1000).all(|_| is_drawn(1.0) && !is_drawn(0.0)));
+        let drawn = (0..10_000).filter(|_| is_drawn(0.25)).count();
+        assert!((2000..3000).contains(&drawn), "{drawn}");
+    }
 }

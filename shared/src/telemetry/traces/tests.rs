@@ -37,7 +37,9 @@ impl SpanProcessor for Memory {
 pub(crate) fn collect() {
     static PROVIDER: LazyLock<SdkTracerProvider> = LazyLock::new(|| {
         let provider = SdkTracerProvider::builder().with_span_processor(Memory).build();
-        TRACER.set(provider.tracer("tests")).expect("nobody else sets it");
+        let tracer = provider.tracer("tests");
+        let tracing = Tracing { tracer, callers: Callers::Followed, sample_ratio: 1.0 };
+        TRACER.set(tracing).expect("nobody else sets it");
         provider
     });
     LazyLock::force(&PROVIDER);
