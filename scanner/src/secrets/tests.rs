@@ -91,6 +91,14 @@ fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-AZURE-DEVOPS", format!("{}{}{}", n(76, WORD), "AZDO", n(4, WORD))),
         ("TW-SEC-ALIBABA-KEY-ID", format!("{}{}", "LTA", "I".to_owned() + &n(20, WORD))),
         ("TW-SEC-DIGITALOCEAN", format!("{}{}", "dop_v1", "_".to_owned() + &n(64, HEX))),
+        ("TW-SEC-AZURE-MARKED-KEY", format!("key={}{}{}==", n(76, WORD), "AC".to_owned() + "Db", n(6, WORD))),
+        (
+            "TW-SEC-AZURE-SAS",
+            format!("https://x.blob.core.windows.net/c?sv=2024-01-01&sp=r&{}={}%3D", "sig", n(43, WORD)),
+        ),
+        ("TW-SEC-GCP-USER", format!("{{\"refresh_token\": \"{}{}\"}}", "1/", "/".to_owned() + &n(90, WORD))),
+        ("TW-SEC-GCP-HMAC-ID", format!("{}{}", "GOOG", "1".to_owned() + &n(56, UPPER))),
+        ("TW-SEC-SCALEWAY-KEY-ID", format!("key={}{}", "SC", "W".to_owned() + &n(17, UPPER))),
         ("TW-SEC-HEROKU", format!("{}{}", "HRKU", "-".to_owned() + &n(40, WORD))),
         ("TW-SEC-CLOUDFLARE-ORIGIN", format!("{}{}-{}", "v1.0", "-".to_owned() + &n(24, HEX), n(146, HEX))),
         ("TW-SEC-FLY", format!("{}{}", "fm2", "_".to_owned() + &n(80, WORD))),
@@ -121,6 +129,17 @@ fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-JFROG-REFERENCE", format!("{}{}", "cmVm", "d".to_owned() + &n(59, WORD))),
         ("TW-SEC-PACKAGIST", format!("{}{}", "packagist", "_ack_".to_owned() + &n(60, HEX))),
         ("TW-SEC-CLOJARS", format!("{}{}", "CLOJARS", "_".to_owned() + &n(60, HEX))),
+        (
+            "TW-SEC-CONDA",
+            format!(
+                "https://conda.anaconda.org/t/me-{}-{}-{}-{}-{}/team",
+                n(8, HEX),
+                n(4, HEX),
+                n(4, HEX),
+                n(4, HEX),
+                n(12, HEX)
+            ),
+        ),
         ("TW-SEC-PYPIRC", format!("[pypi]\nusername = me\npassword = {}\n", n(14, WORD))),
         ("TW-SEC-MAVEN-SETTINGS", format!("<server><id>x</id><password>{}</password></server>", n(14, WORD))),
         ("TW-SEC-NUGET-CONFIG", format!("<add key=\"ClearTextPassword\" value=\"7{}\" />", n(20, WORD))),
@@ -137,6 +156,7 @@ fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-KUBEADM", format!("kubeadm join --token {}.{}", n(6, LOWER), n(16, LOWER))),
         ("TW-SEC-TERRAFORM-CLOUD", format!("{}{}{}", n(14, WORD), ".atlasv1.", n(64, WORD))),
         ("TW-SEC-VAULT", format!("{}{}", "hvs", ".".to_owned() + &n(95, WORD))),
+        ("TW-SEC-VAULT-OLD", format!("VAULT_TOKEN={}{}", "s", ".".to_owned() + &n(24, WORD))),
         ("TW-SEC-AGE", format!("{}{}", "AGE-SECRET-KEY", "-1".to_owned() + &n(58, UPPER))),
         (
             "TW-SEC-TERRAFORM-STATE",
@@ -178,6 +198,26 @@ fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-MAILGUN", format!("{}{}", "key", "-".to_owned() + &n(32, HEX))),
         ("TW-SEC-MAILCHIMP", format!("{}{}", n(32, HEX), "-us".to_owned() + "12")),
         ("TW-SEC-GRAFANA", format!("{}{}_{}", "glsa", "_".to_owned() + &n(32, WORD), n(8, HEX))),
+        (
+            "TW-SEC-GRAFANA-API-KEY",
+            STANDARD.encode(format!("{{\"k\":\"{}\",\"n\":\"build\",\"id\":1}}", n(40, WORD))),
+        ),
+        ("TW-SEC-DISCORD", format!("discord = '{}{}.{}.{}'", "M", n(24, WORD), n(6, WORD), n(38, WORD))),
+        (
+            "TW-SEC-DISCORD-WEBHOOK",
+            format!(
+                "https://{}/{}/{}",
+                "discord.com/api".to_owned() + "/webhooks",
+                n(18, DIGITS),
+                n(68, WORD)
+            ),
+        ),
+        ("TW-SEC-OKTA", format!("Authorization: SSWS {}{}", "0", "0".to_owned() + &n(40, WORD))),
+        ("TW-SEC-DATADOG", format!("datadog_key: {}", n(32, HEX))),
+        (
+            "TW-SEC-SNYK",
+            format!("SNYK_TOKEN={}-{}-{}-{}-{}", n(8, HEX), n(4, HEX), n(4, HEX), n(4, HEX), n(12, HEX)),
+        ),
         ("TW-SEC-DATABRICKS", format!("{}{}", "dap", "i".to_owned() + &n(32, HEX))),
         ("TW-SEC-PULUMI", format!("{}{}", "pul", "-".to_owned() + &n(40, HEX))),
         ("TW-SEC-POSTMAN", format!("{}{}-{}", "PMAK", "-".to_owned() + &n(24, HEX), n(34, HEX))),
@@ -188,17 +228,31 @@ fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-SHOPIFY", format!("{}{}", "shpat", "_".to_owned() + &n(32, HEX))),
         ("TW-SEC-NEW-RELIC", format!("{}{}", "NRAK", "-".to_owned() + &n(27, UPPER))),
         ("TW-SEC-1PASSWORD", format!("{}{}", "ops_", "eyJ".to_owned() + &n(300, WORD))),
+        (
+            "TW-SEC-1PASSWORD-KEY",
+            format!(
+                "key {}{}-{}-{}-{}-{}",
+                "A3",
+                "-".to_owned() + &n(6, UPPER),
+                n(11, UPPER),
+                n(5, UPPER),
+                n(5, UPPER),
+                n(5, UPPER)
+            ),
+        ),
         ("TW-SEC-DOPPLER", format!("{}{}", "dp.pt", ".".to_owned() + &n(43, WORD))),
         ("TW-SEC-PLANETSCALE", format!("{}{}", "pscale_tkn", "_".to_owned() + &n(43, WORD))),
         ("TW-SEC-SUPABASE", format!("{}{}", "sbp", "_".to_owned() + &n(40, HEX))),
         ("TW-SEC-AIRTABLE", format!("key {}{}.{}", "pa", "t".to_owned() + &n(14, WORD), n(64, HEX))),
         ("TW-SEC-NOTION", format!("{}{}{}", "ntn", "_".to_owned() + &n(11, DIGITS), n(35, WORD))),
+        ("TW-SEC-NOTION-OLD", format!("{}{}", "secret", "_".to_owned() + &n(43, WORD))),
         ("TW-SEC-FIGMA", format!("{}{}", "figd", "_".to_owned() + &n(40, WORD))),
         ("TW-SEC-TYPEFORM", format!("{}{}", "tfp", "_".to_owned() + &n(59, WORD))),
         ("TW-SEC-SONAR", format!("{}{}", "squ", "_".to_owned() + &n(40, HEX))),
         ("TW-SEC-TAILSCALE", format!("{}{}-{}", "tskey", "-auth-".to_owned() + &n(12, WORD), n(32, WORD))),
         ("TW-SEC-DYNATRACE", format!("{}{}.{}", "dt0c01", ".".to_owned() + &n(24, UPPER), n(64, UPPER))),
         ("TW-SEC-SQUARE", format!("{}{}", "sq0csp", "-".to_owned() + &n(43, WORD))),
+        ("TW-SEC-SQUARE-TOKEN", format!("{}{}", "EAA", "A".to_owned() + &n(60, WORD))),
         (
             "TW-SEC-BRAINTREE",
             format!("{}{}${}", "access_token$production", "$".to_owned() + &n(16, LOWER), n(32, HEX)),
@@ -229,11 +283,17 @@ fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-SHADOW-EMPTY", "me::19000:0:99999:7:::".to_owned()),
         ("TW-SEC-SHADOW-WEAK", format!("root:$1${}${}:19000:0:99999:7:::", n(8, WORD), n(22, WORD))),
         ("TW-SEC-SHADOW", format!("root:$6${}${}:19000:0:99999:7:::", n(8, WORD), n(86, WORD))),
+        ("TW-SEC-HTPASSWD", format!("me:$apr1${}${}\n", n(8, WORD), n(22, WORD))),
+        (
+            "TW-SEC-JUPYTER",
+            format!("\"argon2:$argon2id$v=19$m=10240,t=10,p=8${}${}\"", n(22, WORD), n(43, WORD)),
+        ),
         ("TW-SEC-RAILS", format!("  secret_key_base: {}", n(128, HEX))),
         ("TW-SEC-DJANGO", format!("SECRET_KEY = '{}'", n(50, WORD))),
         ("TW-SEC-LARAVEL", format!("APP_KEY=base64:{}=", n(43, WORD))),
         ("TW-SEC-REDIS", format!("SET SESSION_SECRET \"{}\"", n(32, WORD))),
         ("TW-SEC-WORDPRESS", format!("define('DB_PASSWORD', '{}');", n(14, WORD))),
+        ("TW-SEC-WORDPRESS-SALT", format!("define('AUTH_KEY', '{}');", n(64, WORD))),
         ("TW-SEC-SYMFONY", format!("secret: {}", ["ThisTokenIs", "NotSoSecretChangeIt"].concat())),
     ]
 }
@@ -321,6 +381,9 @@ fn settings_files_give_away_what_stands_under_a_telling_name() {
         ("app/.env", "DB_PASSWORD_FILE=/run/secrets/db-password1\n".to_owned(), None),
         ("app/.env", "DB_PASSWORD=${DB_PASSWORD}\n".to_owned(), None),
         ("app/.env", "PASSWORD_POLICY=strict-and-long-1\n".to_owned(), None),
+        ("app/main.py", format!("DB_PASSWORD = '{strong}'"), Some(Severity::Low)),
+        ("app/main.php", "$password = 'Winter2024';".to_owned(), None),
+        ("app/main.js", format!("token: {strong}.value,"), None),
         ("app/main.rs", format!("let password = \"{strong}\";"), None),
         ("usr/lib/node_modules/x/config.json", format!("{{\"apiKey\": \"{strong}\"}}"), None),
     ] {
