@@ -555,40 +555,73 @@ proptest! {
     }
 }
 
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(content: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn xz(content: &[u8]) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn tar(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in entries {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_entry_type(tar::EntryType::Regular);
+        tar.append_data(&mut header, name, *content).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+fn zip(entries: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
+    for (name, content) in entries {
+        writer.start_file(*name, options).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
 #[test]
 fn files_of_archives_are_searched_under_their_own_names() {
     let token = summed(&format!("gh{}", "p_"));
     let text = format!("a\ntoken = {token}\n");
-    let zip = |entries: &[(&str, &[u8])], method: zip::CompressionMethod| {
-        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-        let options = zip::write::SimpleFileOptions::default().compression_method(method);
-        for (name, content) in entries {
-            writer.start_file(*name, options).unwrap();
-            writer.write_all(content).unwrap();
-        }
-        writer.finish().unwrap().into_inner()
-    };
     let (stored, deflated) = (zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated);
     let class = [b"\xca\xfe\xba\xbe\0\0".as_slice(), &[7; 3000]].concat();
     let jar = zip(&[("A.class", &class), ("x.bin", &class), ("config/a.txt", text.as_bytes())], deflated);
     let spring = zip(&[("BOOT-INF/lib/in.jar", &jar), ("b.txt", b"nothing")], stored);
-    let mut tar = tar::Builder::new(Vec::new());
-    for (name, content) in [("empty", &b""[..]), ("srv/a.txt", text.as_bytes()), ("z", &class)] {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_entry_type(tar::EntryType::Regular);
-        tar.append_data(&mut header, name, content).unwrap();
-    }
-    let tar = tar.into_inner().unwrap();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    gzip.write_all(&tar).unwrap();
+    let tar = tar(&[("empty", b""), ("srv/a.txt", text.as_bytes()), ("z", &class)]);
+    let zstd = |content: &[u8]| zstd::encode_all(content, 3).unwrap();
+    let nested = zip(&[("lib/in.jar", &jar)], deflated);
+    let deep = zip(&[("logs/old.tar.gz", &gzip(&tar)), ("c.bin", &class)], deflated);
     let secrets = Secrets::built_in();
     for (path, content, inner) in [
         ("app/a.jar", jar, "config/a.txt"),
         ("app/b.jar", spring, "BOOT-INF/lib/in.jar!/config/a.txt"),
         ("app/c.zip", zip(&[("c", text.as_bytes())], stored), "c"),
+        ("app/e.tgz", gzip(&tar), "srv/a.txt"),
+        ("app/e.tar.bz2", bzip2(&tar), "srv/a.txt"),
+        ("app/e.tar.xz", xz(&tar), "srv/a.txt"),
+        ("app/e.tar.zst", zstd(&tar), "srv/a.txt"),
         ("app/d.tar", tar, "srv/a.txt"),
-        ("app/e.tgz", gzip.finish().unwrap(), "srv/a.txt"),
+        ("app/f.txt.gz", gzip(text.as_bytes()), "gzip"),
+        ("app/f.txt.bz2", bzip2(text.as_bytes()), "bzip2"),
+        ("app/f.txt.xz", xz(text.as_bytes()), "xz"),
+        ("app/f.txt.zst", zstd(text.as_bytes()), "zstd"),
+        ("app/g.zip", nested, "lib/in.jar!/config/a.txt"),
+        ("app/h.zip", deep, "logs/old.tar.gz!/srv/a.txt"),
     ] {
         for step in [1, 7, 1000, content.len()] {
             let mut search = secrets.search(path.as_bytes(), content.len() as u64);
@@ -599,6 +632,38 @@ fn files_of_archives_are_searched_under_their_own_names() {
             assert_eq!(places, [(Some(inner), Some(2))], "{path} by {step}");
         }
     }
+}
+
+/// What is beyond a limit is said, whatever it is packed in.
+#[test]
+fn i7_archives_in_archives_are_unpacked_only_so_far() {
+    let stored = zip::CompressionMethod::Stored;
+    let zeros = vec![0; 8 << 20];
+    let many = vec![gzip(&zeros); 9];
+    let names: Vec<String> = (0..many.len()).map(|number| format!("{number}.bin")).collect();
+    let bombs: Vec<(&str, &[u8])> =
+        names.iter().zip(&many).map(|(name, bomb)| (name.as_str(), bomb.as_slice())).collect();
+    let onion = |layers: usize| (0..layers).fold(b"nothing".to_vec(), |inner, _| gzip(&inner));
+    for (path, content, expected) in [
+        ("a.zip", zip(&bombs, stored), Extent::Part),
+        ("a.tar.gz", gzip(&tar(&bombs)), Extent::Part),
+        ("a.gz", gzip(&gzip(&zeros)), Extent::Part),
+        ("a.gz", onion(6), Extent::Whole),
+        ("a.gz", onion(7), Extent::Part),
+        ("a.gz", onion(60), Extent::Part),
+    ] {
+        let secrets = Secrets::built_in();
+        let mut search = secrets.search(path.as_bytes(), content.len() as u64);
+        search.feed(&content);
+        assert_eq!(search.finish().extent, expected, "{path} of {}", content.len());
+    }
+}
+
+#[test]
+fn a_compressed_file_of_settings_is_looked_at_as_settings() {
+    let settings = format!("DB_PASSWORD={}\n", noise(24, WORD));
+    assert_eq!(rules("srv/app.env.gz", &gzip(settings.as_bytes())), ["TW-SEC-ASSIGNMENT"]);
+    assert_eq!(rules("srv/app.txt.gz", &gzip(settings.as_bytes())), [""; 0]);
 }
 
 #[test]
@@ -621,8 +686,8 @@ proptest! {
     #[test]
     fn i7_damaged_archives_end(content in proptest::collection::vec(any::<u8>(), 0..3000), step in 1_usize..700) {
         let secrets = Secrets::built_in();
-        for path in ["a.zip", "a.tar", "a.tgz", "a.tar.gz"] {
-            for start in [&b""[..], b"PK\x03\x04", b"PK\x03\x04\x14\0\0\0\x08\0"] {
+        for path in ["a.zip", "a.tar", "a.tgz", "a.xz"] {
+            for start in [&b""[..], b"PK\x03\x04", b"PK\x03\x04\x14\0\0\0\x08\0", b"\x1f\x8b\x08\0", b"BZh91AY&SY", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"] {
                 let content = [start, &content].concat();
                 let mut search = secrets.search(path.as_bytes(), content.len() as u64);
                 content.chunks(step).for_each(|piece| search.feed(piece));
