@@ -64,6 +64,7 @@ pub mod pear;
 pub mod pnpm;
 pub mod podfile_lock;
 pub mod portage;
+pub mod program_files;
 pub mod programs;
 pub mod pubspec_lock;
 pub mod python;
@@ -145,6 +146,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &vscode::VsCode,
     &system_settings::SystemSettings,
     &programs::Programs,
+    &program_files::ProgramFiles,
     &java_release::JavaRelease,
     &bitnami::Bitnami,
     &sbom::Sbom,
