@@ -60,6 +60,7 @@ pub mod opam;
 pub mod opkg;
 pub mod os_release;
 pub mod pacman;
+pub mod pe_version;
 pub mod pear;
 pub mod pnpm;
 pub mod podfile_lock;
@@ -153,6 +154,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &elf_note::ElfNote,
     &native_image::NativeImage,
     &models::Models,
+    &pe_version::PeVersion,
 ];
 
 /// So many accounts of a table are kept.
