@@ -26,6 +26,7 @@ pub mod conan;
 pub mod conda;
 pub mod cpan;
 pub mod deno;
+pub mod dnf_history;
 pub mod dotnet;
 pub mod dotnet_bundle;
 pub mod dpkg;
@@ -91,6 +92,7 @@ pub mod zipped;
 pub const ALL: &[&dyn Analyzer] = &[
     &os_release::OsRelease,
     &repositories::Repositories,
+    &dnf_history::DnfHistory,
     &dpkg::Dpkg,
     &apk::Apk,
     &rpm::Rpm,
