@@ -5,8 +5,16 @@
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use tidewaiter_fuzz::analyzed;
 
-const KNOWN: [&str; 6] =
-    ["go-binary", "cargo-auditable", "programs", "dotnet-bundle", "native-image", "pe-version"];
+const KNOWN: [&str; 8] = [
+    "go-binary",
+    "cargo-auditable",
+    "rust-program",
+    "programs",
+    "dotnet-bundle",
+    "native-image",
+    "pe-version",
+    "elf-note",
+];
 
 fuzz_target!(|input: &[u8]| analyzed::read(input, &KNOWN));
 

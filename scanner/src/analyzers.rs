@@ -75,6 +75,7 @@ pub mod python_origin;
 pub mod r;
 pub mod repositories;
 pub mod rpm;
+pub mod rust_program;
 pub mod sbom;
 pub mod snap;
 pub mod sqlite;
@@ -99,8 +100,9 @@ pub const ALL: &[&dyn Analyzer] = &[
     &node::Node,
     &python::Python,
     &java::Java,
-    &go_binary::GoBinary,
-    &cargo_auditable::CargoAuditable,
+    &go_binary::GO_BINARY,
+    &cargo_auditable::CARGO_AUDITABLE,
+    &rust_program::RUST_PROGRAM,
     &npm_lock::NpmLock,
     &yarn::Yarn,
     &pnpm::Pnpm,
@@ -110,7 +112,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &gemfile_lock::GemfileLock,
     &composer::Composer,
     &dotnet::DotNet,
-    &dotnet_bundle::DotNetBundle,
+    &dotnet_bundle::DOTNET_BUNDLE,
     &cargo_lock::CargoLock,
     &nuget_lock::NuGetLock,
     &deno::Deno,
@@ -153,8 +155,8 @@ pub const ALL: &[&dyn Analyzer] = &[
     &java_release::JavaRelease,
     &bitnami::Bitnami,
     &sbom::Sbom,
-    &elf_note::ElfNote,
-    &native_image::NativeImage,
+    &elf_note::ELF_NOTE,
+    &native_image::NATIVE_IMAGE,
     &models::Models,
     &pe_version::PeVersion,
 ];
