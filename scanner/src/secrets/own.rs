@@ -16,6 +16,7 @@ mod checked;
 
 /// Written by hand; more than this is a mistake.
 const LARGEST_FILE: u64 = 1 << 20;
+
 /// The rules of a site, checked and ready; none by default.
 #[derive(Default)]
 pub struct OwnRules(Vec<CompiledRule>);
