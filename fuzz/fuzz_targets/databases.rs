@@ -8,7 +8,7 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use scanner::analyzers::sqlite::wal;
 use tidewaiter_fuzz::analyzed;
 
-const READERS: &[&str] = &["rpm", "freebsd"];
+const READERS: &[&str] = &["rpm", "freebsd", "dnf-history"];
 
 fuzz_target!(|input: &[u8]| match pair(input) {
     Some((database, log)) => {

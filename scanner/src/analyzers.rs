@@ -26,6 +26,7 @@ pub mod conan;
 pub mod conda;
 pub mod cpan;
 pub mod deno;
+pub mod dnf_history;
 pub mod dotnet;
 pub mod dotnet_bundle;
 pub mod dpkg;
@@ -60,10 +61,12 @@ pub mod opam;
 pub mod opkg;
 pub mod os_release;
 pub mod pacman;
+pub mod pe_version;
 pub mod pear;
 pub mod pnpm;
 pub mod podfile_lock;
 pub mod portage;
+pub mod program_files;
 pub mod programs;
 pub mod pubspec_lock;
 pub mod python;
@@ -72,6 +75,7 @@ pub mod python_origin;
 pub mod r;
 pub mod repositories;
 pub mod rpm;
+pub mod rust_program;
 pub mod sbom;
 pub mod snap;
 pub mod sqlite;
@@ -89,14 +93,16 @@ pub mod zipped;
 pub const ALL: &[&dyn Analyzer] = &[
     &os_release::OsRelease,
     &repositories::Repositories,
+    &dnf_history::DnfHistory,
     &dpkg::Dpkg,
     &apk::Apk,
     &rpm::Rpm,
     &node::Node,
     &python::Python,
     &java::Java,
-    &go_binary::GoBinary,
-    &cargo_auditable::CargoAuditable,
+    &go_binary::GO_BINARY,
+    &cargo_auditable::CARGO_AUDITABLE,
+    &rust_program::RUST_PROGRAM,
     &npm_lock::NpmLock,
     &yarn::Yarn,
     &pnpm::Pnpm,
@@ -106,7 +112,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &gemfile_lock::GemfileLock,
     &composer::Composer,
     &dotnet::DotNet,
-    &dotnet_bundle::DotNetBundle,
+    &dotnet_bundle::DOTNET_BUNDLE,
     &cargo_lock::CargoLock,
     &nuget_lock::NuGetLock,
     &deno::Deno,
@@ -145,12 +151,14 @@ pub const ALL: &[&dyn Analyzer] = &[
     &vscode::VsCode,
     &system_settings::SystemSettings,
     &programs::Programs,
+    &program_files::ProgramFiles,
     &java_release::JavaRelease,
     &bitnami::Bitnami,
     &sbom::Sbom,
-    &elf_note::ElfNote,
-    &native_image::NativeImage,
+    &elf_note::ELF_NOTE,
+    &native_image::NATIVE_IMAGE,
     &models::Models,
+    &pe_version::PeVersion,
 ];
 
 /// So many accounts of a table are kept.

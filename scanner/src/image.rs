@@ -7,7 +7,7 @@
 pub mod analysis;
 mod capture;
 mod classify;
-mod decompress;
+pub(crate) mod decompress;
 pub mod engine;
 mod entries;
 pub mod examine;

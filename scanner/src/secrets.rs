@@ -6,7 +6,8 @@
 //! documentation made famous) → a [`FoundObservation`] with a mask and a keyed hash. The secret itself is
 //! never kept, logged or printed.
 //!
-//! `search` is one file; `nested` what is packed inside of files; `settings` the image's config and history;
+//! `search` is one file; `client_file`, `assignment` and `named_file` what its name makes of it; `nested` what is
+//! packed inside of files; `settings` the image's config and history;
 //! `rules` the tables, one file a family; `own` the rules that a site adds.
 
 use std::sync::{Arc, LazyLock};
@@ -21,6 +22,7 @@ use rule::{CompiledRule, Kind, Reach};
 
 mod assignment;
 mod check;
+mod client_file;
 mod command_line;
 mod guard;
 mod named_file;
@@ -38,7 +40,7 @@ pub use search::{Cut, Extent, Memory, Search, Searched};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).
-const VERSION: u32 = 4;
+const VERSION: u32 = 6;
 
 /// What fingerprints are made with.
 #[derive(Clone, Copy)]

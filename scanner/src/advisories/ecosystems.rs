@@ -9,10 +9,13 @@ use shared::model::package::{Package, PackageKind};
 use shared::model::report::{CoverageState, Distribution};
 
 use release::{Family, Release};
+use subscription::Phase;
+pub(crate) use subscription::{SUSE_PRODUCT, UBUNTU_PRO};
 
 mod origin;
 mod release;
 mod repositories;
+mod subscription;
 mod support;
 #[cfg(test)]
 mod tests;
@@ -24,9 +27,14 @@ pub struct OsEcosystems {
     pub names: Vec<String>,
     /// Further names, known only by their shape.
     pub patterns: Vec<NamePattern>,
-    /// Names whose fixes only subscribers get (Ubuntu Pro): they say where a fix is to be had, not whether a package
-    /// is affected.
+    /// Names whose fixes only subscribers get (Ubuntu Pro). They say whether a package is affected only where the root
+    /// is subscribed; elsewhere, where a fix is to be had.
     pub subscription: Vec<String>,
+    /// Whether the root says that it is subscribed.
+    pub standing: Standing,
+    /// Names for builds in FIPS mode, whose versions compare with those of nobody else; of several that speak about
+    /// one flaw the first decides.
+    pub fips: Vec<String>,
     /// Whose advisories they are.
     pub fit: Fit,
     /// How much they can say.
@@ -61,6 +69,15 @@ pub enum Fit {
     Approximate,
 }
 
+/// Whether a root gets what only subscribers get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Nothing says so; a single package may have come from there all the same.
+    Everybody,
+    /// It says so itself.
+    Subscriber,
+}
+
 /// Which packages advisories name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NamedBy {
@@ -89,6 +106,11 @@ impl OsEcosystems {
     pub fn is_foreign(&self, package: &Package) -> bool {
         origin::is_foreign(self.family, &self.id, package)
     }
+
+    /// Whether a package was built for FIPS mode, and there are names for such builds.
+    pub fn is_fips(&self, package: &Package) -> bool {
+        !self.fips.is_empty() && origin::is_fips(package)
+    }
 }
 
 /// As [`of_root`] of a root that does not say where its packages are from.
@@ -103,14 +125,20 @@ pub(crate) fn of_distribution(distribution: &Distribution) -> Option<OsEcosystem
 pub fn of_root(distribution: &Distribution, repositories: &[String]) -> Option<OsEcosystems> {
     let release = release::resolve(distribution)?.with_repositories(repositories);
     let (coverage, named_by) = character(release.family);
-    let (names, patterns, fit) = match products(&release, repositories) {
+    let (mut names, patterns, fit) = match products(&release, repositories) {
         Some(stated) => stated,
         None => (names(&release), patterns(&release), release.fit),
     };
+    names.extend(subscription::further_names(&release, repositories));
     (!names.is_empty()).then(|| OsEcosystems {
         names,
         patterns,
-        subscription: subscription(&release),
+        subscription: subscription::names(&release),
+        standing: match Phase::of(&release, repositories) {
+            Phase::Standard => Standing::Everybody,
+            Phase::Extended | Phase::Legacy => Standing::Subscriber,
+        },
+        fips: subscription::fips(&release),
         fit,
         coverage,
         named_by,
@@ -196,10 +224,11 @@ pub fn of_kind(kind: PackageKind) -> Option<&'static str> {
     }
 }
 
-/// When advisories for a distribution stop: the end, in UTC, of the last day on which they are published for
-/// everybody. `None` if there is no such day (rolling releases) or nobody knows it.
-pub fn support_ends(distribution: &Distribution) -> Option<Timestamp> {
-    support::ends(&release::resolve(distribution)?)
+/// When advisories for a root stop: the end, in UTC, of the last day on which they are published for everybody, or for
+/// subscribers where it says that it is one. `None` if there is no such day (rolling releases) or nobody knows it.
+pub fn support_ends(distribution: &Distribution, repositories: &[String]) -> Option<Timestamp> {
+    let release = release::resolve(distribution)?;
+    support::ends(&release, Phase::of(&release, repositories))
 }
 
 /// The purl namespace of a distribution's packages, for example `redhat` for RHEL; the distribution's own id where
@@ -278,7 +307,7 @@ fn names(release: &Release) -> Vec<String> {
     let version = release.version.as_str();
     match release.family {
         Family::Debian => vec![format!("Debian:{version}")],
-        Family::Ubuntu if is_long_term(version) => vec![format!("Ubuntu:{version}:LTS")],
+        Family::Ubuntu if release.is_long_term() => vec![format!("Ubuntu:{version}:LTS")],
         Family::Ubuntu => vec![format!("Ubuntu:{version}")],
         Family::Alpine => vec![format!("Alpine:v{version}")],
         Family::Wolfi => vec!["Wolfi".to_owned()],
@@ -362,18 +391,4 @@ fn patterns(release: &Release) -> Vec<NamePattern> {
         | Family::Fedora
         | Family::Photon => Vec::new(),
     }
-}
-
-fn subscription(release: &Release) -> Vec<String> {
-    if release.family == Family::Ubuntu && is_long_term(&release.version) {
-        vec![format!("Ubuntu:Pro:{}:LTS", release.version)]
-    } else {
-        Vec::new()
-    }
-}
-
-/// Ubuntu's long-term releases are those of April in even years.
-fn is_long_term(version: &str) -> bool {
-    let year = version.strip_suffix(".04").and_then(|year| year.parse::<u8>().ok());
-    year.is_some_and(|year| year % 2 == 0)
 }

@@ -84,9 +84,13 @@ impl<'d> Judge<'d> {
         }
         findings.sort_by(|a, b| order(a).cmp(&order(b)));
         let (coverage, problems) = coverage.finish();
-        let nested = inventory.nested_roots.iter().filter_map(|root| root.distribution.as_ref());
-        let distributions = inventory.distribution.as_ref().into_iter().chain(nested);
-        let support_ends = distributions.filter_map(ecosystems::support_ends).min();
+        let own = (&inventory.distribution, inventory.repositories.as_slice());
+        let nested = inventory.nested_roots.iter();
+        let nested = nested.map(|root| (&root.distribution, root.repositories.as_slice()));
+        let ends = std::iter::once(own).chain(nested).filter_map(|(distribution, repositories)| {
+            ecosystems::support_ends(distribution.as_ref()?, repositories)
+        });
+        let support_ends = ends.min();
         Ok(Judgement { findings, problems, coverage, support_ends })
     }
 }

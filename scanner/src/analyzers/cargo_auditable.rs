@@ -13,65 +13,45 @@ use shared::model::package::{Evidence, Package, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::Severity;
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, FoundObservation, Trigger, executable};
+use super::executable::{self, Executables};
+use super::{CapturedFile, Found, FoundObservation};
 use crate::limits::Limits;
 
 /// Reads the dependency list that `cargo auditable` embeds, and says which executables are packed.
-pub struct CargoAuditable;
+pub(super) const CARGO_AUDITABLE: Executables =
+    Executables { name: "cargo-auditable", version: 2, magics: executable::MAGICS, read };
 
 const SECTION: &str = ".dep-v0";
 
 /// The longest dependency list that is inflated, in bytes: what its authors' own reader allows.
 const INFLATED: u64 = 8 << 20;
 
-impl Analyzer for CargoAuditable {
-    fn name(&self) -> &'static str {
-        "cargo-auditable"
+fn read(file: &CapturedFile<'_>, limits: &Limits) -> Found {
+    let mut found = Found::default();
+    if executable::is_packed(file.content) {
+        let detail = "packed by UPX: what is compiled into it cannot be seen";
+        found.problems.push(Problem::new(ProblemKind::PackedBinary, detail).at(file.path));
+        found.observations.push(packed());
     }
-
-    fn version(&self) -> u32 {
-        2
+    // Nearly every executable lacks the name, and a search is cheaper than reading headers.
+    if memchr::memmem::find(file.content, SECTION.as_bytes()).is_none() {
+        return found;
     }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        executable::MAGICS
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        executable::is_loadable(file)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Binary
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let mut found = Found::default();
-        if executable::is_packed(file.content) {
-            let detail = "packed by UPX: what is compiled into it cannot be seen";
-            found.problems.push(Problem::new(ProblemKind::PackedBinary, detail).at(file.path));
-            found.observations.push(packed());
-        }
-        // Nearly every executable lacks the name, and a search is cheaper than reading headers.
-        if memchr::memmem::find(file.content, SECTION.as_bytes()).is_none() {
-            return found;
-        }
-        let mut seen = HashSet::new();
-        for image in executable::images(file.content) {
-            // The name alone proves nothing: programs that read such sections contain it too.
-            let Some(section) = image.section(SECTION) else {
-                continue;
-            };
-            match section.map_err(DependencyListError::OutsideFile).and_then(decode) {
-                Ok(list) => take(list, limits, &mut seen, &mut found, file.path),
-                Err(error) => {
-                    let detail = format!("the dependency list of a Rust program cannot be read: {error}");
-                    found.problems.push(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path));
-                }
+    let mut seen = HashSet::new();
+    for image in executable::images(file.content) {
+        // The name alone proves nothing: programs that read such sections contain it too.
+        let Some(section) = image.section(SECTION) else {
+            continue;
+        };
+        match section.map_err(DependencyListError::OutsideFile).and_then(decode) {
+            Ok(list) => take(list, limits, &mut seen, &mut found, file.path),
+            Err(error) => {
+                let detail = format!("the dependency list of a Rust program cannot be read: {error}");
+                found.problems.push(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path));
             }
         }
-        found
     }
+    found
 }
 
 /// Hiding what is inside is unusual for honest programs, and common for others.
@@ -203,7 +183,7 @@ mod tests {
 
     fn analyze(content: &[u8]) -> Found {
         let file = CapturedFile { path: "usr/bin/app", mode: 0o755, content };
-        CargoAuditable.analyze(&file, &Limits::default())
+        read(&file, &Limits::default())
     }
 
     fn lines(found: &Found) -> Vec<String> {

@@ -9,55 +9,33 @@ use shared::model::package::Evidence;
 use shared::model::problem::{Problem, ProblemKind};
 
 use super::dotnet::DotNet;
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, executable};
+use super::executable::{self, Executables};
+use super::{Analyzer as _, CapturedFile, Found};
 use crate::limits::Limits;
 
 /// Reads applications in one file.
-pub struct DotNetBundle;
+pub(super) const DOTNET_BUNDLE: Executables =
+    Executables { name: "dotnet-bundle", version: 1, magics: executable::MAGICS, read };
 
-impl Analyzer for DotNetBundle {
-    fn name(&self) -> &'static str {
-        "dotnet-bundle"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        executable::MAGICS
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        executable::is_loadable(file)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Binary
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let Some(header) = header(file.content) else {
-            return Found::default();
-        };
-        let problem =
-            |detail: &str| Found::problem(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path));
-        match dependencies(file.content, header) {
-            Some(Dependencies::At(content)) if content.len() as u64 > limits.text_bytes => {
-                problem("the list of packages in a .NET bundle is larger than may be read")
-            }
-            Some(Dependencies::At(content)) => {
-                let mut found = DotNet.analyze(&CapturedFile { content, ..*file }, limits);
-                for found in &mut found.packages {
-                    found.package.evidence = Evidence::Embedded;
-                }
-                found
-            }
-            Some(Dependencies::Absent) => {
-                problem("a .NET bundle without a list of its packages (*.deps.json)")
-            }
-            None => problem("a .NET bundle whose header cannot be read"),
+fn read(file: &CapturedFile<'_>, limits: &Limits) -> Found {
+    let Some(header) = header(file.content) else {
+        return Found::default();
+    };
+    let problem =
+        |detail: &str| Found::problem(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path));
+    match dependencies(file.content, header) {
+        Some(Dependencies::At(content)) if content.len() as u64 > limits.text_bytes => {
+            problem("the list of packages in a .NET bundle is larger than may be read")
         }
+        Some(Dependencies::At(content)) => {
+            let mut found = DotNet.analyze(&CapturedFile { content, ..*file }, limits);
+            for found in &mut found.packages {
+                found.package.evidence = Evidence::Embedded;
+            }
+            found
+        }
+        Some(Dependencies::Absent) => problem("a .NET bundle without a list of its packages (*.deps.json)"),
+        None => problem("a .NET bundle whose header cannot be read"),
     }
 }
 
@@ -169,7 +147,7 @@ mod tests {
     }
 
     fn check(content: &[u8], expected: &[&str]) {
-        let found = analyze(&DotNetBundle, "app/app", content);
+        let found = analyze(&DOTNET_BUNDLE, "app/app", content);
         let packages = found.packages.iter().map(|found| {
             let package = &found.package;
             format!("{}@{} {:?}", package.name, package.version, package.evidence)
@@ -223,12 +201,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(content: Vec<u8>, position: prop::sample::Index, value: u8) {
-            analyze(&DotNetBundle, "a", &content);
+            analyze(&DOTNET_BUNDLE, "a", &content);
             for major in [1, 6] {
                 let mut sample = bundle(major, DEPS);
                 let position = position.index(sample.len());
                 sample[position] = value;
-                analyze(&DotNetBundle, "a", &sample);
+                analyze(&DOTNET_BUNDLE, "a", &sample);
             }
         }
     }

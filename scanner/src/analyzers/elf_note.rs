@@ -9,52 +9,32 @@ use serde::Deserialize;
 use shared::model::package::{Evidence, Package, PackageKind, SourcePackage};
 use shared::model::problem::{Problem, ProblemKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, executable, lock, sbom};
+use super::executable::{self, Executables};
+use super::{CapturedFile, Found, Trigger, lock, sbom};
 use crate::limits::Limits;
 
 /// Reads the notes of programs about their packages.
-pub struct ElfNote;
+pub(super) const ELF_NOTE: Executables =
+    Executables { name: NAME, version: 1, magics: &[Trigger::Magic(b"\x7fELF")], read };
 
 /// The name by which the squash knows such claims.
 pub(crate) const NAME: &str = "elf-note";
 
-impl Analyzer for ElfNote {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Magic(b"\x7fELF")]
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        executable::is_loadable(file)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Binary
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, _limits: &Limits) -> Found {
-        let images = executable::images(file.content);
-        let Some(section) = images.first().and_then(|image| image.section(".note.package")) else {
-            return Found::default();
-        };
-        let note = section.ok().and_then(text).and_then(|text| serde_json::from_slice::<Note>(text).ok());
-        match note {
-            Some(note) => {
-                let mut found = Found::default();
-                note.package().into_iter().for_each(|package| found.push(package));
-                found
-            }
-            None => {
-                let detail = "the note of a program about its package (.note.package) cannot be read";
-                Found::problem(Problem::new(ProblemKind::SbomUnreadable, detail).at(file.path))
-            }
+fn read(file: &CapturedFile<'_>, _limits: &Limits) -> Found {
+    let images = executable::images(file.content);
+    let Some(section) = images.first().and_then(|image| image.section(".note.package")) else {
+        return Found::default();
+    };
+    let note = section.ok().and_then(text).and_then(|text| serde_json::from_slice::<Note>(text).ok());
+    match note {
+        Some(note) => {
+            let mut found = Found::default();
+            note.package().into_iter().for_each(|package| found.push(package));
+            found
+        }
+        None => {
+            let detail = "the note of a program about its package (.note.package) cannot be read";
+            Found::problem(Problem::new(ProblemKind::SbomUnreadable, detail).at(file.path))
         }
     }
 }
@@ -138,7 +118,7 @@ mod tests {
     fn check(content: &[u8], expected: &[&str]) {
         for (class, order) in FORMATS {
             let file = sample::elf(class, order, &[Section::constants(".note.package", content)]);
-            let found = analyze(&ElfNote, "usr/bin/hello", &file);
+            let found = analyze(&ELF_NOTE, "usr/bin/hello", &file);
             let packages = found.packages.iter().map(|found| {
                 let source = found.package.source.as_ref().map_or("", |source| &source.name);
                 format!("{} from {source}", Purl::new(&found.package, None))
@@ -150,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_note_of_the_real_linker_is_read() {
-        let found = analyze(&ElfNote, "opt/hello", include_bytes!("../../fixtures/package-note.elf"));
+        let found = analyze(&ELF_NOTE, "opt/hello", include_bytes!("../../fixtures/package-note.elf"));
         let packages: Vec<Purl> =
             found.packages.iter().map(|found| Purl::new(&found.package, None)).collect();
         assert_eq!(
@@ -185,7 +165,7 @@ mod tests {
             for content in [content, note(&json), json] {
                 for (class, order) in FORMATS {
                     let section = Section::constants(".note.package", &content);
-                    analyze(&ElfNote, "a", &sample::elf(class, order, &[section]));
+                    analyze(&ELF_NOTE, "a", &sample::elf(class, order, &[section]));
                 }
             }
         }

@@ -6,10 +6,49 @@
 use object::read::macho::{FatArch, MachOFatFile32, MachOFatFile64};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
 
-use super::{Candidate, Trigger};
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger};
+use crate::limits::Limits;
 
 #[cfg(test)]
 pub(super) mod sample;
+
+/// An analyzer of whatever can be loaded: what is left to say about it.
+pub(super) struct Executables {
+    /// See [`Analyzer::name`].
+    pub(super) name: &'static str,
+    /// See [`Analyzer::version`].
+    pub(super) version: u32,
+    /// How the files begin that it wants: [`MAGICS`], or one of them.
+    pub(super) magics: &'static [Trigger],
+    /// See [`Analyzer::analyze`].
+    pub(super) read: fn(&CapturedFile<'_>, &Limits) -> Found,
+}
+
+impl Analyzer for Executables {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn version(&self) -> u32 {
+        self.version
+    }
+
+    fn triggers(&self) -> &'static [Trigger] {
+        self.magics
+    }
+
+    fn wants(&self, file: &Candidate<'_>) -> bool {
+        is_loadable(file)
+    }
+
+    fn class(&self) -> FileClass {
+        FileClass::Binary
+    }
+
+    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
+        (self.read)(file, limits)
+    }
+}
 
 /// How executables begin.
 pub(super) const MAGICS: &[Trigger] = &[

@@ -10,71 +10,51 @@ use std::collections::HashSet;
 use shared::model::package::{Evidence, Package, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, executable};
+use super::executable::{self, Executables};
+use super::{CapturedFile, Found};
 use crate::limits::Limits;
 
 mod build_info;
 mod functions;
 
 /// Reads the build information of Go programs.
-pub struct GoBinary;
+pub(super) const GO_BINARY: Executables =
+    Executables { name: "go-binary", version: 3, magics: executable::MAGICS, read };
 
-impl Analyzer for GoBinary {
-    fn name(&self) -> &'static str {
-        "go-binary"
+fn read(file: &CapturedFile<'_>, limits: &Limits) -> Found {
+    let mut found = Found::default();
+    if !build_info::is_marked(file.content) {
+        return found;
     }
-
-    fn version(&self) -> u32 {
-        3
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        executable::MAGICS
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        executable::is_loadable(file)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Binary
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {
-        let mut found = Found::default();
-        if !build_info::is_marked(file.content) {
-            return found;
-        }
-        // The architectures of a universal binary mostly carry the same modules.
-        let mut seen = HashSet::new();
-        let images = executable::images(file.content);
-        for image in &images {
-            match build_info::find(image) {
-                build_info::Search::Found(info) => {
-                    // Of several architectures nobody knows which one runs; obfuscators take the modules away.
-                    if let (1, Some(main)) = (images.len(), info.main_package()) {
-                        found.functions = functions::linked(image, main);
-                    }
-                    let mut packages = packages(&info, &mut found.problems);
-                    packages.retain(|package| seen.insert(package.clone()));
-                    packages.into_iter().for_each(|package| found.push(package));
+    // The architectures of a universal binary mostly carry the same modules.
+    let mut seen = HashSet::new();
+    let images = executable::images(file.content);
+    for image in &images {
+        match build_info::find(image) {
+            build_info::Search::Found(info) => {
+                // Of several architectures nobody knows which one runs; obfuscators take the modules away.
+                if let (1, Some(main)) = (images.len(), info.main_package()) {
+                    found.functions = functions::linked(image, main);
                 }
-                build_info::Search::Undecodable => {
-                    let detail = "a Go program whose build information cannot be decoded";
-                    found.problems.push(Problem::new(ProblemKind::AnalyzerFailed, detail));
-                }
-                build_info::Search::Nothing => {}
+                let mut packages = packages(&info, &mut found.problems);
+                packages.retain(|package| seen.insert(package.clone()));
+                packages.into_iter().for_each(|package| found.push(package));
             }
+            build_info::Search::Undecodable => {
+                let detail = "a Go program whose build information cannot be decoded";
+                found.problems.push(Problem::new(ProblemKind::AnalyzerFailed, detail));
+            }
+            build_info::Search::Nothing => {}
         }
-        if found.packages.len() > limits.packages {
-            found.packages.truncate(limits.packages);
-            let detail = format!("a Go program states more than {} modules", limits.packages);
-            found.problems.push(Problem::new(ProblemKind::LimitExceeded, detail));
-        }
-        let problems = std::mem::take(&mut found.problems).into_iter();
-        found.problems = problems.map(|problem| problem.at(file.path)).collect();
-        found
     }
+    if found.packages.len() > limits.packages {
+        found.packages.truncate(limits.packages);
+        let detail = format!("a Go program states more than {} modules", limits.packages);
+        found.problems.push(Problem::new(ProblemKind::LimitExceeded, detail));
+    }
+    let problems = std::mem::take(&mut found.problems).into_iter();
+    found.problems = problems.map(|problem| problem.at(file.path)).collect();
+    found
 }
 
 /// The standard library, the main module and every module that it needs, replacements resolved.

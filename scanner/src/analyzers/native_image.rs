@@ -10,64 +10,41 @@ use flate2::read::GzDecoder;
 use shared::model::package::Evidence;
 use shared::model::problem::{Problem, ProblemKind};
 
-use super::executable::{self, Image};
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, FoundPackage, Trigger, lock, sbom};
+use super::executable::{self, Executables, Image};
+use super::{CapturedFile, Found, FoundPackage, lock, sbom};
 use crate::limits::Limits;
 
 /// Reads what GraalVM embeds.
-pub struct NativeImage;
+pub(super) const NATIVE_IMAGE: Executables =
+    Executables { name: "native-image", version: 1, magics: executable::MAGICS, read };
 
 /// The name of the symbol of the SBOM's length, which stands in the table of names of every such program.
 const LENGTH: &str = "sbom_length";
 /// The largest SBOM, packed and unpacked, in bytes.
 const LARGEST: u64 = 32 << 20;
 
-impl Analyzer for NativeImage {
-    fn name(&self) -> &'static str {
-        "native-image"
+fn read(file: &CapturedFile<'_>, _limits: &Limits) -> Found {
+    // Tables of symbols are long, and hardly a program is one.
+    if memchr::memmem::find(file.content, LENGTH.as_bytes()).is_none() {
+        return Found::default();
     }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn triggers(&self) -> &'static [Trigger] {
-        executable::MAGICS
-    }
-
-    fn wants(&self, file: &Candidate<'_>) -> bool {
-        executable::is_loadable(file)
-    }
-
-    fn class(&self) -> FileClass {
-        FileClass::Binary
-    }
-
-    fn analyze(&self, file: &CapturedFile<'_>, _limits: &Limits) -> Found {
-        // Tables of symbols are long, and hardly a program is one.
-        if memchr::memmem::find(file.content, LENGTH.as_bytes()).is_none() {
-            return Found::default();
-        }
-        let mut found = Found::default();
-        for packed in executable::images(file.content).iter().filter_map(embedded) {
-            match listing(packed) {
-                Ok(listing) => {
-                    if let Some(missing) = listing.missing(lock::file_name(file.path)) {
-                        found
-                            .problems
-                            .push(Problem::new(ProblemKind::PartialCoverage, missing).at(file.path));
-                    }
-                    let packages = listing.into_packages().into_iter();
-                    found.packages.extend(packages.map(|package| FoundPackage { package, inner_path: None }));
+    let mut found = Found::default();
+    for packed in executable::images(file.content).iter().filter_map(embedded) {
+        match listing(packed) {
+            Ok(listing) => {
+                if let Some(missing) = listing.missing(lock::file_name(file.path)) {
+                    found.problems.push(Problem::new(ProblemKind::PartialCoverage, missing).at(file.path));
                 }
-                Err(error) => {
-                    let detail = format!("the SBOM in a native image cannot be read: {error}");
-                    found.problems.push(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path));
-                }
+                let packages = listing.into_packages().into_iter();
+                found.packages.extend(packages.map(|package| FoundPackage { package, inner_path: None }));
+            }
+            Err(error) => {
+                let detail = format!("the SBOM in a native image cannot be read: {error}");
+                found.problems.push(Problem::new(ProblemKind::AnalyzerFailed, detail).at(file.path));
             }
         }
-        found
     }
+    found
 }
 
 /// The packed SBOM of a program.
@@ -115,7 +92,7 @@ mod tests {
     const PURL: &str = "pkg:maven/io.netty/netty-codec-http2@4.1.76.Final";
 
     fn check(content: &[u8], expected: &[&str]) {
-        let found = analyze(&NativeImage, "app/server", content);
+        let found = analyze(&NATIVE_IMAGE, "app/server", content);
         let purls = found.packages.iter().map(|found| Purl::new(&found.package, None).to_string());
         let problems = found.problems.iter().map(|problem| problem.kind.to_string());
         assert_eq!(purls.chain(problems).collect::<Vec<_>>(), expected);
@@ -138,10 +115,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(content: Vec<u8>, at in 0..PROGRAM.len(), byte: u8) {
-            analyze(&NativeImage, "a", &[b"\x7fELF", content.as_slice(), b"sbom_length"].concat());
+            analyze(&NATIVE_IMAGE, "a", &[b"\x7fELF", content.as_slice(), b"sbom_length"].concat());
             let mut program = PROGRAM.to_vec();
             program[at] = byte;
-            analyze(&NativeImage, "a", &program);
+            analyze(&NATIVE_IMAGE, "a", &program);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod bzip2;
 mod gzip;
+mod pushed;
 mod xz;
 mod zstd;
 
@@ -19,6 +20,7 @@ use super::hashing::HashLine;
 use super::stored::Stored;
 use super::toc::chunked::{self, Tables};
 use crate::limits::Limits;
+pub(crate) use pushed::{Memory, Pushed, Stop};
 
 const BUFFER_BYTES: usize = 128 << 10;
 /// Longest magic, and enough of a zstd frame header to see the window.
@@ -44,7 +46,7 @@ pub enum Compression {
 
 impl Compression {
     /// Recognises the magic at the start of a stream; what has none is taken for plain.
-    pub(super) fn of(start: &[u8]) -> Self {
+    pub(crate) fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
@@ -55,7 +57,7 @@ impl Compression {
     }
 
     /// The name that people use.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain tar",
             Self::Gzip => "gzip",
@@ -65,13 +67,13 @@ impl Compression {
         }
     }
 
-    fn codec(self, start: &[u8]) -> Result<Option<Box<dyn Codec>>, Halt> {
+    fn codec(self, start: &[u8], memory: Memory) -> Result<Option<Box<dyn Codec>>, Halt> {
         Ok(match self {
             Self::Plain => None,
             Self::Gzip => Some(Box::new(gzip::Gzip::new())),
             Self::Zstd => Some(Box::new(zstd::Zstd::new(start)?)),
             Self::Bzip2 => Some(Box::new(bzip2::Bzip2::new())),
-            Self::Xz => Some(Box::new(xz::Xz::new()?)),
+            Self::Xz => Some(Box::new(xz::Xz::within(memory.dictionary())?)),
         })
     }
 }
@@ -159,7 +161,7 @@ impl Inflated {
         let opened = stored.peek(PEEK).map_err(Halt::of).and_then(|start| {
             let compression = Compression::of(start);
             let window = zstd::extraordinary_window(start);
-            Ok((compression, compression.codec(start)?, window))
+            Ok((compression, compression.codec(start, Memory::Ordinary)?, window))
         });
         let (compression, codec, window) = match opened {
             Ok(opened) => opened,

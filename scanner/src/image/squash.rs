@@ -130,6 +130,7 @@ pub(super) fn squash(
     located.retain(|located| !located.is_told_by_owner());
     claims::settle(&mut located);
     claims::settle_runtimes(&mut located);
+    claims::settle_assemblies(&mut located);
     let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
     let facts = candidates.settle(&tree, layers, &sightings, &owners, program);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();

@@ -4,18 +4,17 @@
 //! resolved through symlinks of whatever layer, anything over a non-directory and any non-directory over
 //! anything replaces it with its subtree. OCI image-spec layer.md, "Applying Changesets".
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
-use std::ops::Range;
 
 use hashbrown::HashTable;
 
 use super::analysis::{Entry, EntryKind};
 use super::matcher::split;
+use walk::{Component, Walk};
 
-/// Symlinks that one lookup follows, as Linux does (path_resolution(7)).
-const MOST_HOPS: u32 = 40;
+mod walk;
+
 /// Components of symlink targets that are walked in all lookups of one image.
 const MOST_STEPS: u64 = 1_000_000;
 
@@ -474,57 +473,4 @@ impl Tree {
 enum Last {
     Follow,
     Keep,
-}
-
-/// A lookup on its way: where it stands, and what is still to be walked.
-struct Walk<'a> {
-    node: NodeId,
-    path: Cow<'a, [u8]>,
-    at: usize,
-    hops: u32,
-}
-
-enum Component {
-    Up,
-    /// Where in the walk's path it stands.
-    Name(Range<usize>),
-}
-
-impl<'a> Walk<'a> {
-    fn new(path: &'a [u8]) -> Self {
-        Self { node: ROOT, path: Cow::Borrowed(path), at: 0, hops: 0 }
-    }
-
-    fn next_component(&mut self) -> Option<Component> {
-        loop {
-            let rest = self.path.get(self.at..).filter(|rest| !rest.is_empty())?;
-            let length = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
-            let start = self.at;
-            self.at += length + 1;
-            match &self.path[start..start + length] {
-                b"" | b"." => {}
-                b".." => return Some(Component::Up),
-                _ => return Some(Component::Name(start..start + length)),
-            }
-        }
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.path.get(self.at..).is_none_or(|rest| rest.iter().all(|byte| *byte == b'/'))
-    }
-
-    /// Continues at a symlink's target, and after it with the rest. `false` after too many.
-    fn follow(&mut self, target: &[u8]) -> bool {
-        self.hops += 1;
-        if self.hops > MOST_HOPS {
-            return false;
-        }
-        if target.starts_with(b"/") {
-            self.node = ROOT;
-        }
-        let rest = self.path.get(self.at..).unwrap_or_default();
-        self.path = Cow::Owned([target, b"/", rest].concat());
-        self.at = 0;
-        true
-    }
 }

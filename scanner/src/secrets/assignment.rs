@@ -34,6 +34,18 @@ const EXTENSIONS: &[&str] = &[
     "yml",
 ];
 
+/// Of programs: there a name stands before many things that are no values.
+const CODE: &[&str] = &["js", "php", "py", "rb"];
+
+/// How a file assigns values to names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// With or without quotes.
+    Settings,
+    /// A text in quotes.
+    Code,
+}
+
 /// Directories full of other people's files: their examples are no secrets of this image.
 const OTHERS: &[&str] = &[
     "node_modules/",
@@ -52,16 +64,21 @@ const OTHERS: &[&str] = &[
     "lib/apk/",
 ];
 
-/// Whether a file is one in which people write settings.
-pub(super) fn is_settings(path: &[u8], size: u64) -> bool {
+/// How a file in which people write settings, or code, does so.
+pub(super) fn style(path: &[u8], size: u64) -> Option<Style> {
     let path = String::from_utf8_lossy(path);
     if size > LARGEST || is_of_others(&path) {
-        return false;
+        return None;
     }
     let name = path.rsplit('/').next().unwrap_or(&path);
-    name.starts_with('.') && !name.ends_with(".md")
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let is_settings = name.starts_with('.') && !name.ends_with(".md")
         || name.contains(".env")
-        || name.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension))
+        || EXTENSIONS.contains(&extension);
+    if is_settings {
+        return Some(Style::Settings);
+    }
+    CODE.contains(&extension).then_some(Style::Code)
 }
 
 /// Whether a file lies among other people's.
@@ -90,6 +107,10 @@ const WEAK: Kind<'static> = Kind {
 const STRONG: Kind<'static> =
     Kind { title: "A random value under a name that promises a secret", severity: Severity::Medium, ..WEAK };
 
+/// In code it may be anything that has to be random.
+const IN_CODE: Kind<'static> =
+    Kind { title: "A random value under a name that promises a secret, in code", ..WEAK };
+
 /// Where the values of assignments are in a text.
 pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
     for captures in ASSIGNED.captures_iter(text) {
@@ -102,13 +123,25 @@ pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
 }
 
 /// Searches a whole file.
-pub(super) fn search(secrets: &Secrets, text: &[u8], found: &mut dyn FnMut(FoundObservation)) {
+pub(super) fn search(secrets: &Secrets, style: Style, text: &[u8], found: &mut dyn FnMut(FoundObservation)) {
     places(text, &mut |begin, end| {
         let secret = &text[begin..end];
-        let rule = if entropy(secret) >= 3.5 && secret.len() >= 12 { STRONG } else { WEAK };
+        let is_random = entropy(secret) >= 3.5 && secret.len() >= 12;
+        let rule = match style {
+            Style::Settings if is_random => STRONG,
+            Style::Settings => WEAK,
+            Style::Code if is_random && is_quoted(text, begin, end) => IN_CODE,
+            Style::Code => return,
+        };
         let line = memchr::memchr_iter(b'\n', &text[..begin]).count();
         found(secrets.observation(rule, secret, u32::try_from(line + 1).ok()));
     });
+}
+
+/// Whether the same quote stands on both sides.
+fn is_quoted(text: &[u8], begin: usize, end: usize) -> bool {
+    let before = begin.checked_sub(1).and_then(|at| text.get(at));
+    matches!(before, Some(b'"' | b'\'')) && before == text.get(end)
 }
 
 fn is_secret(name: &[u8], value: &[u8]) -> bool {

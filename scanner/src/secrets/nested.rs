@@ -1,42 +1,50 @@
-//! What is packed inside of a file: git's objects and packs, gzip, zip archives, tar; one level deep, bounded.
+//! What is packed inside of a file: git's objects and packs, compressed streams, zip archives, tar; archives in archives,
+//! bounded in depth and size.
 //!
 //! Files of archives are searched under their own names (`members`). Formats: gitformat-pack(5),
-//! gitrepository-layout(5), RFC 1952. Deltas are searched as they are: what they add is in them as it stands.
+//! gitrepository-layout(5), and those of the decoders that layers are read with. Deltas are searched as they are: what
+//! they add is in them as it stands.
 
 use std::io::{self, Write};
 use std::sync::{Arc, LazyLock};
 
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::ZlibDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::search::{Extent, Memory, Searched};
 use super::{Search, Secrets};
 use crate::analyzers::FoundObservation;
+use compressed::Compressed;
+use content::{Content, TELLING};
+use level::Level;
 use members::Keep;
 use tar::Tar;
 use zip::Zip;
 
+mod compressed;
+mod content;
+mod level;
 mod members;
 mod tar;
 mod zip;
 
-/// How much is unpacked of one file.
-const MOST_UNPACKED: u64 = 64 << 20;
-
 /// Something to unpack.
 pub(super) struct Nested<'s> {
     form: Form<'s>,
+    /// Of a file itself, whose bytes are counted; what is inside of it counts what it unpacks.
+    counted: Option<Level<'s>>,
 }
 
 enum Form<'s> {
     /// `.git/objects/ab/…`: one zlib stream.
     Object(ZlibDecoder<Inside<'s>>),
-    Gzip(MultiGzDecoder<Inside<'s>>),
-    TarGz(MultiGzDecoder<Tar<'s>>),
-    Tar(Tar<'s>),
-    Zip(Zip<'s>),
     /// `.git/objects/pack/*.pack`.
     Pack(Pack<'s>),
+    /// Too few bytes have come to tell.
+    Unknown(Level<'s>, Vec<u8>),
+    Compressed(Compressed<'s>),
+    Tar(Tar<'s>),
+    Zip(Zip<'s>),
     /// Broken, or more than is unpacked; what was found stays.
     Ended(Searched),
 }
@@ -44,7 +52,7 @@ enum Form<'s> {
 /// A search as something that is written to, until enough was written.
 struct Inside<'s> {
     search: Search<'s>,
-    left: u64,
+    level: Level<'s>,
     extent: Extent,
     name: &'static str,
 }
@@ -52,44 +60,56 @@ struct Inside<'s> {
 impl<'s> Nested<'s> {
     /// `None` for files that are searched only as they are.
     pub(super) fn of(secrets: &'s Secrets, path: &[u8]) -> Option<Self> {
-        let inside = |name| Inside {
+        let kind = Kind::of(path)?;
+        let level = Level::outermost(secrets, path);
+        let counted = Some(level.clone());
+        let inside = |level, name| Inside {
             search: secrets.search_plain(u64::MAX),
-            left: MOST_UNPACKED,
+            level,
             extent: Extent::Whole,
             name,
         };
-        let form = match kind(path)? {
-            Kind::Object => Form::Object(ZlibDecoder::new(inside("git object"))),
-            Kind::Pack => Form::Pack(Pack::new(inside("git pack"))),
-            Kind::Gzip => Form::Gzip(MultiGzDecoder::new(inside("gzip"))),
-            Kind::TarGz => Form::TarGz(MultiGzDecoder::new(Tar::new(secrets, path, Keep::All))),
-            Kind::Tar => Form::Tar(Tar::new(secrets, path, Keep::Texts)),
-            Kind::Zip => Form::Zip(Zip::new(secrets, path)),
+        let form = match kind {
+            Kind::Object => Form::Object(ZlibDecoder::new(inside(level, "git object"))),
+            Kind::Pack => Form::Pack(Pack::new(inside(level, "git pack"))),
+            Kind::Container => Form::Unknown(level, Vec::new()),
         };
-        Some(Self { form })
+        Some(Self { form, counted })
+    }
+
+    /// An archive in another one: nobody else searches its bytes.
+    fn inside(level: Level<'s>, content: Content) -> Self {
+        Self { form: Form::of(level, content, Keep::All), counted: None }
     }
 
     /// The same in the memory of an earlier one.
     pub(super) fn within(mut self, memory: Memory) -> Self {
         let inside = match &mut self.form {
             Form::Object(decoder) => decoder.get_mut(),
-            Form::Gzip(decoder) => decoder.get_mut(),
             Form::Pack(pack) => &mut pack.inside,
-            Form::TarGz(_) | Form::Tar(_) | Form::Zip(_) | Form::Ended(_) => return self,
+            Form::Unknown(..) | Form::Compressed(_) | Form::Tar(_) | Form::Zip(_) | Form::Ended(_) => {
+                return self;
+            }
         };
-        let search = std::mem::replace(&mut inside.search, Inside::spent().search);
+        let search = std::mem::replace(&mut inside.search, NOTHING.search_plain(0));
         inside.search = search.within(memory);
         self
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
+        if let Some(level) = &self.counted {
+            level.feed(bytes.len());
+        }
         let fed = match &mut self.form {
             Form::Object(decoder) => decoder.write_all(bytes),
-            Form::Gzip(decoder) => decoder.write_all(bytes),
-            Form::TarGz(decoder) => decoder.write_all(bytes),
+            Form::Pack(pack) => pack.feed(bytes),
+            Form::Unknown(_, head) => {
+                head.extend_from_slice(bytes);
+                if head.len() >= TELLING { self.tell() } else { Ok(()) }
+            }
+            Form::Compressed(compressed) => compressed.feed(bytes),
             Form::Tar(tar) => tar.feed(bytes),
             Form::Zip(zip) => zip.feed(bytes),
-            Form::Pack(pack) => pack.feed(bytes),
             Form::Ended(_) => Ok(()),
         };
         // What cannot be unpacked is no such file, whatever its name is: nothing is lost that could be read.
@@ -99,29 +119,51 @@ impl<'s> Nested<'s> {
         }
     }
 
-    pub(super) fn finish(self) -> Searched {
+    /// Goes on with what the first bytes say.
+    fn tell(&mut self) -> io::Result<()> {
+        let form = std::mem::replace(&mut self.form, Form::Ended(Searched::default()));
+        let Form::Unknown(level, head) = form else {
+            self.form = form;
+            return Ok(());
+        };
+        let Some(content) = Content::of(&head) else { return Ok(()) };
+        // The file's own bytes are searched as they are.
+        self.form = Form::of(level, content, Keep::Texts);
+        match &mut self.form {
+            Form::Compressed(compressed) => compressed.feed(&head),
+            Form::Tar(tar) => tar.feed(&head),
+            Form::Zip(zip) => zip.feed(&head),
+            Form::Object(_) | Form::Pack(_) | Form::Unknown(..) | Form::Ended(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Searched {
+        // An error leaves what was found until then.
+        let _ = self.tell();
         self.form.finish()
     }
 }
 
-impl Form<'_> {
+impl<'s> Form<'s> {
+    fn of(level: Level<'s>, content: Content, keep: Keep) -> Self {
+        match content {
+            Content::Compressed(compression) => Self::Compressed(Compressed::new(level, compression)),
+            Content::Tar => Self::Tar(Tar::new(level, keep)),
+            Content::Zip => Self::Zip(Zip::new(level)),
+        }
+    }
+
     fn finish(self) -> Searched {
         match self {
             Self::Object(mut decoder) => {
                 let _ = decoder.try_finish();
                 std::mem::replace(decoder.get_mut(), Inside::spent()).finish()
             }
-            Self::Gzip(mut decoder) => {
-                let _ = decoder.try_finish();
-                std::mem::replace(decoder.get_mut(), Inside::spent()).finish()
-            }
-            Self::TarGz(mut decoder) => {
-                let _ = decoder.try_finish();
-                std::mem::replace(decoder.get_mut(), Tar::spent()).finish()
-            }
+            Self::Pack(pack) => pack.inside.finish(),
+            Self::Unknown(..) => Searched::default(),
+            Self::Compressed(compressed) => compressed.finish(),
             Self::Tar(tar) => tar.finish(),
             Self::Zip(zip) => zip.finish(),
-            Self::Pack(pack) => pack.inside.finish(),
             Self::Ended(searched) => searched,
         }
     }
@@ -130,20 +172,11 @@ impl Form<'_> {
 /// Whose search takes the place of one that is finished.
 static NOTHING: LazyLock<Arc<Secrets>> = LazyLock::new(Secrets::built_in);
 
-impl Tar<'_> {
+impl Inside<'_> {
     /// Takes the place of one that is finished.
     fn spent() -> Self {
-        Tar::new(&NOTHING, b"", Keep::Texts)
-    }
-}
-
-impl<'s> Inside<'s> {
-    /// Takes the place of one that is finished.
-    fn spent() -> Self
-    where
-        's: 's,
-    {
-        Self { search: NOTHING.search_plain(0), left: 0, extent: Extent::Whole, name: "" }
+        let level = Level::outermost(&NOTHING, b"");
+        Self { search: NOTHING.search_plain(0), level, extent: Extent::Whole, name: "" }
     }
 
     fn finish(self) -> Searched {
@@ -156,11 +189,10 @@ impl<'s> Inside<'s> {
 
 impl Write for Inside<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+        if !self.level.takes(bytes.len()) {
             self.extent = Extent::Part;
             return Err(io::Error::other("enough was unpacked"));
-        };
-        self.left = left;
+        }
         self.search.feed(bytes);
         Ok(bytes.len())
     }
@@ -170,36 +202,35 @@ impl Write for Inside<'_> {
     }
 }
 
+/// What a file is by its path.
 enum Kind {
     Object,
     Pack,
-    Gzip,
-    TarGz,
-    Tar,
-    Zip,
+    /// What of, its bytes say.
+    Container,
 }
 
-fn kind(path: &[u8]) -> Option<Kind> {
-    if let Some(at) = memchr::memmem::find(path, b".git/objects/") {
-        let rest = &path[at + b".git/objects/".len()..];
-        let is_hex = |part: &[u8]| part.iter().all(u8::is_ascii_hexdigit);
-        return match rest.split(|byte| *byte == b'/').collect::<Vec<_>>().as_slice() {
-            [folder, name] if folder.len() == 2 && name.len() >= 38 && is_hex(folder) && is_hex(name) => {
-                Some(Kind::Object)
-            }
-            [b"pack", name] if name.ends_with(b".pack") => Some(Kind::Pack),
-            _ => None,
-        };
-    }
-    let ends = |end: &str| path.ends_with(end.as_bytes());
-    if ends(".tgz") || ends(".tar.gz") {
-        Some(Kind::TarGz)
-    } else if ends(".gz") {
-        Some(Kind::Gzip)
-    } else if ends(".tar") {
-        Some(Kind::Tar)
-    } else {
-        zip::is_named_so(path).then_some(Kind::Zip)
+/// Ends of names of archives and of compressed files.
+const CONTAINERS: [&str; 27] = [
+    ".apk", ".aar", ".bz2", ".crate", ".ear", ".egg", ".gem", ".gz", ".hpi", ".jar", ".jpi", ".nupkg",
+    ".ova", ".par", ".tar", ".tbz", ".tbz2", ".tgz", ".txz", ".tzst", ".vsix", ".war", ".whl", ".xpi", ".xz",
+    ".zip", ".zst",
+];
+
+impl Kind {
+    fn of(path: &[u8]) -> Option<Self> {
+        if let Some(at) = memchr::memmem::find(path, b".git/objects/") {
+            let rest = &path[at + b".git/objects/".len()..];
+            let is_hex = |part: &[u8]| part.iter().all(u8::is_ascii_hexdigit);
+            return match rest.split(|byte| *byte == b'/').collect::<Vec<_>>().as_slice() {
+                [folder, name] if folder.len() == 2 && name.len() >= 38 && is_hex(folder) && is_hex(name) => {
+                    Some(Self::Object)
+                }
+                [b"pack", name] if name.ends_with(b".pack") => Some(Self::Pack),
+                _ => None,
+            };
+        }
+        CONTAINERS.iter().any(|end| path.ends_with(end.as_bytes())).then_some(Self::Container)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::nested::Nested;
 use super::rule::{BEFORE, BEHIND, Reach};
-use super::{Secrets, assignment, named_file};
+use super::{Secrets, assignment, client_file, named_file};
 use crate::analyzers::FoundObservation;
 
 /// What is searched at a time.
@@ -30,10 +30,29 @@ pub struct Search<'s> {
     half: Option<u8>,
     hits: Hits,
     nested: Option<Box<Nested<'s>>>,
-    settings: bool,
-    /// Its name promises a secret.
-    promising: bool,
+    named: Named,
     size: u64,
+}
+
+/// What a file's name says about it. Such files are small, and looked at as a whole.
+#[derive(Clone, Copy, Default)]
+struct Named {
+    /// People write settings in it, or code.
+    assignments: Option<assignment::Style>,
+    /// It promises a secret.
+    promising: bool,
+    /// A program keeps its passwords in it.
+    client: Option<&'static client_file::Form>,
+}
+
+impl Named {
+    fn of(path: &[u8], size: u64) -> Self {
+        Self {
+            assignments: assignment::style(path, size),
+            promising: named_file::promises(path, size),
+            client: client_file::form(path, size),
+        }
+    }
 }
 
 /// What kind of bytes a file has.
@@ -131,19 +150,14 @@ impl Secrets {
     pub fn search<'s>(&'s self, path: &[u8], size: u64) -> Search<'s> {
         Search {
             nested: Nested::of(self, path).map(Box::new),
-            settings: assignment::is_settings(path, size),
-            promising: named_file::promises(path, size),
+            named: Named::of(path, size),
             ..self.search_plain(size)
         }
     }
 
     /// Begins to search a file of an archive at this path; it is not looked into for further ones.
     pub(super) fn search_inside(&self, path: &[u8], size: u64) -> Search<'_> {
-        Search {
-            settings: assignment::is_settings(path, size),
-            promising: named_file::promises(path, size),
-            ..self.search_plain(size)
-        }
+        Search { named: Named::of(path, size), ..self.search_plain(size) }
     }
 
     /// A search that looks neither into archives nor for assignments.
@@ -157,8 +171,7 @@ impl Secrets {
             half: None,
             hits: Hits::default(),
             nested: None,
-            settings: false,
-            promising: false,
+            named: Named::default(),
             size,
         }
     }
@@ -221,8 +234,10 @@ impl Search<'_> {
         if self.nature.is_none() && self.buffer.len() >= SNIFFED {
             self.sniff();
         }
-        // Settings are small, and looked at as a whole.
-        if !self.settings && self.nature.is_some() && self.buffer.len() >= self.done + BEHIND + BLOCK {
+        if self.named.assignments.is_none()
+            && self.nature.is_some()
+            && self.buffer.len() >= self.done + BEHIND + BLOCK
+        {
             let buffer = std::mem::take(&mut self.buffer);
             let to = buffer.len() - BEHIND;
             self.scan(&buffer, to);
@@ -285,16 +300,29 @@ impl Search<'_> {
                 hits.push(secrets.observation(kind, &text[begin..end], line));
             }
         });
-        if self.settings && is_text && from == 0 && to == text.len() {
-            assignment::search(self.secrets, text, &mut |found| {
-                // A rule that knows what it is has said more.
-                if hits.kept.iter().all(|known| known.fingerprint != found.fingerprint) {
-                    hits.push(found);
-                }
-            });
+        if is_text && from == 0 && to == text.len() {
+            self.named.search(secrets, text, hits);
         }
-        if self.promising && is_text && from == 0 && to == text.len() && hits.kept.is_empty() {
-            named_file::search(self.secrets, text, &mut |found| hits.push(found));
+    }
+}
+
+impl Named {
+    /// Searches a whole file.
+    fn search(self, secrets: &Secrets, text: &[u8], hits: &mut Hits) {
+        // A rule that knows what it is has said more.
+        let mut push = |found: FoundObservation| {
+            if hits.kept.iter().all(|known| known.fingerprint != found.fingerprint) {
+                hits.push(found);
+            }
+        };
+        if let Some(form) = self.client {
+            client_file::search(secrets, form, text, &mut push);
+        }
+        if let Some(style) = self.assignments {
+            assignment::search(secrets, style, text, &mut push);
+        }
+        if self.promising && hits.kept.is_empty() {
+            named_file::search(secrets, text, &mut |found| hits.push(found));
         }
     }
 }

@@ -104,10 +104,15 @@ fn mark_of_derivative(id: &str) -> &'static [&'static str] {
         "linuxmint" => &["mint"],
         "devuan" => &["devuan"],
         "pop" => &["pop"],
-        // FIPS builds fork the version; the ordinary advisories' fixes do not compare with them.
-        "ubuntu" => &["Fips"],
         _ => &[],
     }
+}
+
+/// Builds for FIPS mode fork the version (`1.1.1f-1ubuntu2.fips.13`, `3.0.2-0ubuntu1.12+Fips1`): they sort above the
+/// fixes that the ordinary advisories state, whatever is in them.
+pub(super) fn is_fips(package: &Package) -> bool {
+    let version = package.version.to_ascii_lowercase();
+    version.contains(".fips") || version.contains("+fips")
 }
 
 fn is_foreign_deb(id: &str, package: &Package) -> bool {
@@ -119,7 +124,8 @@ fn is_foreign_deb(id: &str, package: &Package) -> bool {
         let maintainer = maintainer.to_ascii_lowercase();
         DEB_PUBLISHERS.iter().any(|publisher| maintainer.contains(publisher))
     });
-    is_marked || is_published || DEB_RELEASES.iter().any(|release| version.ends_with(release))
+    let is_fips = id == "ubuntu" && is_fips(package);
+    is_marked || is_published || is_fips || DEB_RELEASES.iter().any(|release| version.ends_with(release))
 }
 
 #[cfg(test)]
@@ -196,6 +202,7 @@ mod tests {
             ("debian", "8.3.3-1+0~20240216.17+debian12~1.gbp87e37b+deb.sury.org", "", true),
             ("ubuntu", "1.0-1ubuntu0.22.04.1~ubuntu22.04.1", "Ubuntu Developers", false),
             ("ubuntu", "3.0.2-0ubuntu1.12+Fips1", "Ubuntu Developers", true),
+            ("ubuntu", "1.1.1f-1ubuntu2.fips.13", "Ubuntu Developers", true),
             ("raspbian", "1.1.1w-0+deb11u1+rpt1", "", true),
         ] {
             check(Family::Debian, id, PackageKind::Deb, version, Some(maintainer), foreign);

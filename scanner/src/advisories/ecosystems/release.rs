@@ -52,6 +52,12 @@ pub(super) struct Release {
 }
 
 impl Release {
+    /// Ubuntu's long-term releases are those of April in even years.
+    pub(super) fn is_long_term(&self) -> bool {
+        let year = self.version.strip_suffix(".04").and_then(|year| year.parse::<u8>().ok());
+        year.is_some_and(|year| year % 2 == 0)
+    }
+
     /// Alpine with packages of another branch than its `os-release` says: the highest decides, because that is where
     /// the newest packages are from.
     pub(super) fn with_repositories(mut self, repositories: &[String]) -> Self {

@@ -1,18 +1,19 @@
 //! When advisories for a release stop, as the distributions have announced it.
 //!
 //! The day counts on which the freely published advisories end: Debian's includes its LTS phase, whose advisories are
-//! published like all others; the paid phases of Ubuntu, Red Hat and SUSE do not count. Sources: the life cycle pages
-//! of the distributions, and endoflife.date.
+//! published like all others; the paid phases of Ubuntu, Red Hat and SUSE count for roots that say that they have paid.
+//! Sources: the life cycle pages of the distributions, and endoflife.date.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::release::{Family, Release};
+use super::subscription::Phase;
 
 /// The end (UTC) of the last day with advisories; `None` where there is no such day or nobody knows it.
-pub(super) fn ends(release: &Release) -> Option<Timestamp> {
-    let version = release.version.as_str();
-    let (_, last_day) = *table(release.family).iter().find(|(known, _)| *known == version)?;
+pub(super) fn ends(release: &Release, phase: Phase) -> Option<Timestamp> {
+    let day = |table: Table| table.iter().find(|(known, _)| *known == release.version).map(|(_, day)| *day);
+    let last_day = day(paid(release.family, phase)).or_else(|| day(table(release.family)))?;
     let last_day: Date = last_day.parse().ok()?;
     jiff::tz::Offset::UTC.to_timestamp(last_day.at(23, 59, 59, 0)).ok()
 }
@@ -50,6 +51,17 @@ fn table(family: Family) -> Table {
     }
 }
 
+/// What is paid for ends later.
+fn paid(family: Family, phase: Phase) -> Table {
+    match (family, phase) {
+        (Family::Ubuntu, Phase::Extended) => UBUNTU_EXTENDED,
+        (Family::Ubuntu, Phase::Legacy) => UBUNTU_LEGACY,
+        (Family::RedHat, Phase::Extended) => RED_HAT_EXTENDED,
+        (Family::SuseServer, Phase::Extended) => SUSE_EXTENDED,
+        _ => &[],
+    }
+}
+
 const DEBIAN: Table = &[
     ("8", "2020-06-30"),
     ("9", "2022-06-30"),
@@ -70,6 +82,26 @@ const UBUNTU: Table = &[
     ("25.04", "2026-01-15"),
     ("25.10", "2026-07-09"),
     ("26.04", "2031-05-29"),
+];
+
+/// Expanded security maintenance of Ubuntu Pro.
+const UBUNTU_EXTENDED: Table = &[
+    ("14.04", "2024-04-28"),
+    ("16.04", "2026-04-25"),
+    ("18.04", "2028-04-30"),
+    ("20.04", "2030-04-27"),
+    ("22.04", "2032-04-25"),
+    ("24.04", "2034-04-29"),
+];
+
+/// With the legacy add-on.
+const UBUNTU_LEGACY: Table = &[
+    ("14.04", "2026-04-28"),
+    ("16.04", "2028-04-25"),
+    ("18.04", "2030-04-30"),
+    ("20.04", "2032-04-27"),
+    ("22.04", "2034-04-25"),
+    ("24.04", "2036-04-29"),
 ];
 
 const ALPINE: Table = &[
@@ -95,6 +127,9 @@ const RED_HAT: Table = &[
     ("10", "2035-05-31"),
 ];
 
+/// Extended life cycle support.
+const RED_HAT_EXTENDED: Table = &[("6", "2024-06-30"), ("7", "2029-05-31")];
+
 const CENTOS: Table = &[("6", "2020-11-30"), ("7", "2024-06-30"), ("8", "2021-12-31")];
 
 const CENTOS_STREAM: Table = &[("8", "2024-05-31"), ("9", "2027-05-31"), ("10", "2030-05-31")];
@@ -109,6 +144,15 @@ const SUSE_SERVER: Table = &[
     ("15 SP6", "2025-12-31"),
     ("15 SP7", "2031-07-31"),
     ("16.0", "2027-11-30"),
+];
+
+/// Long term service pack support.
+const SUSE_EXTENDED: Table = &[
+    ("12 SP5", "2027-10-31"),
+    ("15 SP3", "2025-12-31"),
+    ("15 SP4", "2026-12-31"),
+    ("15 SP5", "2027-12-31"),
+    ("15 SP6", "2028-12-31"),
 ];
 
 const LEAP: Table = &[("15.5", "2024-12-31"), ("15.6", "2026-04-30"), ("16.0", "2027-10-31")];

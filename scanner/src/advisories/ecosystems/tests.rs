@@ -228,6 +228,34 @@ fn ubuntu_pro_is_named_apart() {
         of_distribution(&distribution("ubuntu", "22.04", "jammy", &[], "Ubuntu")).expect("has advisories");
     assert_eq!(jammy.subscription, ["Ubuntu:Pro:22.04:LTS"]);
     assert!(!jammy.covers("Ubuntu:Pro:22.04:LTS"));
+    assert_eq!(jammy.fips[0], "Ubuntu:Pro:FIPS-updates:22.04:LTS");
+    let odd = of_distribution(&distribution("ubuntu", "25.10", "", &[], "Ubuntu")).expect("has advisories");
+    assert_eq!((odd.subscription, odd.fips), (Vec::<String>::new(), Vec::new()));
+}
+
+#[test]
+fn a_root_says_what_it_is_subscribed_to() {
+    let of = |id: &str, version: &str, stated: &str| {
+        of_root(&distribution(id, version, "", &[], id), &[stated.to_owned()]).expect("has advisories")
+    };
+    for (id, version, stated, standing, covered) in [
+        ("ubuntu", "18.04", "ubuntu-pro:esm-apps", Standing::Subscriber, "Ubuntu:18.04:LTS"),
+        ("ubuntu", "18.04", "ubuntu-pro:fips", Standing::Everybody, "Ubuntu:18.04:LTS"),
+        (
+            "sles",
+            "15.4",
+            "suse-product:SLES-LTSS",
+            Standing::Subscriber,
+            "SUSE:Linux Enterprise Server 15 SP4-LTSS",
+        ),
+        ("rhel", "7.9", "rhel-7-server-els-rpms", Standing::Subscriber, "Red Hat:rhel_els:7"),
+        ("rhel", "7.9", "rhel-7-server-els-rpms", Standing::Subscriber, "Red Hat:enterprise_linux:7::server"),
+    ] {
+        let ecosystems = of(id, version, stated);
+        assert_eq!(ecosystems.standing, standing, "{stated}");
+        assert!(ecosystems.covers(covered), "{stated} {covered}");
+    }
+    assert!(!of("sles", "15.4", "suse-product:SLES").covers("SUSE:Linux Enterprise Server 15 SP4-LTSS"));
 }
 
 #[test]
@@ -287,6 +315,6 @@ proptest::proptest! {
         like in "debian|ubuntu|rhel|alpine|\\PC*",
     ) {
         let distribution = distribution(&id, &version, &codename, &[&like], &codename);
-        let _ = (of_distribution(&distribution), support_ends(&distribution), purl_namespace(&distribution));
+        let _ = (of_distribution(&distribution), support_ends(&distribution, &[]), purl_namespace(&distribution));
     }
 }

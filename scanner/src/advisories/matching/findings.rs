@@ -145,7 +145,7 @@ fn pro_fixes(
     installed: &InstalledPackage,
     questions: &[Question<'_>],
 ) -> Result<Vec<(String, String)>, DatabaseError> {
-    let pro = scope.os(installed).and_then(|os| os.pro);
+    let pro = scope.os(installed).and_then(|os| os.pro_of(&installed.package));
     let (Some(ecosystem), true, Some(first)) = (pro, is_os(installed), questions.first()) else {
         return Ok(Vec::new());
     };

@@ -10,7 +10,7 @@ use shared::model::report::{Confidence, CoverageState, Distribution, InstalledPa
 use super::artifacts;
 use super::matches::Matcher;
 use crate::advisories::database::Artifact;
-use crate::advisories::ecosystems::{self, Fit, NamedBy, OsEcosystems};
+use crate::advisories::ecosystems::{self, Fit, NamedBy, OsEcosystems, Standing};
 use crate::advisories::{Database, DatabaseError};
 use crate::advisories::{names, upstream};
 
@@ -38,7 +38,9 @@ pub(super) struct OsScope<'a> {
     /// The ecosystem strings that the database knows; empty means no coverage.
     pub(super) names: Vec<&'a str>,
     /// The subscribers' ecosystem beside the one that everybody gets.
-    pub(super) pro: Option<&'a str>,
+    pro: Option<&'a str>,
+    /// The ecosystems of builds in FIPS mode.
+    fips: Vec<&'a str>,
 }
 
 /// One look-up.
@@ -198,7 +200,8 @@ impl<'a> OsScope<'a> {
         let names = known().filter(|name| ecosystems.covers(name)).collect();
         let subscription = &ecosystems.subscription;
         let pro = known().find(|name| subscription.iter().any(|wanted| wanted == name));
-        Self { distribution, ecosystems, names, pro }
+        let fips = ecosystems.fips.iter().filter_map(|wanted| known().find(|name| name == wanted)).collect();
+        Self { distribution, ecosystems, names, pro, fips }
     }
 
     /// Whether the advisories are about source packages.
@@ -212,11 +215,11 @@ impl<'a> OsScope<'a> {
     }
 
     pub(super) fn questions<'p>(&'p self, package: &'p Package) -> Asked<'p> {
-        let entitled = self.entitled(package);
-        if (self.names.is_empty() && entitled.is_none()) || package.kind != self.ecosystems.kind {
+        let asked = self.asked(package);
+        if asked.is_empty() || package.kind != self.ecosystems.kind {
             return Asked::NoAdvisories;
         }
-        if self.ecosystems.is_foreign(package) {
+        if !self.is_fips(package) && self.ecosystems.is_foreign(package) {
             return Asked::Foreign;
         }
         let fit = match self.ecosystems.fit {
@@ -234,10 +237,8 @@ impl<'a> OsScope<'a> {
             | Evidence::Declared
             | Evidence::Recognised => fit,
         };
-        let mut questions = Vec::with_capacity(self.names.len());
-        let entitled = entitled.map(|ecosystem| (ecosystem, Weight::Decides));
-        let everybody = self.names.iter().map(|ecosystem| (*ecosystem, Weight::Adds));
-        for (ecosystem, weight) in entitled.into_iter().chain(everybody) {
+        let mut questions = Vec::with_capacity(asked.len());
+        for (ecosystem, weight) in asked {
             let mut ask = |name: &'p str, version: &'p str, confidence: Confidence| {
                 questions.push(Question {
                     ecosystem,
@@ -286,9 +287,29 @@ impl<'a> OsScope<'a> {
         Ok(asked)
     }
 
-    /// The subscribers' advisories decide where the package itself came from there.
+    /// Who is asked about a package, and whether the answer settles what the others say.
+    fn asked(&self, package: &Package) -> Vec<(&'a str, Weight)> {
+        if self.is_fips(package) {
+            return self.fips.iter().map(|ecosystem| (*ecosystem, Weight::Decides)).collect();
+        }
+        let entitled = self.entitled(package).map(|ecosystem| (ecosystem, Weight::Decides));
+        entitled.into_iter().chain(self.names.iter().map(|ecosystem| (*ecosystem, Weight::Adds))).collect()
+    }
+
+    /// The subscribers' advisories decide where the root is one's, or the package itself came from there.
     fn entitled(&self, package: &Package) -> Option<&'a str> {
-        self.pro.filter(|_| package.version.contains("esm"))
+        let is_subscriber = self.ecosystems.standing == Standing::Subscriber;
+        self.pro.filter(|_| is_subscriber || package.version.contains("esm"))
+    }
+
+    /// Whether the advisories for builds in FIPS mode, and no others, speak about a package.
+    fn is_fips(&self, package: &Package) -> bool {
+        !self.fips.is_empty() && self.ecosystems.is_fips(package)
+    }
+
+    /// Where subscribers' fixes of a package are to be had.
+    pub(super) fn pro_of(&self, package: &Package) -> Option<&'a str> {
+        self.pro.filter(|_| !self.is_fips(package))
     }
 }
 

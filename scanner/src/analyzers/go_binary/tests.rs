@@ -73,7 +73,7 @@ fn pointers(version: &str, modules: &[u8], word: usize, order: Order, index: usi
 
 fn analyze(content: &[u8]) -> Found {
     let file = CapturedFile { path: "usr/bin/app", mode: 0o755, content };
-    GoBinary.analyze(&file, &Limits::default())
+    read(&file, &Limits::default())
 }
 
 fn lines(found: &Found) -> Vec<String> {

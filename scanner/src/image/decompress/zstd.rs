@@ -53,7 +53,7 @@ impl Codec for Zstd {
 
 /// The window that a frame's header asks for; a frame of known small size needs no more than that size.
 /// `None` for skippable frames and cut headers. RFC 8878, section 3.1.1.1.
-fn window(frame: &[u8]) -> Option<u64> {
+pub(super) fn window(frame: &[u8]) -> Option<u64> {
     let header = frame.strip_prefix(&[0x28, 0xb5, 0x2f, 0xfd])?;
     let (descriptor, rest) = header.split_first()?;
     let single_segment = descriptor & 0x20 != 0;

@@ -47,6 +47,24 @@ pub(super) fn settle_runtimes(located: &mut Vec<Located<'_, '_>>) {
     });
 }
 
+/// Drops assemblies of .NET that a list of packages beside or above them tells of.
+pub(super) fn settle_assemblies(located: &mut Vec<Located<'_, '_>>) {
+    let nuget = |it: &&Located<'_, '_>| it.package.package.kind == PackageKind::NuGet;
+    let is_assembly = |it: &Located<'_, '_>| it.package.package.evidence == Evidence::Recognised;
+    let lists = located.iter().filter(nuget).filter(|it| !is_assembly(it));
+    let homes: HashSet<Vec<u8>> = lists.map(|it| parent(&it.sighting.path).to_vec()).collect();
+    located.retain(|it| {
+        let mut above = std::iter::successors(Some(parent(&it.sighting.path)), |directory| {
+            (!directory.is_empty()).then(|| parent(directory))
+        });
+        !(nuget(&it) && is_assembly(it) && above.any(|directory| homes.contains(directory)))
+    });
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    crate::image::matcher::split(path).0
+}
+
 fn identity(located: &Located<'_, '_>) -> String {
     located.package.purl.without_qualifiers().to_owned()
 }
@@ -94,6 +112,21 @@ mod tests {
         ];
         let purl = "pkg:generic/openjdk@17.0.15%2B6";
         check(&puts, &[(purl, "opt/jdk/release"), (purl, "opt/other/bin/java")]);
+    }
+
+    #[test]
+    fn an_assembly_is_told_of_by_the_list_of_packages_above_it() {
+        let assembly = include_bytes!("../../../fixtures/ClrLoader.dll");
+        let list = r#"{"runtimeTarget":{"name":"t"},"targets":{"t":{"A/1.0.0":{"runtime":{"a":{}}}}},
+            "libraries":{"A/1.0.0":{"type":"package"}}}"#;
+        let puts = [
+            file("app/app.deps.json", list),
+            file("app/ClrLoader.dll", assembly),
+            file("app/runtimes/win/ClrLoader.dll", assembly),
+            file("plugins/ClrLoader.dll", assembly),
+        ];
+        let plugin = ("pkg:nuget/ClrLoader@1.0.0", "plugins/ClrLoader.dll");
+        check(&puts, &[("pkg:nuget/A@1.0.0", "app/app.deps.json"), plugin]);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! A name is what the header itself says; records that only lengthen names are passed over, so that of a long one the
 //! beginning may be missing. Format: POSIX pax, "ustar Interchange Format".
 
-use std::io::{self, Write};
+use std::io;
 
-use super::members::{Fed, Keep, Members};
-use crate::secrets::Secrets;
+use super::level::Level;
+use super::members::{Fed, Keep, Members, Naming};
 use crate::secrets::search::Searched;
 
 const BLOCK: usize = 512;
@@ -14,16 +14,10 @@ const BLOCK: usize = 512;
 /// An archive that is read as it comes.
 pub(super) struct Tar<'s> {
     members: Members<'s>,
-    /// Whether all of it is searched, whatever it is.
-    keep: Keep,
     state: State,
 }
 
 enum State {
-    /// The first header, or what follows the first bytes of something else.
-    First(Vec<u8>),
-    /// It is no tar: one file.
-    Stream,
     Header(Vec<u8>),
     /// So many bytes of a file are left, and so many behind it up to a whole block.
     Body {
@@ -34,8 +28,8 @@ enum State {
 }
 
 impl<'s> Tar<'s> {
-    pub(super) fn new(secrets: &'s Secrets, path: &[u8], keep: Keep) -> Self {
-        Self { members: Members::new(secrets, path, keep), keep, state: State::First(Vec::new()) }
+    pub(super) fn new(level: Level<'s>, keep: Keep) -> Self {
+        Self { members: Members::new(level, keep, Naming::Files), state: State::Header(Vec::new()) }
     }
 
     /// Takes the next bytes; an error once enough was unpacked.
@@ -47,30 +41,20 @@ impl<'s> Tar<'s> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Searched {
-        if let (State::First(head), Keep::All) = (&self.state, self.keep) {
-            // Shorter than any tar.
-            let head = head.clone();
-            self.members.begin("gzip".to_owned());
-            let _ = self.members.feed(&head);
-        }
+    pub(super) fn finish(self) -> Searched {
         self.members.finish()
     }
 
     fn step(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.state {
-            State::First(header) | State::Header(header) => {
+            State::Header(header) => {
                 let used = (BLOCK - header.len()).min(bytes.len());
                 header.extend_from_slice(&bytes[..used]);
                 if header.len() == BLOCK {
-                    let is_first = matches!(self.state, State::First(_));
-                    self.enter(is_first)?;
+                    let header = std::mem::take(header);
+                    self.enter(&header);
                 }
                 Ok(used)
-            }
-            State::Stream => {
-                self.members.feed(bytes)?;
-                Ok(bytes.len())
             }
             State::Body { left: 0, padding, .. } => {
                 let used = usize::try_from(*padding).unwrap_or(usize::MAX).min(bytes.len());
@@ -98,44 +82,21 @@ impl<'s> Tar<'s> {
         }
     }
 
-    fn enter(&mut self, is_first: bool) -> io::Result<()> {
-        let (State::First(header) | State::Header(header)) = &mut self.state else { return Ok(()) };
-        let header = std::mem::take(header);
+    fn enter(&mut self, header: &[u8]) {
         let is_tar = header[257..].starts_with(b"ustar");
-        if !is_tar && is_first {
-            if self.keep == Keep::Texts {
-                return Err(io::Error::other("no tar"));
-            }
-            self.members.begin("gzip".to_owned());
-            self.state = State::Stream;
-            self.members.feed(&header)?;
-            return Ok(());
-        }
         // A block of zeros, or anything else that is no header.
         let Some(size) = is_tar.then(|| octal(&header[124..136])).flatten() else {
             self.state = State::Header(Vec::new());
-            return Ok(());
+            return;
         };
         let is_file = matches!(header[156], b'0' | 0);
         let fed = if is_file { Fed::Wanted } else { Fed::LeftOut };
         if is_file {
-            self.members.begin(name(&header));
+            self.members.begin(name(header));
         }
         let padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
         self.state = State::Body { left: size, padding, fed };
         self.close();
-        Ok(())
-    }
-}
-
-impl Write for Tar<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.feed(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -8,8 +8,8 @@ use std::io;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::members::{Fed, Keep, Members};
-use crate::secrets::Secrets;
+use super::level::Level;
+use super::members::{Fed, Keep, Members, Naming};
 use crate::secrets::search::Searched;
 
 const LOCAL: &[u8] = b"PK\x03\x04";
@@ -18,9 +18,9 @@ const HEADER: usize = 30;
 const LONGEST_NAME: usize = 4096;
 
 /// Ends of names whose files are no texts: not unpacked at all.
-const NO_TEXTS: [&str; 24] = [
+const NO_TEXTS: [&str; 20] = [
     "/", ".class", ".so", ".dll", ".dylib", ".exe", ".pyc", ".pyd", ".png", ".jpg", ".jpeg", ".gif", ".ico",
-    ".webp", ".woff", ".woff2", ".ttf", ".eot", ".mo", ".gz", ".bz2", ".xz", ".zst", ".pdf",
+    ".webp", ".woff", ".woff2", ".ttf", ".eot", ".mo", ".pdf",
 ];
 
 /// Ends of names of archives.
@@ -59,8 +59,8 @@ impl State {
 }
 
 impl<'s> Zip<'s> {
-    pub(super) fn new(secrets: &'s Secrets, path: &[u8]) -> Self {
-        let members = Members::new(secrets, path, Keep::Texts);
+    pub(super) fn new(level: Level<'s>) -> Self {
+        let members = Members::new(level, Keep::Texts, Naming::Files);
         Self { members, state: State::between(), position: 0, inner: None }
     }
 
@@ -148,8 +148,7 @@ impl<'s> Zip<'s> {
             self.inner = Some((name, at.saturating_add(size)));
             return State::between();
         }
-        let is_left_out =
-            flags & ENCRYPTED != 0 || is_archive || NO_TEXTS.iter().any(|end| name.ends_with(end));
+        let is_left_out = flags & ENCRYPTED != 0 || NO_TEXTS.iter().any(|end| name.ends_with(end));
         let state = match (method, size) {
             _ if is_left_out || length > LONGEST_NAME => return State::between(),
             (8, _) => State::Deflated(Box::new(Decompress::new(false))),

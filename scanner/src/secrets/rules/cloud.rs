@@ -31,6 +31,20 @@ pub(super) const RULES: &[Rule<'static>] = &[
         .checked(Check::Entropy(3.3)),
     token("TW-SEC-AZURE-KEY", "An Azure service key", Critical, &["JQQJ99"], r"\b([A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26})\b").around(60, 60),
     token("TW-SEC-AZURE-DEVOPS", "An Azure DevOps personal access token", Critical, &["AZDO"], r"\b([A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4})\b").around(90, 20),
+    // Azure's keys of 256 and 512 bits, in which some characters say what for.
+    text("TW-SEC-AZURE-MARKED-KEY", "An Azure service key", Critical,
+        &["+ACR", "+ABa", "+AEh", "+AMC", "+ARm", "+ASb", "+ASt", "ACDb", "AIoT", "APIM", "AzCa", "AzFu", "AzSe"],
+        r"(?:^|[^A-Za-z0-9+/])([A-Za-z0-9+/]{76}(?:\+ABa|\+AMC|\+ASt|ACDb)[A-Za-z0-9+/]{6}(?:==)?|[A-Za-z0-9+/]{33}(?:\+AEh|\+ARm|\+ASb|AIoT|AzCa)[A-Za-z0-9+/]{6}=|[A-Za-z0-9+/]{44}AzFu[A-Za-z0-9+/]{6}==|[A-Za-z0-9+/]{42}(?:\+ACR|AzSe)[A-D][A-Za-z0-9+/]{5})(?:[^A-Za-z0-9+/=]|$)").around(80, 20)
+        .checked(Check::Entropy(4.0)),
+    text("TW-SEC-AZURE-SAS", "A shared access signature of Azure", High, &["&sig=", "?sig="],
+        r#"\?[^\s"'<>]{0,300}?\b(?:sv|se)=[^\s"'<>]{0,300}?\bsig=([A-Za-z0-9%]{43,63}%3[Dd])"#).around(400, 100),
+    text("TW-SEC-GCP-USER", "A refresh token of a Google account", High, &["\"refresh_token\""],
+        r#""refresh_token"\s*:\s*"(1//[A-Za-z0-9_-]{40,300})""#)
+        .checked(Check::Entropy(3.5)),
+    token("TW-SEC-GCP-HMAC-ID", "An HMAC key id of Google Cloud Storage", Medium, &["GOOG1"], r"(GOOG1(?:[A-Z0-9]{19}|[A-Z0-9]{56}))\b").checked(Check::Entropy(3.0)),
+    text("TW-SEC-SCALEWAY-KEY-ID", "A Scaleway access key id", Medium, &["SCW"], r#"(?:^|[\s"'=:])(SCW[A-Z0-9]{17})(?:[\s"',]|$)"#).around(2, 30)
+        .guarded(Guard::Run(20))
+        .checked(Check::Entropy(2.8)),
     token("TW-SEC-ALIBABA-KEY-ID", "An Alibaba Cloud access key id", Medium, &["LTAI"], r"(LTAI[A-Za-z0-9]{20})\b").checked(Check::Entropy(3.3)),
     token("TW-SEC-DIGITALOCEAN", "A DigitalOcean token", Critical, &["dop_v1_", "doo_v1_", "dor_v1_"], r"(do[opr]_v1_[a-f0-9]{64})\b"),
     token("TW-SEC-HEROKU", "A Heroku API key", High, &["HRKU-"], r"(HRKU-[A-Za-z0-9_-]{36,64})(?:[^A-Za-z0-9_-]|$)"),

@@ -18,6 +18,7 @@ pub(super) const RULES: &[Rule<'static>] = &[
         .checked(Check::Entropy(3.0)),
     token("TW-SEC-TERRAFORM-CLOUD", "A Terraform Cloud token", Critical, &[".atlasv1."], r"\b([A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70})").around(20, 100),
     token("TW-SEC-VAULT", "A Vault token", Critical, &["hvs.", "hvb.", "hvr."], r"(hv[sbr]\.[A-Za-z0-9_-]{90,})").checked(Check::Entropy(3.5)),
+    text("TW-SEC-VAULT-OLD", "A Vault token of the older form", Critical, &["VAULT_TOKEN", "ault_token", "ault-token"], r#"(?i)vault[_-]token["']?\s{0,3}[:=]\s{0,3}["']?(?-i:(s\.[A-Za-z0-9]{24}))\b"#),
     token("TW-SEC-AGE", "An age secret key", Critical, &["AGE-SECRET-KEY-1"], r"(AGE-SECRET-KEY-1[0-9A-Z]{58})"),
     text("TW-SEC-TERRAFORM-STATE", "A password in Terraform's state", High, &["\"terraform_version\""],
         r#"(?s)"terraform_version".*?"(?:[a-z_]*password|secret_key|secret_access_key|private_key)"\s*:\s*"([^"]{8,})""#).around(4, 16_000),

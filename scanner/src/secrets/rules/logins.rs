@@ -16,13 +16,19 @@ pub(super) const RULES: &[Rule<'static>] = &[
     text("TW-SEC-NETRC", "A password in a .netrc", High, &["machine"], r"(?m)^\s*machine\s+\S+\s+login\s+\S+\s+password\s+(\S{4,})"),
     text("TW-SEC-AUTHORIZATION", "A login in a request's header", High, &["uthorization: B"], r"(?i)authorization: b(?:asic|earer) ([A-Za-z0-9+/=_.-]{16,})").checked(Check::Entropy(3.0)),
     text("TW-SEC-SHADOW-EMPTY", "A user who needs no password", High, &[":99999:"], r"(?m)^([a-z_][a-z0-9_-]{0,31}::[0-9]{1,6}:[0-9]{0,6}:[0-9]{0,6}:[0-9]{0,6}:[^\n:]*:[^\n:]*:?[^\n:]*)$").around(100, 200),
-    text("TW-SEC-SHADOW-WEAK", "A password hash that is broken in minutes", High, &[":$1$"], r"(?m)^[a-z_][a-z0-9_-]{0,31}:(\$1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}):[0-9]*:"),
+    text("TW-SEC-SHADOW-WEAK", "A password hash that is broken in minutes", High, &[":$1$", ":99999:"], r"(?m)^[a-z_][a-z0-9_-]{0,31}:(\$1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}|[A-Za-z0-9./]{13}):[0-9]*:[0-9]{0,6}:"),
     text("TW-SEC-SHADOW", "A password hash", Medium, &[":$5$", ":$6$", ":$y$", ":$2a$", ":$2b$", ":$2y$", ":$7$", ":$gy$"],
         r"(?m)^[a-z_][a-z0-9_-]{0,31}:(\$(?:5|6|y|2[aby]|7|gy)\$[A-Za-z0-9./=$]{20,}):[0-9]*:"),
+    text("TW-SEC-HTPASSWD", "A password hash of a web server", Medium, &[":$apr1$", ":{SHA}", ":$2a$", ":$2b$", ":$2y$"],
+        r"(?m)^[^\s:]{1,64}:(\$apr1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}|\{SHA\}[A-Za-z0-9+/]{27}=|\$2[aby]\$[0-9]{2}\$[A-Za-z0-9./]{53})\s*$"),
+    text("TW-SEC-JUPYTER", "A password hash of Jupyter", Medium, &["argon2:$argon2id$"], r"(argon2:\$argon2id\$v=[0-9]{1,3}\$[A-Za-z0-9=,]{1,60}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{20,})"),
     text("TW-SEC-RAILS", "A Rails secret key base", High, &["secret_key_base"], r#"secret_key_base["']?\s*[:=]\s*["']?([a-f0-9]{64,})"#),
     text("TW-SEC-DJANGO", "A Django secret key", Medium, &["SECRET_KEY"], r#"\bSECRET_KEY\s*=\s*["']([^"'\n]{30,})["']"#).checked(Check::Entropy(3.5)),
     text("TW-SEC-LARAVEL", "A Laravel application key", High, &["APP_KEY=base64:"], r"APP_KEY=base64:([A-Za-z0-9+/]{43}=)"),
     text("TW-SEC-WORDPRESS", "A password in wp-config.php", High, &["DB_PASSWORD"], r#"define\(\s*['"]DB_PASSWORD['"]\s*,\s*['"]([^'"]{4,})['"]"#),
+    // One of eight that are set together.
+    text("TW-SEC-WORDPRESS-SALT", "What WordPress signs logins with", Medium, &["'AUTH_KEY'", "\"AUTH_KEY\""], r#"['"]AUTH_KEY['"]\s*,\s*['"]([^'"\n]{40,100})['"]"#)
+        .checked(Check::Entropy(4.0)),
     text("TW-SEC-REDIS", "A secret that is loaded into Redis", High, &["SET ", "set "],
         r#"(?im)^\s*SET\s+["']?[a-z0-9_:.-]{0,60}(?:secret|token|passw(?:or)?d|api_?key|credential)[a-z0-9_:.-]{0,60}["']?\s+["']?([^\s"'=]{12,200})"#).guarded(Guard::OpensLine)
         .checked(Check::Entropy(3.0)),

@@ -59,6 +59,14 @@ pub(super) const RULES: &[Rule<'static>] = &[
     ),
     token("TW-SEC-CLOJARS", "A Clojars token", High, &["CLOJARS_"], r"(CLOJARS_[a-f0-9]{60})\b"),
     text(
+        "TW-SEC-CONDA",
+        "A token of an Anaconda channel",
+        High,
+        &["/t/"],
+        r"/t/([a-z]{2}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/",
+    )
+    .around(4, 60),
+    text(
         "TW-SEC-PYPIRC",
         "A password in a .pypirc",
         High,

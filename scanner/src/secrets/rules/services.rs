@@ -108,6 +108,56 @@ pub(super) const RULES: &[Rule<'static>] = &[
         r"(glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|glc_[A-Za-z0-9+/]{32,}={0,2})",
     )
     .checked(Check::Entropy(3.3)),
+    // Base64 of `{"k":"…"`.
+    token(
+        "TW-SEC-GRAFANA-API-KEY",
+        "A Grafana API key of the older form",
+        High,
+        &["eyJrIjoi"],
+        r"(eyJrIjoi[A-Za-z0-9+/]{60,400}={0,2})",
+    )
+    .checked(Check::Entropy(3.5)),
+    text(
+        "TW-SEC-DISCORD",
+        "A Discord bot token",
+        High,
+        &["iscord", "ISCORD"],
+        r"(?i:discord)(?s:.{0,60}?)\b([MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38})(?:[^A-Za-z0-9_-]|$)",
+    )
+    .around(4, 180)
+    .checked(Check::Entropy(3.8)),
+    token(
+        "TW-SEC-DISCORD-WEBHOOK",
+        "A Discord webhook",
+        High,
+        &["discord.com/api/webhooks/", "discordapp.com/api/webhooks/"],
+        r"(discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{60,80})",
+    ),
+    text(
+        "TW-SEC-OKTA",
+        "An Okta API token",
+        High,
+        &["SSWS", "okta", "Okta", "OKTA"],
+        r"(?i:okta|ssws)(?s:.{0,60}?)[^A-Za-z0-9_-](00[A-Za-z0-9_-]{40})(?:[^A-Za-z0-9_-]|$)",
+    )
+    .around(4, 130)
+    .checked(Check::Entropy(3.8)),
+    text(
+        "TW-SEC-DATADOG",
+        "A Datadog key",
+        Medium,
+        &["atadog", "ATADOG", "DD_API_KEY", "DD_APP_KEY"],
+        r"(?i:datadog|dd_ap[ip]_key)(?s:.{0,40}?)\b([a-f0-9]{40}|[a-f0-9]{32})\b",
+    )
+    .around(4, 110)
+    .checked(Check::Entropy(3.0)),
+    text(
+        "TW-SEC-SNYK",
+        "A Snyk token",
+        Medium,
+        &["SNYK_TOKEN", "snyk_token", "snyk-token"],
+        r"(?i:snyk[_-]token)\W{1,4}([a-f0-9]{8}(?:-[a-f0-9]{4}){3}-[a-f0-9]{12})\b",
+    ),
     token("TW-SEC-DATABRICKS", "A Databricks token", Critical, &["dapi"], r"(dapi[a-f0-9]{32}(?:-[0-9])?)\b")
         .checked(Check::Entropy(3.0)),
     token("TW-SEC-PULUMI", "A Pulumi token", Critical, &["pul-"], r"(pul-[a-f0-9]{40})\b"),
@@ -154,6 +204,15 @@ pub(super) const RULES: &[Rule<'static>] = &[
     )
     .up_to(4200),
     token(
+        "TW-SEC-1PASSWORD-KEY",
+        "The secret key of a 1Password account",
+        Critical,
+        &["A3-"],
+        r"(A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})-[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{5})\b",
+    )
+    .guarded(Guard::Run(10))
+    .in_texts(),
+    token(
         "TW-SEC-DOPPLER",
         "A Doppler token",
         Critical,
@@ -172,6 +231,16 @@ pub(super) const RULES: &[Rule<'static>] = &[
         .guarded(Guard::Run(17))
         .in_texts(),
     token("TW-SEC-NOTION", "A Notion token", High, &["ntn_"], r"(ntn_[0-9]{11}[A-Za-z0-9]{35})\b"),
+    token(
+        "TW-SEC-NOTION-OLD",
+        "A Notion token of the older form",
+        High,
+        &["secret_"],
+        r"(secret_[A-Za-z0-9]{43})\b",
+    )
+    .guarded(Guard::Run(50))
+    .in_texts()
+    .checked(Check::Entropy(4.0)),
     token("TW-SEC-FIGMA", "A Figma token", High, &["figd_"], r"(figd_[A-Za-z0-9_-]{40})(?:[^A-Za-z0-9_-]|$)"),
     token("TW-SEC-TYPEFORM", "A Typeform token", High, &["tfp_"], r"(tfp_[A-Za-z0-9_.=-]{59})"),
     token("TW-SEC-SONAR", "A SonarQube token", High, &["sqp_", "squ_", "sqa_"], r"(sq[upa]_[a-f0-9]{40})\b"),
@@ -196,6 +265,16 @@ pub(super) const RULES: &[Rule<'static>] = &[
         &["sq0csp-", "sq0atp-"],
         r"(sq0(?:csp|atp)-[A-Za-z0-9_-]{22,43})",
     ),
+    token(
+        "TW-SEC-SQUARE-TOKEN",
+        "A Square access token",
+        Critical,
+        &["EAAA"],
+        r"(EAAA[A-Za-z0-9_-]{60})(?:[^A-Za-z0-9_+/=-]|$)",
+    )
+    .guarded(Guard::Run(64))
+    .in_texts()
+    .checked(Check::Entropy(4.0)),
     token(
         "TW-SEC-BRAINTREE",
         "A Braintree access token",

@@ -4,31 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde_saphyr::Spanned;
 
 use super::raw::{
-    RawConditions, RawException, RawGrace, RawImageConditions, RawImageRule, RawLicenseRule,
-    RawObservationRule, RawPolicy, RawRegistries, RawRule, RawScope, RawSignature,
+    RawException, RawImageRule, RawLicenseRule, RawObservationRule, RawPolicy, RawRegistries, RawRule,
+    RawScope, RawSignature,
 };
 use super::{PolicyError, Position};
 use crate::model::problem::{ProblemKind, Weight};
-use crate::model::report::{Probability, Revision};
-use crate::policy::signature::MOST_KEYS;
-use crate::policy::{
-    Conditions, Exception, Expression, FailModes, Glob, Grace, ImageConditions, ImagePattern, ImageRule,
-    ObservationConditions, ObservationPattern, ObservationRule, Policy, ProblemEffect, PublicKey,
-    PurlPattern, RegistryRules, Rule, RuleEffect, Scope, Sight, SignatureRule,
-};
+use crate::model::report::Revision;
+use crate::policy::{FailModes, Policy, ProblemEffect, RegistryRules, Scope};
 
+mod exceptions;
 mod licenses;
+mod rules;
+mod values;
 
+use exceptions::exception;
 use licenses::license_rule;
-
-/// The longest grace: ten years are no grace.
-const LONGEST_GRACE_DAYS: u32 = 3650;
+use rules::{image_rule, observation_rule, rule, signature};
+use values::{glob_table, globs, image};
 
 /// A part of the file, to say in errors.
 #[derive(Clone)]
@@ -174,167 +169,6 @@ impl Names {
     }
 }
 
-fn rule(part: &Part<'_>, raw: RawRule, names: &mut Names) -> Result<Rule, PolicyError> {
-    names.take(part, &raw.name)?;
-    let grace =
-        raw.grace.map(|raw_grace| grace(&part.at(&raw_grace), &raw_grace.value, raw.then)).transpose()?;
-    Ok(Rule { when: conditions(part, raw.when)?, name: raw.name, then: raw.then, grace })
-}
-
-fn grace(part: &Part<'_>, raw: &RawGrace, then: RuleEffect) -> Result<Grace, PolicyError> {
-    match then {
-        RuleEffect::Deny => {}
-        RuleEffect::Warn | RuleEffect::Ignore => {
-            return Err(part.refuse("grace makes a rule warn instead of deny; this one never denies"));
-        }
-    }
-    if !(1..=LONGEST_GRACE_DAYS).contains(&raw.days) {
-        return Err(part.refuse(format!("grace has 1 to {LONGEST_GRACE_DAYS} days")));
-    }
-    Ok(Grace { days: raw.days, from: raw.from })
-}
-
-fn conditions(part: &Part<'_>, raw: RawConditions) -> Result<Conditions, PolicyError> {
-    let epss_at_least = match raw.epss_at_least {
-        Some(value) if !(0.0..=1.0).contains(&value.value) => {
-            let reason = format!("epss_at_least is a probability from 0 to 1, not {}", value.value);
-            return Err(part.at(&value).refuse(reason));
-        }
-        other => other.map(|value| Probability::new(value.value)),
-    };
-    Ok(Conditions {
-        severity: raw.severity,
-        kind: raw.kind,
-        fixable: raw.fixable,
-        known_exploited: raw.known_exploited,
-        epss_at_least,
-        ecosystem: raw.ecosystem,
-        package: raw.package.map(|text| purl(part, text)).transpose()?,
-        published_days_at_least: raw.published_days_at_least,
-        fix_days_at_least: raw.fix_days_at_least,
-        origin: raw.origin,
-        cel: raw.cel.map(|text| expression(part, &text, Sight::Findings)).transpose()?,
-    })
-}
-
-fn observation_rule(
-    part: &Part<'_>,
-    raw: RawObservationRule,
-    names: &mut Names,
-) -> Result<ObservationRule, PolicyError> {
-    names.take(part, &raw.name)?;
-    let when = ObservationConditions {
-        kind: raw.when.kind,
-        severity: raw.when.severity,
-        check: globs(part, raw.when.check)?,
-        path: globs(part, raw.when.path)?,
-        visible: raw.when.visible,
-    };
-    if when == ObservationConditions::default() {
-        return Err(part.refuse("when is empty, so every observation would match; name a condition"));
-    }
-    Ok(ObservationRule { name: raw.name, when, then: raw.then })
-}
-
-/// What an exception says about observations: a check, and perhaps a file.
-fn observation_pattern(
-    part: &Part<'_>,
-    check: Option<Spanned<String>>,
-    path: Option<Spanned<String>>,
-) -> Result<Option<ObservationPattern>, PolicyError> {
-    let mut path = globs(part, path.into_iter().collect())?;
-    let Some(check) = globs(part, check.into_iter().collect())?.pop() else {
-        return match path.pop() {
-            Some(_) => Err(part.refuse("path says where an observation is; name the observation too")),
-            None => Ok(None),
-        };
-    };
-    Ok(Some(ObservationPattern { check, path: path.pop() }))
-}
-
-fn image_rule(part: &Part<'_>, raw: RawImageRule, names: &mut Names) -> Result<ImageRule, PolicyError> {
-    names.take(part, &raw.name)?;
-    let when = image_conditions(part, raw.when)?;
-    if when == ImageConditions::default() {
-        return Err(part.refuse("when is empty, so every image would match; name a condition"));
-    }
-    Ok(ImageRule { name: raw.name, when, then: raw.then })
-}
-
-fn image_conditions(part: &Part<'_>, raw: RawImageConditions) -> Result<ImageConditions, PolicyError> {
-    Ok(ImageConditions {
-        runs_as_root: raw.runs_as_root,
-        exposes: ports(part, raw.exposes)?,
-        lacks_labels: raw.lacks_labels,
-        labels: glob_table(part, raw.labels)?,
-        healthcheck: raw.healthcheck,
-        secrets_in_environment: raw.secrets_in_environment,
-        environment: globs(part, raw.environment)?,
-        built_days_at_least: raw.built_days_at_least,
-        scanned_days_at_least: raw.scanned_days_at_least,
-        advisories_days_at_least: raw.advisories_days_at_least,
-        support_ends_within_days: raw.support_ends_within_days,
-        cel: raw.cel.map(|text| expression(part, &text, Sight::Image)).transpose()?,
-    })
-}
-
-fn signature(part: &Part<'_>, raw: RawSignature, names: &mut Names) -> Result<SignatureRule, PolicyError> {
-    names.take(part, &raw.name)?;
-    if raw.keys.is_empty() || raw.keys.len() > MOST_KEYS {
-        return Err(part.refuse(format!("keys lists 1 to {MOST_KEYS} public keys")));
-    }
-    let key = |text: &Spanned<String>| {
-        PublicKey::from_pem(&text.value).map_err(|error| part.at(text).refuse(error))
-    };
-    let keys = raw.keys.iter().map(key).collect::<Result<_, _>>()?;
-    Ok(SignatureRule { name: raw.name, keys, then: raw.then })
-}
-
-fn exception(part: &Part<'_>, raw: RawException) -> Result<Exception, PolicyError> {
-    let observation = observation_pattern(part, raw.observation, raw.path)?;
-    let license = raw.license.map(|text| glob(part, text)).transpose()?;
-    let is_about_findings = raw.advisory.is_some() || raw.package.is_some();
-    match (&observation, &license) {
-        (None, None) if !is_about_findings => {
-            let reason = "name an advisory, a package or both, an observation or a license; an exception for everything is none";
-            return Err(part.refuse(reason));
-        }
-        (Some(_), None) if is_about_findings => {
-            return Err(part.refuse("an exception is about findings or about observations; make it two"));
-        }
-        (None, Some(_)) if raw.advisory.is_some() => {
-            return Err(part.refuse("an exception is about findings or about licences; make it two"));
-        }
-        (Some(_), Some(_)) => {
-            return Err(part.refuse("an exception is about observations or about licences; make it two"));
-        }
-        (None, None) | (Some(_), None) | (None, Some(_)) => {}
-    }
-    for (key, text) in [("owner", &raw.owner), ("reason", &raw.reason)] {
-        if text.value.trim().is_empty() {
-            let reason = format!("{key} is empty; somebody has to answer for an exception");
-            return Err(part.at(text).refuse(reason));
-        }
-    }
-    let expires = raw.expires.as_ref().ok_or_else(|| {
-        part.refuse("expires is missing; an exception needs a last day, for example expires: 2027-01-31")
-    })?;
-    let end = end_of_day(&expires.value).ok_or_else(|| {
-        part.at(expires).refuse(format!("expires is a date like 2027-01-31, not {:?}", expires.value))
-    })?;
-    Ok(Exception {
-        advisory: raw.advisory,
-        package: raw.package.map(|text| purl(part, text)).transpose()?,
-        observation,
-        license,
-        scope: scope(part, raw.scope)?,
-        owner: raw.owner.value,
-        reason: raw.reason.value,
-        expires: end,
-        position: part.at,
-    })
-}
-
 fn registries(raw: &Spanned<RawRegistries>) -> Result<RegistryRules, PolicyError> {
     let part = Part { name: "registries", at: position(raw) };
     if raw.value.allow.is_empty() {
@@ -350,50 +184,4 @@ fn scope(part: &Part<'_>, raw: RawScope) -> Result<Scope, PolicyError> {
         namespaces: globs(part, raw.namespaces)?,
         labels: glob_table(part, raw.labels)?,
     })
-}
-
-fn image(part: &Part<'_>, text: &Spanned<String>) -> Result<ImagePattern, PolicyError> {
-    ImagePattern::new(&text.value).map_err(|error| part.at(text).refuse(error))
-}
-
-fn purl(part: &Part<'_>, text: Spanned<String>) -> Result<PurlPattern, PolicyError> {
-    let place = part.at(&text);
-    PurlPattern::new(text.value).map_err(|error| place.refuse(error))
-}
-
-fn glob(part: &Part<'_>, text: Spanned<String>) -> Result<Glob, PolicyError> {
-    let place = part.at(&text);
-    Glob::new(text.value).map_err(|error| place.refuse(error))
-}
-
-fn globs(part: &Part<'_>, texts: Vec<Spanned<String>>) -> Result<Vec<Glob>, PolicyError> {
-    texts.into_iter().map(|text| glob(part, text)).collect()
-}
-
-/// Patterns of ports. A number that is no port's would never match, and look like a rule all the same.
-fn ports(part: &Part<'_>, texts: Vec<Spanned<String>>) -> Result<Vec<Glob>, PolicyError> {
-    for text in &texts {
-        let number = text.value.split('/').next().unwrap_or_default();
-        if number.parse::<u64>().is_ok_and(|port| port == 0 || port > u64::from(u16::MAX)) {
-            return Err(part.at(text).refuse("exposes lists ports from 1 to 65535, like 22 or \"53/udp\""));
-        }
-    }
-    globs(part, texts)
-}
-
-fn glob_table(
-    part: &Part<'_>,
-    texts: BTreeMap<String, Spanned<String>>,
-) -> Result<BTreeMap<String, Glob>, PolicyError> {
-    texts.into_iter().map(|(key, text)| Ok((key, glob(part, text)?))).collect()
-}
-
-fn expression(part: &Part<'_>, text: &Spanned<String>, sight: Sight) -> Result<Expression, PolicyError> {
-    Expression::compile(&text.value, sight).map_err(|error| part.at(text).refuse(format!("cel: {error}")))
-}
-
-/// The first moment after the given day, UTC.
-fn end_of_day(text: &str) -> Option<Timestamp> {
-    let date: Date = text.parse().ok()?;
-    TimeZone::UTC.to_timestamp(date.tomorrow().ok()?.at(0, 0, 0, 0)).ok()
 }

@@ -108,7 +108,7 @@ fn i4_every_release_is_supported_to_the_end_of_its_last_day() {
         for (version, last_day) in *releases {
             let expected: Timestamp = format!("{last_day}T23:59:59Z").parse().expect("is a time stamp");
             let distribution = distribution(id, version, "", &[], name);
-            assert_eq!(support_ends(&distribution), Some(expected), "{id} {version} {name}");
+            assert_eq!(support_ends(&distribution, &[]), Some(expected), "{id} {version} {name}");
         }
     }
 }
@@ -124,6 +124,26 @@ fn releases_that_nobody_dated_have_no_end() {
         ("photon", "5.0"),
         ("arch", ""),
     ] {
-        assert_eq!(support_ends(&distribution(id, version, "", &[], id)), None, "{id} {version}");
+        assert_eq!(support_ends(&distribution(id, version, "", &[], id), &[]), None, "{id} {version}");
+    }
+}
+
+#[test]
+fn who_pays_for_a_later_end_has_it() {
+    for (id, version, stated, last_day) in [
+        ("ubuntu", "20.04", "ubuntu-pro:esm-infra", "2030-04-27"),
+        ("ubuntu", "20.04", "ubuntu-pro:esm-apps", "2030-04-27"),
+        ("ubuntu", "20.04", "ubuntu-pro:esm-infra-legacy", "2032-04-27"),
+        ("ubuntu", "20.04", "ubuntu-pro:livepatch", "2025-05-31"),
+        ("ubuntu", "25.10", "ubuntu-pro:esm-infra", "2026-07-09"),
+        ("sles", "15.4", "suse-product:SLES-LTSS", "2026-12-31"),
+        ("sles", "15.4", "suse-product:SLES", "2023-12-31"),
+        ("rhel", "7.9", "rhel-7-server-els-rpms", "2029-05-31"),
+        ("rhel", "7.9", "rhel-7-server-rpms", "2024-06-30"),
+        ("debian", "12", "ubuntu-pro:esm-infra", "2028-06-30"),
+    ] {
+        let expected: Timestamp = format!("{last_day}T23:59:59Z").parse().expect("is a time stamp");
+        let ends = support_ends(&distribution(id, version, "", &[], id), &[stated.to_owned()]);
+        assert_eq!(ends, Some(expected), "{id} {version} {stated}");
     }
 }

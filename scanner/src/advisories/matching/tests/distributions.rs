@@ -167,6 +167,43 @@ fn ubuntu_names_the_binaries_and_the_subscribers_fix() {
     assert_eq!(only(judge("liba1", "1.1+esm9")).fix, fixed("1.2+esm1"));
 }
 
+#[test]
+fn i4_a_subscribed_root_is_judged_by_what_subscribers_get() {
+    // After the standard support everybody's record has nothing to say about the release.
+    let mut record = advisory("UBUNTU-CVE-2024-7", "Ubuntu:Pro:18.04:LTS", "a", "0..1.2+esm1");
+    record["affected"].as_array_mut().unwrap().push(affected("Ubuntu:22.04:LTS", "a", "0..2"));
+    let judge = |version: &str, stated: &[&str]| {
+        let mut inventory = inventory(distribution("ubuntu", "18.04"), vec![debian("a", version)]);
+        inventory.repositories = stated.iter().map(|stated| (*stated).to_owned()).collect();
+        super::judge(&inventory, &database(std::slice::from_ref(&record))).unwrap()
+    };
+    let pro = ["ubuntu-pro:esm-infra"];
+    assert_eq!(only(judge("1.1", &pro)).fix, fixed("1.2+esm1"));
+    assert_eq!(ids(&judge("1.2+esm1", &pro)), [""; 0]);
+    assert_eq!(ids(&judge("1.1", &["ubuntu-pro:livepatch"])), [""; 0]);
+}
+
+#[test]
+fn i4_builds_for_fips_are_judged_by_their_own_advisories_alone() {
+    let ordinary = advisory("USN-1-1", "Ubuntu:20.04:LTS", "openssl", "0..1.1.1f-1ubuntu2.19");
+    let certified = advisory("UBUNTU-CVE-2024-7", "Ubuntu:Pro:FIPS:20.04:LTS", "openssl", "0..");
+    let updates = affected("Ubuntu:Pro:FIPS-updates:20.04:LTS", "openssl", "0..1.1.1f-1ubuntu2.fips.19");
+    let mut both = certified;
+    both["affected"].as_array_mut().unwrap().push(updates);
+    let judge = |records: &[Value], version: &str| {
+        judged(records, distribution("ubuntu", "20.04"), vec![debian("openssl", version)])
+    };
+    let records = [ordinary.clone(), both];
+    let finding = only(judge(&records, "1.1.1f-1ubuntu2.fips.13"));
+    assert_eq!((finding.id.as_str(), finding.fix), ("CVE-2024-7", fixed("1.1.1f-1ubuntu2.fips.19")));
+    assert_eq!(ids(&judge(&records, "1.1.1f-1ubuntu2.fips.19")), [""; 0]);
+    assert_eq!(ids(&judge(&records, "1.1.1f-1ubuntu2.13")), ["USN-1-1"]);
+    // Without advisories about such builds nothing is said, and that is said.
+    let unjudged = judge(&[ordinary], "1.1.1f-1ubuntu2.fips.13");
+    assert_eq!(ids(&unjudged), [""; 0]);
+    assert!(!unjudged.problems.is_empty());
+}
+
 /// A manifest of Chisel names binaries alone.
 #[test]
 fn i4_a_binary_without_source_is_matched_by_the_source_that_advisories_name() {

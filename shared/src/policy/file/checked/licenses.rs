@@ -4,7 +4,8 @@ use serde_saphyr::Spanned;
 
 use super::super::PolicyError;
 use super::super::raw::RawLicenseRule;
-use super::{Names, Part, purl};
+use super::values::purl;
+use super::{Names, Part};
 use crate::policy::{LicenseConditions, LicensePattern, LicenseRule};
 
 /// SPDX lists some seven hundred.
