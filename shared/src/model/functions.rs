@@ -4,6 +4,8 @@
 //! they lie in every report: two bytes each instead of fifty. That two names share a hash makes a function look linked
 //! that is not, once in some thousands; the other way round cannot happen.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -76,11 +78,11 @@ fn plain(symbol: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The packages and functions in one program. As text: base64 of the gaps between sorted hashes, each a varint.
+/// The packages and functions in one program: some hundred kilobytes, so that copies share them. As text: base64 of the gaps between sorted hashes, each a varint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "gAGAAQ")]
-pub struct FunctionSet(Vec<FunctionHash>);
+pub struct FunctionSet(Arc<[FunctionHash]>);
 
 /// Why a text is no set of functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +96,7 @@ impl FunctionSet {
     pub fn new(mut hashes: Vec<FunctionHash>) -> Option<Self> {
         hashes.sort_unstable();
         hashes.dedup();
-        (hashes.len() <= MOST_FUNCTIONS).then_some(Self(hashes))
+        (hashes.len() <= MOST_FUNCTIONS).then(|| Self(hashes.into()))
     }
 
     /// Whether a package or function is in the program; rarely also if it is not.
@@ -107,7 +109,7 @@ impl From<FunctionSet> for String {
     fn from(set: FunctionSet) -> Self {
         let mut bytes = Vec::with_capacity(set.0.len() * 2);
         let mut last = 0;
-        for FunctionHash(hash) in set.0 {
+        for &FunctionHash(hash) in &*set.0 {
             let mut gap = hash - last;
             last = hash;
             while gap >= 0x80 {
@@ -140,7 +142,7 @@ impl TryFrom<String> for FunctionSet {
             }
         }
         let is_ascending = hashes.windows(2).all(|pair| pair[0] < pair[1]);
-        (shift == 0 && is_ascending).then_some(Self(hashes)).ok_or(FunctionSetError)
+        (shift == 0 && is_ascending).then(|| Self(hashes.into())).ok_or(FunctionSetError)
     }
 }
 
