@@ -91,7 +91,7 @@ impl Webhooks {
 /// More events than this in one body are no registry's: Event Grid batches 5000, and no other as many.
 const MOST_EVENTS: usize = 5000;
 /// A sender has this long for its body.
-const BODY_TIME: Duration = Duration::from_secs(10);
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// What is to be answered.
 enum Answer {

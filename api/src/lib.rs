@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`server`] (bind and run), [`routes`] (the table), [`intake`] (event → durable job),
 //! [`deliveries`] and [`webhooks`] (one file a registry), [`verdicts`] (digest → verdict), [`gates`] (may it run?),
-//! [`harbor`] (a scanner as Harbor wants one), then one resource a file.
+//! [`harbor`] (a scanner as Harbor wants one), then one resource a file. [`timed`] is how a small body is read.
 //! [`error`] alone writes problem+json; [`auth`] alone compares secrets.
 
 pub mod auth;
@@ -26,6 +26,7 @@ pub mod scans;
 pub mod server;
 pub mod simulate;
 pub mod sweeps;
+pub mod timed;
 pub mod tls;
 pub mod verdicts;
 pub mod webhooks;

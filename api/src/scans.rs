@@ -11,6 +11,7 @@ use shared::model::push::{PushEvent, Pushed};
 use crate::auth::PushAccess;
 use crate::error::{ApiError, ProblemDocument};
 use crate::intake::{AcceptedJob, Admission, Intake};
+use crate::timed::TimedJson;
 
 /// A wish to have an image scanned.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -31,6 +32,7 @@ pub struct ScanRequest {
     responses(
         (status = 202, description = "The job is durable", body = AcceptedJob),
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+        (status = 408, description = "The body did not arrive in time", body = ProblemDocument),
         (status = 413, description = "The body is too large", body = ProblemDocument),
         (status = 415, description = "Not `application/json`", body = ProblemDocument),
         (status = 422, description = "Not an image, or its registry is not configured", body = ProblemDocument),
@@ -41,10 +43,10 @@ pub struct ScanRequest {
 #[post("/v1/scans")]
 pub(crate) async fn request_scan(
     _access: PushAccess,
-    body: web::Json<ScanRequest>,
+    body: TimedJson<ScanRequest>,
     intake: web::Data<Intake>,
 ) -> Result<HttpResponse, ApiError> {
-    let ScanRequest { image, lane } = body.into_inner();
+    let ScanRequest { image, lane } = body.0;
     let reference: Reference = image.parse().map_err(|error| ApiError::Invalid(format!("image: {error}")))?;
     let pushed = match reference.target {
         Target::Digest(digest) => Pushed::Digest { digest, tag: None },

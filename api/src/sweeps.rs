@@ -14,6 +14,7 @@ use shared::sweeps::{Begun, Sweeps, SweepsError};
 
 use crate::auth::PushAccess;
 use crate::error::{ApiError, ProblemDocument};
+use crate::timed::TimedJson;
 
 /// A wish to have a registry compared with what is known.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -35,6 +36,7 @@ pub struct SweepRequest {
         (status = 202, description = "Durable; or one of the whole registry that is on its way already", body = Progress,
             headers(("Location" = String))),
         (status = 401, description = "Token missing or wrong", body = ProblemDocument),
+        (status = 408, description = "The body did not arrive in time", body = ProblemDocument),
         (status = 413, description = "The body is too large", body = ProblemDocument),
         (status = 415, description = "Not `application/json`", body = ProblemDocument),
         (status = 422, description = "No such registry, or not a repository", body = ProblemDocument),
@@ -45,11 +47,11 @@ pub struct SweepRequest {
 #[post("/v1/sweeps")]
 pub(crate) async fn begin_sweep(
     _access: PushAccess,
-    body: web::Json<SweepRequest>,
+    body: TimedJson<SweepRequest>,
     registries: web::Data<Registries>,
     sweeps: web::Data<Sweeps>,
 ) -> Result<HttpResponse, ApiError> {
-    let SweepRequest { registry, repository } = body.into_inner();
+    let SweepRequest { registry, repository } = body.0;
     let Some(settings) = registries.named(&registry) else {
         let names: Vec<&str> = registries.iter().map(|registry| registry.name.as_str()).collect();
         let shown: String = registry.chars().take(160).collect();

@@ -1,11 +1,16 @@
 //! What is wrong with an image is said, and the next job is served.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared::model::digest::Digest;
 use tests::image::{HARMLESS, Image};
-use tests::site::Site;
+use tests::site::{Site, WEBHOOK_TOKEN};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 async fn announce(site: &Site, repository: &str, digest: &Digest) -> Result<()> {
     let event = json!({"events": [{
@@ -112,4 +117,38 @@ async fn what_is_no_image_is_answered_as_such() -> Result<()> {
     let verdict = site.verdict(&Digest::of(&manifest)).await?;
     assert_eq!(verdict["outcome"], "not_an_image", "{verdict:#}");
     next_is_served(&site).await
+}
+
+/// What a server says to a request that breaks off after `sent`, while the line stays open; and after how long.
+async fn said_to_silence(site: &Site, sent: &str) -> Result<(String, Duration)> {
+    let mut line = TcpStream::connect(("127.0.0.1", site.port()?)).await?;
+    line.write_all(sent.as_bytes()).await?;
+    let began = Instant::now();
+    let mut said = Vec::new();
+    timeout(Duration::from_secs(40), line.read_to_end(&mut said)).await.context("it waits for ever")??;
+    Ok((String::from_utf8_lossy(&said).into_owned(), began.elapsed()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_a_request_and_falls_silent_is_not_waited_for() -> Result<()> {
+    let site = Site::embedded_with("[gates.kubernetes]\nopen = true\n").await?;
+    let head = |path: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: tidewaiter\r\nconnection: close\r\nauthorization: Bearer {WEBHOOK_TOKEN}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{{"
+        )
+    };
+    let mut asked = vec![("half a head", "GET /healthz HTTP/1.1\r\nhost: tide".to_owned())];
+    for path in ["/webhooks/distribution", "/gates/kubernetes/validate", "/v1/scans", "/v1/sweeps"] {
+        asked.push((path, head(path)));
+    }
+    let told = asked.iter().map(|(what, sent)| async { (*what, said_to_silence(&site, sent).await) });
+    for (what, told) in futures_util::future::join_all(told).await {
+        let (said, took) = told.with_context(|| what.to_owned())?;
+        assert!(took < Duration::from_secs(30), "{what}: {took:?}");
+        // A gate answers in its own words; whoever sent half a head may hear nothing.
+        let is_told = ["HTTP/1.1 408 ", "AdmissionReview"].iter().any(|words| said.contains(words));
+        assert!(is_told || what == "half a head", "{what}: {said}");
+    }
+    assert_eq!(site.get("/healthz").await?.0, StatusCode::OK);
+    Ok(())
 }
