@@ -154,7 +154,7 @@ impl Secrets {
     /// Begins to search the file at `path`, of `size` bytes.
     pub fn search<'s>(&'s self, path: &[u8], size: u64) -> Search<'s> {
         Search {
-            nested: Nested::of(self, path).map(Box::new),
+            nested: Nested::of(self, path, size).map(Box::new),
             named: Named::of(path, size),
             ..self.search_plain(size)
         }
