@@ -2,7 +2,8 @@
 //!
 //! The compiler writes `rustc version 1.91.0 (f8297e351 2025-10-28)` into the section `.comment`, which `strip` leaves
 //! alone. It is inventory: which of the library's flaws are in a program nobody can tell, and most are of one system alone.
-//! The library itself, where it lies beside programs, is [`programs`](super::programs)' matter. On Windows and macOS there is no such section. Format: the System V ABI, "Special Sections".
+//! The library itself, where it lies beside programs, is [`programs`](super::programs)' matter. On Windows and macOS there
+//! is no such section. Format: the System V ABI, "Special Sections".
 
 use shared::model::package::{Evidence, Package, PackageKind};
 
