@@ -1,17 +1,19 @@
 //! Rust programs: an executable in, the release of the compiler out, whose standard library is part of the program.
 //!
 //! The compiler writes `rustc version 1.91.0 (f8297e351 2025-10-28)` into the section `.comment`, which `strip` leaves
-//! alone. On Windows and macOS there is no such section. Format: the System V ABI, "Special Sections".
+//! alone. It is inventory: which of the library's flaws are in a program nobody can tell, and most are of one system alone.
+//! The library itself, where it lies beside programs, is [`programs`](super::programs)' matter. On Windows and macOS there
+//! is no such section. Format: the System V ABI, "Special Sections".
 
 use shared::model::package::{Evidence, Package, PackageKind};
 
 use super::executable::{self, Executables};
-use super::{CapturedFile, Found, Trigger};
+use super::{CapturedFile, Found, Trigger, lock};
 use crate::limits::Limits;
 
 /// Reads the compiler's comment.
 pub(super) const RUST_PROGRAM: Executables =
-    Executables { name: "rust-program", version: 1, magics: &[Trigger::Magic(b"\x7fELF")], read };
+    Executables { name: "rust-program", version: 2, magics: &[Trigger::Magic(b"\x7fELF")], read };
 
 const MARK: &[u8] = b"rustc version ";
 /// The longest version, in bytes.
@@ -20,14 +22,15 @@ const LONGEST: usize = 32;
 fn read(file: &CapturedFile<'_>, _limits: &Limits) -> Found {
     let mut found = Found::default();
     // Most programs are of other languages, and a search is cheaper than reading headers.
-    if memchr::memmem::find(file.content, MARK).is_none() {
+    let is_library = lock::file_name(file.path).starts_with("libstd-");
+    if is_library || memchr::memmem::find(file.content, MARK).is_none() {
         return found;
     }
     let images = executable::images(file.content);
     // A section outside of the file says nothing; who reads more of the program tells of it.
     let comment = images.first().and_then(|image| image.section(".comment")?.ok());
     if let Some(version) = comment.and_then(newest) {
-        found.push(Package::new(PackageKind::Generic, "rust", version, Evidence::Recognised));
+        found.push(Package::new(PackageKind::Generic, "rust", version, Evidence::Unmatched));
     }
     found
 }
@@ -75,6 +78,12 @@ mod tests {
         check(b"rustc version 1.97.0-nightly (a)\0", &[]);
         check(b"rustc version 1.91.0", &[]);
         check(b"GCC: (GNU) 13.2.0\0", &[]);
+        let library = sample::elf(
+            Class::Elf64,
+            Order::Little,
+            &[Section::constants(".comment", b"rustc version 1.91.0 (a)\0")],
+        );
+        assert_eq!(analyze(&RUST_PROGRAM, "opt/lib/libstd-0f3a.so", &library).packages, []);
         let other = sample::elf(
             Class::Elf64,
             Order::Little,

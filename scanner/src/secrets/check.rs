@@ -12,6 +12,8 @@ pub(super) enum Check {
     Crc32Base62,
     /// At least so many bits of Shannon entropy a character.
     Entropy(f64),
+    /// As the last, of Django's keys: one that it made for a project to begin with says so.
+    DjangoKey(f64),
     /// A JSON web token whose header names an algorithm.
     Jwt,
     /// A private key in PEM whose body decodes, and that no passphrase protects.
@@ -29,6 +31,7 @@ impl Check {
             Self::None => true,
             Self::Crc32Base62 => crc32_base62(secret),
             Self::Entropy(least) => entropy(secret) >= least,
+            Self::DjangoKey(least) => !secret.starts_with(b"django-insecure-") && entropy(secret) >= least,
             Self::Jwt => is_jwt(secret),
             Self::OpenKey => Key::of(secret) == Some(Key::Open),
             Self::ProtectedKey => Key::of(secret) == Some(Key::Protected),

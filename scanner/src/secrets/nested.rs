@@ -31,8 +31,6 @@ mod zip;
 /// Something to unpack.
 pub(super) struct Nested<'s> {
     form: Form<'s>,
-    /// Of a file itself, whose bytes are counted; what is inside of it counts what it unpacks.
-    counted: Option<Level<'s>>,
 }
 
 enum Form<'s> {
@@ -58,11 +56,10 @@ struct Inside<'s> {
 }
 
 impl<'s> Nested<'s> {
-    /// `None` for files that are searched only as they are.
-    pub(super) fn of(secrets: &'s Secrets, path: &[u8]) -> Option<Self> {
+    /// Of a file of `size` bytes; `None` for files that are searched only as they are.
+    pub(super) fn of(secrets: &'s Secrets, path: &[u8], size: u64) -> Option<Self> {
         let kind = Kind::of(path)?;
-        let level = Level::outermost(secrets, path);
-        let counted = Some(level.clone());
+        let level = Level::outermost(secrets, path, size);
         let inside = |level, name| Inside {
             search: secrets.search_plain(u64::MAX),
             level,
@@ -74,12 +71,12 @@ impl<'s> Nested<'s> {
             Kind::Pack => Form::Pack(Pack::new(inside(level, "git pack"))),
             Kind::Container => Form::Unknown(level, Vec::new()),
         };
-        Some(Self { form, counted })
+        Some(Self { form })
     }
 
     /// An archive in another one: nobody else searches its bytes.
     fn inside(level: Level<'s>, content: Content) -> Self {
-        Self { form: Form::of(level, content, Keep::All), counted: None }
+        Self { form: Form::of(level, content, Keep::All) }
     }
 
     /// The same in the memory of an earlier one.
@@ -97,9 +94,6 @@ impl<'s> Nested<'s> {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
-        if let Some(level) = &self.counted {
-            level.feed(bytes.len());
-        }
         let fed = match &mut self.form {
             Form::Object(decoder) => decoder.write_all(bytes),
             Form::Pack(pack) => pack.feed(bytes),
@@ -175,7 +169,7 @@ static NOTHING: LazyLock<Arc<Secrets>> = LazyLock::new(Secrets::built_in);
 impl Inside<'_> {
     /// Takes the place of one that is finished.
     fn spent() -> Self {
-        let level = Level::outermost(&NOTHING, b"");
+        let level = Level::outermost(&NOTHING, b"", 0);
         Self { search: NOTHING.search_plain(0), level, extent: Extent::Whole, name: "" }
     }
 

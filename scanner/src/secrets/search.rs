@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use shared::model::report::Severity;
+
 use super::nested::Nested;
 use super::rule::{BEFORE, BEHIND, Reach};
 use super::{Secrets, assignment, client_file, named_file};
@@ -43,6 +45,8 @@ struct Named {
     promising: bool,
     /// A program keeps its passwords in it.
     client: Option<&'static client_file::Form>,
+    /// It is a key that nobody trusts: made by the package `ssl-cert` for whoever has none of his own.
+    snakeoil: bool,
 }
 
 impl Named {
@@ -51,6 +55,7 @@ impl Named {
             assignments: assignment::style(path, size),
             promising: named_file::promises(path, size),
             client: client_file::form(path, size),
+            snakeoil: path.ends_with(b"etc/ssl/private/ssl-cert-snakeoil.key"),
         }
     }
 }
@@ -149,7 +154,7 @@ impl Secrets {
     /// Begins to search the file at `path`, of `size` bytes.
     pub fn search<'s>(&'s self, path: &[u8], size: u64) -> Search<'s> {
         Search {
-            nested: Nested::of(self, path).map(Box::new),
+            nested: Nested::of(self, path, size).map(Box::new),
             named: Named::of(path, size),
             ..self.search_plain(size)
         }
@@ -223,6 +228,9 @@ impl Search<'_> {
             extent = inside.extent;
         }
         memory.own = buffer;
+        if self.named.snakeoil {
+            self.hits.kept.iter_mut().for_each(|hit| hit.severity = hit.severity.min(Severity::Low));
+        }
         Searched { found: self.hits.kept, cut: self.hits.cut, extent, memory }
     }
 

@@ -119,6 +119,16 @@ fn settings_that_come_in_pieces_are_looked_at_as_a_whole() {
 }
 
 #[test]
+fn a_key_that_nobody_trusts_is_of_little_weight() {
+    let key = pem("", &samples::der());
+    let severity = |path: &str| found(path, key.as_bytes())[0].severity;
+    assert_eq!(severity("etc/ssl/private/ssl-cert-snakeoil.key"), Severity::Low);
+    assert_eq!(severity("etc/ssl/private/server.key"), Severity::High);
+    let django = format!("SECRET_KEY = '{}{}'", "django-insecure", "-".to_owned() + &noise(50, WORD));
+    assert_eq!(rules("app/notes.txt", django.as_bytes()), ["TW-SEC-DJANGO-INSECURE"]);
+}
+
+#[test]
 fn a_token_under_a_telling_name_is_told_of_once() {
     let text = format!("TOKEN={}\n", summed(&format!("gh{}", "p_")));
     assert_eq!(rules("app/.env", text.as_bytes()), ["TW-SEC-GITHUB-TOKEN"]);

@@ -6,6 +6,8 @@ use super::{Codec, Compression, PEEK, Step};
 use crate::image::halt::Halt;
 
 const BUFFER_BYTES: usize = 32 << 10;
+/// Decoders get so many bytes at a time, however they come: what they say of a broken stream depends on it.
+const BLOCK_BYTES: usize = 4 << 10;
 
 /// How much memory a decoder may take beside its ordinary tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub(crate) struct Pushed {
     compression: Compression,
     codec: Option<Box<dyn Codec>>,
     state: State,
+    /// Fed and not decoded yet, less than a block.
+    block: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -81,12 +85,28 @@ impl Pushed {
             compression: Compression::Plain,
             codec: None,
             state: State::Between(Vec::new()),
+            block: Vec::new(),
             buffer: vec![0; BUFFER_BYTES],
         }
     }
 
     /// Decodes the next bytes.
     pub(crate) fn feed(&mut self, mut bytes: &[u8], sink: Sink<'_>) -> Result<(), Stop> {
+        while !bytes.is_empty() {
+            let (taken, rest) = bytes.split_at((BLOCK_BYTES - self.block.len()).min(bytes.len()));
+            self.block.extend_from_slice(taken);
+            bytes = rest;
+            if self.block.len() == BLOCK_BYTES {
+                let block = std::mem::take(&mut self.block);
+                self.take(&block, sink)?;
+                self.block = block;
+                self.block.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, mut bytes: &[u8], sink: Sink<'_>) -> Result<(), Stop> {
         while !bytes.is_empty() {
             match &mut self.state {
                 State::Ended => return Ok(()),
@@ -106,6 +126,8 @@ impl Pushed {
 
     /// Nothing follows any more: a member may be shorter than what is looked at first.
     pub(crate) fn finish(&mut self, sink: Sink<'_>) -> Result<(), Stop> {
+        let block = std::mem::take(&mut self.block);
+        self.take(&block, sink)?;
         while matches!(&self.state, State::Between(start) if !start.is_empty()) {
             self.begin(sink)?;
         }

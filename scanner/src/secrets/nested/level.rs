@@ -27,17 +27,18 @@ pub(super) struct Level<'s> {
 }
 
 /// What may still be unpacked of a file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Budget {
-    fed: AtomicU64,
+    most: u64,
     unpacked: AtomicU64,
 }
 
 impl<'s> Level<'s> {
-    /// Of a file itself.
-    pub(super) fn outermost(secrets: &'s Secrets, path: &[u8]) -> Self {
+    /// Of a file itself, of so many bytes.
+    pub(super) fn outermost(secrets: &'s Secrets, path: &[u8], size: u64) -> Self {
         let path = String::from_utf8_lossy(path).into_owned();
-        Self { secrets, path, depth: 0, budget: Arc::default() }
+        let most = MOST_UNPACKED.min(ANY_FILE.saturating_add(size.saturating_mul(MOST_RATIO)));
+        Self { secrets, path, depth: 0, budget: Arc::new(Budget { most, unpacked: AtomicU64::new(0) }) }
     }
 
     /// Of an archive in this one; `None` if that is deeper than anything is unpacked.
@@ -51,17 +52,10 @@ impl<'s> Level<'s> {
         if self.depth <= ORDINARY_DEPTH { Memory::Ordinary } else { Memory::Small }
     }
 
-    /// So many bytes of the file went by.
-    pub(super) fn feed(&self, bytes: usize) {
-        self.budget.fed.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
     /// Whether so many bytes more may be unpacked.
     #[must_use]
     pub(super) fn takes(&self, bytes: usize) -> bool {
-        let fed = self.budget.fed.load(Ordering::Relaxed);
-        let most = MOST_UNPACKED.min(ANY_FILE.saturating_add(fed.saturating_mul(MOST_RATIO)));
         let unpacked = self.budget.unpacked.fetch_add(bytes as u64, Ordering::Relaxed);
-        unpacked.saturating_add(bytes as u64) <= most
+        unpacked.saturating_add(bytes as u64) <= self.budget.most
     }
 }

@@ -23,7 +23,8 @@ pub(super) const RULES: &[Rule<'static>] = &[
         r"(?m)^[^\s:]{1,64}:(\$apr1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}|\{SHA\}[A-Za-z0-9+/]{27}=|\$2[aby]\$[0-9]{2}\$[A-Za-z0-9./]{53})\s*$"),
     text("TW-SEC-JUPYTER", "A password hash of Jupyter", Medium, &["argon2:$argon2id$"], r"(argon2:\$argon2id\$v=[0-9]{1,3}\$[A-Za-z0-9=,]{1,60}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{20,})"),
     text("TW-SEC-RAILS", "A Rails secret key base", High, &["secret_key_base"], r#"secret_key_base["']?\s*[:=]\s*["']?([a-f0-9]{64,})"#),
-    text("TW-SEC-DJANGO", "A Django secret key", Medium, &["SECRET_KEY"], r#"\bSECRET_KEY\s*=\s*["']([^"'\n]{30,})["']"#).checked(Check::Entropy(3.5)),
+    text("TW-SEC-DJANGO", "A Django secret key", Medium, &["SECRET_KEY"], r#"\bSECRET_KEY\s*=\s*["']([^"'\n]{30,})["']"#).checked(Check::DjangoKey(3.5)),
+    token("TW-SEC-DJANGO-INSECURE", "A Django secret key that a project begins with", Low, &["django-insecure-"], r#"(django-insecure-[^\s"']{30,60})"#).in_texts(),
     text("TW-SEC-LARAVEL", "A Laravel application key", High, &["APP_KEY=base64:"], r"APP_KEY=base64:([A-Za-z0-9+/]{43}=)"),
     text("TW-SEC-WORDPRESS", "A password in wp-config.php", High, &["DB_PASSWORD"], r#"define\(\s*['"]DB_PASSWORD['"]\s*,\s*['"]([^'"]{4,})['"]"#),
     // One of eight that are set together.

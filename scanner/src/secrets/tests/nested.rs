@@ -162,6 +162,31 @@ fn files_of_archives_are_searched_under_their_own_names() {
     }
 }
 
+/// What a decoder says of damage depends on how much it was given.
+#[test]
+fn what_is_found_in_a_broken_stream_does_not_depend_on_the_pieces() {
+    let token = summed(&format!("gh{}", "p_"));
+    let text = format!("{}\ntoken = {token}\n{}", noise(9000, HEX), noise(9000, WORD));
+    let secrets = Secrets::built_in();
+    for (name, packed) in [
+        ("a.gz", gzip(text.as_bytes())),
+        ("a.bz2", bzip2(text.as_bytes())),
+        ("a.xz", xz(text.as_bytes())),
+        ("a.zst", zstd::encode_all(text.as_bytes(), 3).unwrap()),
+    ] {
+        for at in (0..packed.len()).step_by(packed.len() / 7) {
+            let mut broken = packed.clone();
+            broken[at..].iter_mut().take(9).for_each(|byte| *byte ^= 0x5b);
+            let found = |piece: usize| {
+                let mut search = secrets.search(name.as_bytes(), broken.len() as u64);
+                broken.chunks(piece).for_each(|piece| search.feed(piece));
+                search.finish().found
+            };
+            assert_eq!(found(broken.len()), found(17), "{name} broken at {at}");
+        }
+    }
+}
+
 /// What is beyond a limit is said, whatever it is packed in.
 #[test]
 fn i7_archives_in_archives_are_unpacked_only_so_far() {

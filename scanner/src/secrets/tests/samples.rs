@@ -282,6 +282,10 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
         ),
         ("TW-SEC-RAILS", format!("  secret_key_base: {}", n(128, HEX))),
         ("TW-SEC-DJANGO", format!("SECRET_KEY = '{}'", n(50, WORD))),
+        (
+            "TW-SEC-DJANGO-INSECURE",
+            format!("SECRET_KEY = '{}{}'", "django-insecure", "-".to_owned() + &n(50, WORD)),
+        ),
         ("TW-SEC-LARAVEL", format!("APP_KEY=base64:{}=", n(43, WORD))),
         ("TW-SEC-REDIS", format!("SET SESSION_SECRET \"{}\"", n(32, WORD))),
         ("TW-SEC-WORDPRESS", format!("define('DB_PASSWORD', '{}');", n(14, WORD))),
