@@ -77,7 +77,9 @@ async fn i1_push_during_broker_restart_is_not_lost() -> Result<()> {
 async fn i1_pushes_wait_for_a_store_that_is_away_for_longer_than_all_attempts() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut cache = Cache::start(folder.path())?;
-    let site = Site::distributed_over(&cache.url(), 1).await?;
+    // Told to people once; each look is told to whoever wants to know more.
+    let telling = "[telemetry]\nlog = \"info,worker=debug\"\n";
+    let site = Site::distributed_over(&cache.url(), 1, telling).await?;
     cache.kill()?;
     let digest = site.push(&Image::debian_with_python(VULNERABLE), "team/app", "1.0")?;
     let put_off = || site.workers[0].log().matches("job put off").count();

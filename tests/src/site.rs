@@ -90,12 +90,12 @@ impl Site {
         Self::distributed_beside(registry, folder, port, workers, (amqp, &redis_url()?), extra).await
     }
 
-    /// An api and so many workers on the shared broker, and on a Redis of one's own.
-    pub async fn distributed_over(redis: &str, workers: usize) -> Result<Self> {
+    /// An api and so many workers on the shared broker, and on a Redis of one's own, with further configuration.
+    pub async fn distributed_over(redis: &str, workers: usize, extra: &str) -> Result<Self> {
         let (folder, port) = (TempDir::new()?, free_port()?);
         let webhook = format!("http://127.0.0.1:{port}/webhooks/distribution");
         let registry = Registry::start(folder.path(), &webhook, WEBHOOK_TOKEN)?;
-        Self::distributed_beside(registry, folder, port, workers, (&amqp_url()?, redis), "").await
+        Self::distributed_beside(registry, folder, port, workers, (&amqp_url()?, redis), extra).await
     }
 
     /// An api and so many workers on servers of one's own, beside a registry that announces nothing.
