@@ -217,7 +217,7 @@ const PARTS: &[Part] = &[
             counter(
                 "tidewaiter_report_parts_total",
                 &["outcome"],
-                "Parts of reports that were stored in Redis: `known` from another report, or `new`.",
+                "Parts of reports in Redis: `known` from another report, or `new`; `gone` when one was missed.",
             ),
             counter(
                 "tidewaiter_store_unreadable_total",

@@ -17,6 +17,7 @@ use crate::model::report::Report;
 use crate::store::StoreError;
 use crate::store::record::RecordError;
 use crate::store::record::report::{Cut, Head, Part, cut_report};
+use crate::telemetry::Throttle;
 
 /// How much longer than a head its parts live: longer than anything takes that is done to both.
 const MARGIN: Duration = Duration::from_secs(3600);
@@ -35,7 +36,7 @@ impl RedisStore {
         let head = head.map_err(|error| error.unreadable("report", digest))?;
         let names = head.parts();
         let Some(parts) = self.parts(&names).await? else {
-            tracing::warn!(image.digest = %digest, "a part of the stored report is gone: it counts as forgotten");
+            tell_of_gap(digest);
             return Ok(None);
         };
         match self.beside(move || head.join(parts)).await? {
@@ -57,9 +58,6 @@ impl RedisStore {
         let all = parts.len();
         let missing: Vec<Part> =
             parts.into_iter().zip(held).filter(|(_, is_held)| !is_held).map(|(part, _)| part).collect();
-        let count = |outcome, parts: usize| {
-            counter!("tidewaiter_report_parts_total", "outcome" => outcome).increment(parts as u64);
-        };
         count("known", all - missing.len());
         count("new", missing.len());
         self.add(missing).await?;
@@ -129,5 +127,18 @@ impl RedisStore {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         spawn_blocking(work).await.map_err(|error| self.died(error))
+    }
+}
+
+fn count(outcome: &'static str, parts: usize) {
+    counter!("tidewaiter_report_parts_total", "outcome" => outcome).increment(parts as u64);
+}
+
+/// One part that is gone is missed by every image on its base: people are told once in a while.
+fn tell_of_gap(digest: &Digest) {
+    static GAPS: Throttle = Throttle::new();
+    count("gone", 1);
+    if let Some(others) = GAPS.pass() {
+        tracing::warn!(image.digest = %digest, others, "part of a stored report is gone: it counts as forgotten");
     }
 }
