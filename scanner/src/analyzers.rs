@@ -225,7 +225,7 @@ pub enum FileClass {
 }
 
 /// What an analyzer sees of a file of which it wants the beginning, in bytes.
-pub(crate) const BEGINNING: usize = 1 << 20;
+pub const BEGINNING: usize = 1 << 20;
 
 impl FileClass {
     /// The limit in bytes.

@@ -80,7 +80,7 @@ impl EntryTable {
 
     /// Unpacks the entries one by one, in the order of the tar. An error means that the table was damaged.
     pub fn iter(&self) -> Entries<'_> {
-        Entries { left: self.count, reader: None, packed: &self.packed, path: Vec::new() }
+        Entries { left: self.count, reader: None, packed: &self.packed, entry: Entry::nowhere() }
     }
 }
 
@@ -145,24 +145,32 @@ pub struct Entries<'a> {
     left: u32,
     reader: Option<io::BufReader<zstd::Decoder<'static, io::BufReader<&'a [u8]>>>>,
     packed: &'a [u8],
-    path: Vec<u8>,
+    /// The one that was unpacked last: the next one shares a part of its path.
+    entry: Entry,
 }
 
 impl Iterator for Entries<'_> {
     type Item = io::Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let entry = self.read();
-        if entry.is_err() {
-            self.left = 0;
-        }
-        Some(entry)
+        Some(self.advance()?.cloned())
     }
 }
 
 impl Entries<'_> {
-    fn read(&mut self) -> io::Result<Entry> {
+    /// The next entry, where it is unpacked: for who looks at many and keeps few.
+    pub(super) fn advance(&mut self) -> Option<io::Result<&Entry>> {
+        self.left = self.left.checked_sub(1)?;
+        match self.read() {
+            Ok(()) => Some(Ok(&self.entry)),
+            Err(error) => {
+                self.left = 0;
+                Some(Err(error))
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<()> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             None => {
@@ -170,20 +178,21 @@ impl Entries<'_> {
             }
         };
         let shared = usize::try_from(number(reader)?).map_err(|_| damaged())?;
-        if shared > self.path.len() {
+        let entry = &mut self.entry;
+        if shared > entry.path.len() {
             return Err(damaged());
         }
-        self.path.truncate(shared);
-        append_bytes(reader, &mut self.path)?;
+        entry.path.truncate(shared);
+        append_bytes(reader, &mut entry.path)?;
         let tag = byte(reader)?;
         let mut small = || -> io::Result<u32> { u32::try_from(number(reader)?).map_err(|_| damaged()) };
-        let (mode, uid, gid) = (small()?, small()?, small()?);
+        (entry.mode, entry.uid, entry.gid) = (small()?, small()?, small()?);
         let mut target = || -> io::Result<Vec<u8>> {
             let mut target = Vec::new();
             append_bytes(reader, &mut target)?;
             Ok(target)
         };
-        let kind = match tag & 0x7f {
+        entry.kind = match tag & 0x7f {
             0 => EntryKind::File { size: number(reader)? },
             1 => EntryKind::Hardlink { target: target()? },
             2 => EntryKind::Symlink { target: target()? },
@@ -193,7 +202,14 @@ impl Entries<'_> {
             6 => EntryKind::Opaque,
             _ => return Err(damaged()),
         };
-        Ok(Entry { path: self.path.clone(), kind, mode, uid, gid, capability: tag & 0x80 != 0 })
+        entry.capability = tag & 0x80 != 0;
+        Ok(())
+    }
+}
+
+impl Entry {
+    fn nowhere() -> Self {
+        Self { path: Vec::new(), kind: EntryKind::Special, mode: 0, uid: 0, gid: 0, capability: false }
     }
 }
 

@@ -17,8 +17,7 @@ mod sightings;
 mod stores;
 mod superseded;
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
 use shared::model::package::{self, Level, Package, PackageKind, Purl, PurlDistribution};
@@ -29,7 +28,7 @@ use super::analysis::{Evidence, LayerAnalysis, Problems, Reading};
 use super::engine::Kit;
 use super::halt::Halt;
 use super::layer::Request;
-use super::tree::{Place, Tree, Watched};
+use super::tree::{Place, Places, Tree};
 use crate::advisories::ecosystems;
 use crate::analyzers::elf_note;
 use crate::misconfig::Facts;
@@ -111,8 +110,8 @@ pub(super) fn squash(
     let mut problems = Problems::default();
     let evidence = evidence_of(layers);
     let mut tree = Tree::new(watched(layers, &evidence));
-    let mut candidates = facts::Candidates::default();
-    let versions = fold(layers, &mut tree, &mut candidates, &mut problems, check)?;
+    let mut notes = Notes::of(layers);
+    let versions = fold(layers, &mut tree, &mut notes, &mut problems, check)?;
     let sightings = Sightings::find(&tree, layers, &evidence, joined, kit);
     let distribution = distribution::find(&tree, &sightings, b"");
     let nested_roots = sightings.roots.identify(&tree, &sightings);
@@ -131,8 +130,8 @@ pub(super) fn squash(
     claims::settle(&mut located);
     claims::settle_runtimes(&mut located);
     claims::settle_assemblies(&mut located);
-    let observations = observations::collect(&tree, layers, &sightings, &versions, &owners);
-    let facts = candidates.settle(&tree, layers, &sightings, &owners, program);
+    let observations = observations::collect(&tree, layers, &sightings, &versions, &owners, &notes.observed);
+    let facts = notes.candidates.settle(&tree, layers, &sightings, &owners, program);
     let mut packages: Vec<InstalledPackage> = located.into_iter().map(|located| located.package).collect();
     packages.extend(stores::packages(&tree, kit.limits.packages.saturating_sub(packages.len())));
     packages.sort_by(|one, other| (&one.purl, &one.path).cmp(&(&other.purl, &other.path)));
@@ -199,12 +198,8 @@ fn evidence_of<'a>(layers: &[Option<Applied<'a>>]) -> EvidenceAt<'a> {
 }
 
 /// The entries whose coming and going matters.
-fn watched(layers: &[Option<Applied<'_>>], evidence: &EvidenceAt<'_>) -> Watched {
-    let entries = layers.iter().map(|applied| {
-        // A damaged table may claim any number; entries beyond the limit are never applied.
-        applied.map_or(0, |applied| applied.analysis.entries.len().min(MOST_ENTRIES))
-    });
-    let mut watched = Watched::new(entries);
+fn watched(layers: &[Option<Applied<'_>>], evidence: &EvidenceAt<'_>) -> Places {
+    let mut watched = Places::new(entry_counts(layers));
     evidence.keys().for_each(|place| watched.insert(*place));
     for (layer, applied) in numbered(layers) {
         let links = applied.analysis.links.iter().map(|link| link.entry);
@@ -220,11 +215,31 @@ fn numbered<'l, 'a>(layers: &'l [Option<Applied<'a>>]) -> impl Iterator<Item = (
     (0_u16..).zip(layers).filter_map(|(layer, applied)| Some((layer, applied.as_ref()?)))
 }
 
+/// What is noted of entries while they go by, since nobody wants to unpack them twice.
+struct Notes {
+    candidates: facts::Candidates,
+    observed: observations::Observed,
+}
+
+impl Notes {
+    fn of(layers: &[Option<Applied<'_>>]) -> Self {
+        Self {
+            candidates: facts::Candidates::of(entry_counts(layers)),
+            observed: observations::Observed::of(layers),
+        }
+    }
+}
+
+/// How many entries of each layer are applied at most: a damaged table may claim any number.
+fn entry_counts(layers: &[Option<Applied<'_>>]) -> impl Iterator<Item = u32> {
+    layers.iter().map(|applied| applied.map_or(0, |applied| applied.analysis.entries.len().min(MOST_ENTRIES)))
+}
+
 /// Applies layer after layer; remembers what each did to watched files.
 fn fold(
     layers: &[Option<Applied<'_>>],
     tree: &mut Tree,
-    candidates: &mut facts::Candidates,
+    notes: &mut Notes,
     problems: &mut Problems,
     check: &dyn Fn() -> Result<(), Halt>,
 ) -> Result<Versions, Halt> {
@@ -239,7 +254,7 @@ fn fold(
             break;
         };
         left = remaining;
-        if let Err(halt) = apply(analysis, layer, tree, candidates, check) {
+        if let Err(halt) = apply(analysis, layer, tree, notes, check) {
             let Halt::Corrupt(detail) = halt.survivable()? else {
                 continue;
             };
@@ -258,21 +273,25 @@ fn apply(
     analysis: &LayerAnalysis,
     layer: u16,
     tree: &mut Tree,
-    candidates: &mut facts::Candidates,
+    notes: &mut Notes,
     check: &dyn Fn() -> Result<(), Halt>,
 ) -> Result<(), Halt> {
     let damaged = |error: std::io::Error| Halt::Corrupt(format!("the stored analysis is damaged: {error}"));
     // Whiteouts mean lower layers only, so they come before anything that the layer adds.
-    for removal in analysis.removals.iter() {
-        tree.remove(&removal.map_err(damaged)?);
+    let mut removals = analysis.removals.iter();
+    while let Some(removal) = removals.advance() {
+        tree.remove(removal.map_err(damaged)?);
     }
-    for (entry, added) in (0_u32..).zip(analysis.entries.iter()) {
-        if entry % ENTRIES_A_LOOK == 0 {
+    let mut entries = analysis.entries.iter();
+    let mut places = (0_u32..).map(|entry| Place { layer, entry });
+    while let (Some(added), Some(place)) = (entries.advance(), places.next()) {
+        if place.entry % ENTRIES_A_LOOK == 0 {
             check()?;
         }
-        let (added, place) = (added.map_err(damaged)?, Place { layer, entry });
-        candidates.note(&added, place);
-        tree.add(&added, place);
+        let added = added.map_err(damaged)?;
+        notes.candidates.note(added, place);
+        notes.observed.note(added, place);
+        tree.add(added, place);
     }
     Ok(())
 }

@@ -5,9 +5,9 @@
 //! anything replaces it with its subtree. OCI image-spec layer.md, "Applying Changesets".
 
 use std::cell::Cell;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::analysis::{Entry, EntryKind};
 use super::matcher::split;
@@ -25,12 +25,12 @@ pub(super) struct Place {
     pub(super) entry: u32,
 }
 
-/// Entries that somebody will ask about: a bit for each entry of each layer.
-pub(super) struct Watched {
+/// A set of entries: a bit for each entry of each layer.
+pub(super) struct Places {
     layers: Vec<Vec<u64>>,
 }
 
-impl Watched {
+impl Places {
     /// Nothing, in layers of so many entries.
     pub(super) fn new(layers: impl IntoIterator<Item = u32>) -> Self {
         Self { layers: layers.into_iter().map(|entries| vec![0; entries.div_ceil(64) as usize]).collect() }
@@ -44,7 +44,8 @@ impl Watched {
         }
     }
 
-    fn contains(&self, place: Place) -> bool {
+    /// Whether an entry is in it.
+    pub(super) fn contains(&self, place: Place) -> bool {
         let layer = self.layers.get(usize::from(place.layer));
         let word = layer.and_then(|words| words.get(place.entry as usize / 64));
         word.is_some_and(|word| word >> (place.entry % 64) & 1 == 1)
@@ -63,9 +64,9 @@ pub(super) struct Tree {
     /// Of all nodes, one behind the other.
     names: Vec<u8>,
     /// Of names: an image must not be able to choose names that meet in one place of a table.
-    hashes: RandomState,
+    hashes: DefaultHashBuilder,
     /// Files whose comings and goings are reported.
-    watched: Watched,
+    watched: Places,
     sightings: Vec<NodeId>,
     touched: Vec<NodeId>,
     steps: Cell<u64>,
@@ -119,7 +120,7 @@ impl NodeKind {
 
 impl Tree {
     /// An empty root. `watched` are the entries whose files the caller will ask about.
-    pub(super) fn new(watched: Watched) -> Self {
+    pub(super) fn new(watched: Places) -> Self {
         let root = Node {
             parent: ROOT,
             name: Name { at: 0, length: 0 },
@@ -130,7 +131,7 @@ impl Tree {
         Self {
             nodes: vec![root],
             names: Vec::new(),
-            hashes: RandomState::new(),
+            hashes: DefaultHashBuilder::default(),
             watched,
             sightings: Vec::new(),
             touched: Vec::new(),
@@ -253,10 +254,14 @@ impl Tree {
         self.node(node).made_by
     }
 
-    /// The watched files that are there, sorted by path.
+    /// The watched files that are there.
+    pub(super) fn watched_nodes(&self) -> impl Iterator<Item = FileNode> {
+        self.sightings.iter().filter_map(|node| self.file_node(*node))
+    }
+
+    /// The same, sorted by path.
     pub(super) fn watched_files(&self) -> Vec<(Vec<u8>, FileNode)> {
-        let there = self.sightings.iter().filter_map(|node| self.file_node(*node));
-        let mut files: Vec<_> = there.map(|file| (self.path(file.node), file)).collect();
+        let mut files: Vec<_> = self.watched_nodes().map(|file| (self.path(file.node), file)).collect();
         files.sort_by(|(one, _), (other, _)| one.cmp(other));
         files
     }

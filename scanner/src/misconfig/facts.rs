@@ -97,34 +97,62 @@ impl Trait {
 
     /// The traits of an entry.
     pub(crate) fn of(entry: &Entry) -> impl Iterator<Item = Self> + '_ {
-        let (kind, size) = match &entry.kind {
-            EntryKind::File { size } => (Some(KeptKind::File), *size),
-            EntryKind::Hardlink { .. } => (Some(KeptKind::File), 0),
-            EntryKind::Directory => (Some(KeptKind::Directory), 0),
-            EntryKind::Symlink { .. } | EntryKind::Special | EntryKind::Whiteout | EntryKind::Opaque => {
-                (None, 0)
-            }
-        };
-        kind.into_iter().flat_map(move |kind| {
-            let is_of = move |one: &Self| one.has(entry, kind, size);
-            Self::ALL.into_iter().filter(is_of)
-        })
+        let seen = Seen::of(entry);
+        seen.into_iter().flat_map(|seen| Self::ALL.into_iter().filter(move |one| one.has(&seen)))
     }
 
-    fn has(self, entry: &Entry, kind: KeptKind, size: u64) -> bool {
-        let path = &*entry.path;
+    fn has(self, seen: &Seen<'_>) -> bool {
+        let Seen { path, name, mode, capability, kind, size, place } = *seen;
         let is_file = kind == KeptKind::File;
         match self {
-            Self::Privileged => is_file && (entry.mode & 0o6000 != 0 || entry.capability),
-            Self::WorldWritable => is_world_writable(path, entry.mode, kind),
+            Self::Privileged => is_file && (mode & 0o6000 != 0 || capability),
+            Self::WorldWritable => is_world_writable(path, mode, kind),
             Self::Cache => is_file && size > 0 && is_cache(path),
             Self::LoginServer => is_file && LOGIN_SERVERS.contains(&path),
             Self::AuthorizedKeys => is_file && size > 0 && path.ends_with(b".ssh/authorized_keys"),
             Self::Sudo => is_file && path == b"usr/bin/sudo",
-            Self::Tool => is_file && is_in_path(path) && TOOLS.contains(&name(path)),
+            Self::Tool => is_file && place == Directory::OfPath && TOOLS.contains(&name),
             Self::Leftover => is_file && is_leftover(path),
-            Self::Unowned => is_file && entry.mode & 0o111 != 0 && is_in_path(path),
+            Self::Unowned => is_file && place == Directory::OfPath && mode & 0o111 != 0,
         }
+    }
+}
+
+/// What several traits look at in an entry: told once, since there are as many entries as files.
+#[derive(Clone, Copy)]
+struct Seen<'e> {
+    path: &'e [u8],
+    name: &'e [u8],
+    mode: u32,
+    capability: bool,
+    kind: KeptKind,
+    size: u64,
+    place: Directory,
+}
+
+/// Where an entry lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Directory {
+    /// Directly in a directory of PATH.
+    OfPath,
+    Other,
+}
+
+impl<'e> Seen<'e> {
+    /// Files and directories; links have the traits of what they lead to.
+    fn of(entry: &'e Entry) -> Option<Self> {
+        let (kind, size) = match &entry.kind {
+            EntryKind::File { size } => (KeptKind::File, *size),
+            EntryKind::Hardlink { .. } => (KeptKind::File, 0),
+            EntryKind::Directory => (KeptKind::Directory, 0),
+            EntryKind::Symlink { .. } | EntryKind::Special | EntryKind::Whiteout | EntryKind::Opaque => {
+                return None;
+            }
+        };
+        let Entry { mode, capability, .. } = *entry;
+        let path = &*entry.path;
+        let place = if is_in_path(path) { Directory::OfPath } else { Directory::Other };
+        Some(Self { path, name: name(path), mode, capability, kind, size, place })
     }
 }
 

@@ -54,15 +54,22 @@ async fn one(table: &mut Table, name: &str, stack: &Stack) -> Result<()> {
     let (status, report) = site.get(&format!("/v1/reports/{digest}")).await?;
     ensure!(status == StatusCode::OK, "{status}: {report:#}");
     let count = |list: &Value| list.as_array().map_or(0, Vec::len);
+    let cold = examined(&site, &digest)?;
     table.told(
         &format!("{name}: {}", stack.described()),
         format!(
             "{} packages, {} findings; cold {}, worker's peak {} MB",
             count(&report["subject"]["packages"]),
             count(&report["findings"]),
-            shown(examined(&site, &digest)?),
+            shown(cold),
             peak_memory(worker)? / 1_000_000,
         ),
+    );
+    table.judged(
+        &format!("{name}: cold, wall clock, the registry included"),
+        cold.as_secs_f64() / floor.wall.as_secs_f64(),
+        "one thread a layer that inflates and hashes both sides",
+        Budget::AtMost(1.3, "×"),
     );
     table.judged(
         &format!("{name}: cold, processor time of the worker"),

@@ -3,8 +3,7 @@
 //! A database that every layer rewrites would otherwise blame the last layer for everything; a search by
 //! name in all layers would find runs that a removal broke.
 
-use std::collections::{HashMap, HashSet};
-
+use hashbrown::{HashMap, HashSet};
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Visibility;
 

@@ -1,11 +1,11 @@
 //! Which of the files that have a trait are visible in the end, for the checks of misconfiguration.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use super::sightings::Sightings;
 use super::{Applied, ownership};
 use crate::image::analysis::{Entry, EntryKind};
-use crate::image::tree::{FileNode, NodeId, Place, Tree};
+use crate::image::tree::{FileNode, NodeId, Place, Places, Tree};
 use crate::misconfig::Trait;
 use crate::misconfig::facts::{Facts, Group, Kept, KeptKind, Program};
 
@@ -13,10 +13,10 @@ use crate::misconfig::facts::{Facts, Group, Kept, KeptKind, Program};
 const MOST: usize = 100_000;
 
 /// Entries with traits, visible or not.
-#[derive(Default)]
 pub(super) struct Candidates {
     by_trait: [Vec<Candidate>; Trait::ALL.len()],
     cut: [bool; Trait::ALL.len()],
+    executable: Places,
 }
 
 struct Candidate {
@@ -26,7 +26,19 @@ struct Candidate {
 }
 
 impl Candidates {
+    /// None yet, of layers of so many entries.
+    pub(super) fn of(entries: impl Iterator<Item = u32>) -> Self {
+        Self {
+            by_trait: Default::default(),
+            cut: Default::default(),
+            executable: Places::new(entries),
+        }
+    }
+
     pub(super) fn note(&mut self, entry: &Entry, place: Place) {
+        if entry.mode & 0o111 != 0 {
+            self.executable.insert(place);
+        }
         for one in Trait::of(entry) {
             let candidates = &mut self.by_trait[one as usize];
             if candidates.len() >= MOST {
@@ -62,7 +74,7 @@ impl Candidates {
         let mut facts = Facts {
             accounts_cut: accounts.len() >= crate::analyzers::MOST_ACCOUNTS,
             accounts,
-            program: program.map_or(Program::Missing, |program| program_in(tree, layers, program)),
+            program: program.map_or(Program::Missing, |program| self.program(tree, program)),
             is_complete: layers.iter().all(Option::is_some) && !tree.is_exhausted(),
             groups: Default::default(),
         };
@@ -91,6 +103,14 @@ impl Candidates {
         }
         facts
     }
+
+    fn program(&self, tree: &Tree, program: &str) -> Program {
+        match tree.file(program.as_bytes()).and_then(|file| file.content) {
+            None => Program::Missing,
+            Some(content) if self.executable.contains(content) => Program::Executable,
+            Some(_) => Program::NotExecutable,
+        }
+    }
 }
 
 /// Without a package database, or where it lists no files, nothing can be said about ownership.
@@ -107,16 +127,4 @@ fn without_owned(
     let files: HashSet<FileNode> = visible.iter().filter_map(|(node, _)| tree.file_node(*node)).collect();
     let owned = ownership::owned_files(tree, sightings, owners, &files);
     visible.into_iter().filter(|(node, _)| !owned.contains(node)).collect()
-}
-
-fn program_in(tree: &Tree, layers: &[Option<Applied<'_>>], program: &str) -> Program {
-    let Some(content) = tree.file(program.as_bytes()).and_then(|file| file.content) else {
-        return Program::Missing;
-    };
-    let layer = layers.get(usize::from(content.layer)).and_then(Option::as_ref);
-    let entry = layer.and_then(|applied| applied.analysis.entries.iter().nth(content.entry as usize));
-    match entry {
-        Some(Ok(entry)) if entry.mode & 0o111 == 0 => Program::NotExecutable,
-        Some(_) | None => Program::Executable,
-    }
 }

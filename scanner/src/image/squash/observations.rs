@@ -3,8 +3,7 @@
 //! Bytes of lower layers can be downloaded by everybody who may pull the image, so a secret that a later layer
 //! overwrites or deletes is as exposed as a visible one; what became of it is said.
 
-use std::collections::{HashMap, HashSet};
-
+use hashbrown::{HashMap, HashSet};
 use shared::model::layer::LayerIndex;
 use shared::model::observation::{Observation, ObservationKind, ObservationPlace, Visibility};
 use shared::model::report::Severity;
@@ -13,6 +12,7 @@ use super::attribution::Versions;
 use super::sightings::{Sighting, Sightings, Standing};
 use super::{Applied, numbered, ownership};
 use crate::analyzers::FoundObservation;
+use crate::image::analysis::Entry;
 use crate::image::tree::{FileNode, Place, Tree};
 
 /// Everything that was observed in files, in no order.
@@ -22,20 +22,17 @@ pub(super) fn collect(
     sightings: &Sightings<'_>,
     versions: &Versions,
     owners: &ownership::Owners,
+    paths: &Observed,
 ) -> Vec<Observation> {
     let mut observations = of_visible_files(sightings);
-    let visible = visible_places(tree);
+    let visible = visible_places(tree, paths);
     let nodes: HashSet<FileNode> = visible.values().copied().collect();
     let owned = ownership::owned_files(tree, sightings, owners, &nodes);
     let mut seen = HashSet::new();
     for (layer, applied) in numbered(layers) {
-        if applied.analysis.observations.is_empty() {
-            continue;
-        }
-        let paths = paths(applied);
         for observed in &applied.analysis.observations {
             let place = Place { layer, entry: observed.entry };
-            let Some(path) = paths.get(&observed.entry) else { continue };
+            let Some(path) = paths.path(place) else { continue };
             let mut observation = at(&observed.found, path, layer);
             match visible.get(&place) {
                 Some(file) if owned.contains(&file.node) => lower(&mut observation),
@@ -62,21 +59,49 @@ fn of_visible_files(sightings: &Sightings<'_>) -> Vec<Observation> {
     visible.flat_map(found).collect()
 }
 
-/// By the entry that holds the bytes: one of the files that show them.
-fn visible_places(tree: &Tree) -> HashMap<Place, FileNode> {
-    let files = tree.watched_files().into_iter().filter_map(|(_, file)| Some((file.content?, file)));
-    files.collect()
+/// By the observed entry that holds the bytes: one of the files that show them.
+fn visible_places(tree: &Tree, observed: &Observed) -> HashMap<Place, FileNode> {
+    let shown = tree.watched_nodes().filter_map(|file| Some((file.content?, file)));
+    let shown = shown.filter(|(content, _)| observed.path(*content).is_some());
+    let mut shown: Vec<_> = shown.map(|(content, file)| (tree.path(file.node), content, file)).collect();
+    shown.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
+    shown.into_iter().map(|(_, content, file)| (content, file)).collect()
 }
 
-/// The paths of a layer's entries with observations.
-fn paths(applied: &Applied<'_>) -> HashMap<u32, String> {
-    let wanted: HashSet<u32> = applied.analysis.observations.iter().map(|observed| observed.entry).collect();
-    let entries = (0_u32..).zip(applied.analysis.entries.iter());
-    let named = entries.filter_map(|(position, entry)| {
-        let entry = entry.ok().filter(|_| wanted.contains(&position))?;
-        Some((position, String::from_utf8_lossy(&entry.path).into_owned()))
-    });
-    named.collect()
+/// Entries in which something was observed, and their paths as far as they went by.
+pub(super) struct Observed {
+    /// In the order in which entries go by.
+    places: Vec<Place>,
+    passed: usize,
+    paths: HashMap<Place, String>,
+}
+
+impl Observed {
+    /// Those of these layers; no path is known yet.
+    pub(super) fn of(layers: &[Option<Applied<'_>>]) -> Self {
+        let observed = numbered(layers).flat_map(|(layer, applied)| {
+            let observed = applied.analysis.observations.iter();
+            observed.map(move |observed| Place { layer, entry: observed.entry })
+        });
+        let mut places: Vec<Place> = observed.collect();
+        places.sort_unstable();
+        places.dedup();
+        Self { places, passed: 0, paths: HashMap::new() }
+    }
+
+    /// Takes the path of an entry that is one of them. Entries come in the order of their places.
+    pub(super) fn note(&mut self, entry: &Entry, place: Place) {
+        while self.places.get(self.passed).is_some_and(|next| *next < place) {
+            self.passed += 1;
+        }
+        if self.places.get(self.passed) == Some(&place) {
+            self.paths.insert(place, String::from_utf8_lossy(&entry.path).into_owned());
+        }
+    }
+
+    fn path(&self, place: Place) -> Option<&str> {
+        self.paths.get(&place).map(String::as_str)
+    }
 }
 
 fn at(found: &FoundObservation, path: &str, layer: u16) -> Observation {

@@ -5,8 +5,7 @@
 //! the tree, and still what the package installed: the stated checksum, or, where none is stated, a file
 //! that comes from no later layer than the package.
 
-use std::collections::{HashMap, HashSet};
-
+use hashbrown::{HashMap, HashSet};
 use shared::model::package::{Evidence, Level, Purl};
 
 use super::Located;

@@ -1,7 +1,6 @@
 //! Which files with findings are visible, under which paths, and which files a link makes interesting.
 
-use std::collections::{HashMap, HashSet};
-
+use hashbrown::{HashMap, HashSet};
 use shared::model::package::Level;
 use shared::model::problem::Problem;
 

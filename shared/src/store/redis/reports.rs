@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use metrics::counter;
 use redis::{Cmd, FromRedisValue};
-use tokio::task::spawn_blocking;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{block_in_place, spawn_blocking};
 
 use super::{RedisStore, millis};
 use crate::model::digest::Digest;
@@ -51,8 +52,7 @@ impl RedisStore {
 
     /// A report cut, with every part stored already; what is left is its head.
     pub(super) async fn cut(&self, report: &Report) -> Result<Vec<u8>, StoreError> {
-        let report = report.clone();
-        let cut = self.beside(move || cut_report(&report)).await?;
+        let cut = here(|| cut_report(report));
         let Cut { head, parts } = cut.map_err(|error| self.too_large(&error))?;
         let held = self.renew(&parts).await?;
         let all = parts.len();
@@ -127,6 +127,15 @@ impl RedisStore {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         spawn_blocking(work).await.map_err(|error| self.died(error))
+    }
+}
+
+/// Work that takes a while, on what is only borrowed: a copy of a report may be tens of megabytes. Where the runtime has
+/// other threads, they take over what this one would have done.
+fn here<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => work(),
+        _ => block_in_place(work),
     }
 }
 
