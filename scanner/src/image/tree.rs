@@ -18,6 +18,11 @@ mod walk;
 /// Components of symlink targets that are walked in all lookups of one image.
 const MOST_STEPS: u64 = 1_000_000;
 
+/// Memory is asked for at once for so many nodes; more of them show that they are there first.
+const MOST_NODES_AT_ONCE: usize = 1 << 17;
+/// What most names have at most.
+const NAME_BYTES: usize = 16;
+
 /// Which bytes: an entry of a layer, both by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -42,6 +47,11 @@ impl Places {
         if let Some(word) = layer.and_then(|words| words.get_mut(place.entry as usize / 64)) {
             *word |= 1 << (place.entry % 64);
         }
+    }
+
+    /// How many entries there could be in it.
+    fn room(&self) -> usize {
+        self.layers.iter().map(|words| words.len() * 64).sum()
     }
 
     /// Whether an entry is in it.
@@ -128,9 +138,12 @@ impl Tree {
             kind: NodeKind::new_directory(),
             is_there: true,
         };
+        let nodes = watched.room().min(MOST_NODES_AT_ONCE);
+        let mut all = Vec::with_capacity(nodes + 1);
+        all.push(root);
         Self {
-            nodes: vec![root],
-            names: Vec::new(),
+            nodes: all,
+            names: Vec::with_capacity(nodes * NAME_BYTES),
             hashes: DefaultHashBuilder::default(),
             watched,
             sightings: Vec::new(),
