@@ -59,8 +59,7 @@ fn is_foreign_rpm(family: Family, id: &str, vendor: Option<&str>) -> bool {
 }
 
 /// What publishers outside of Debian and Ubuntu write into versions.
-const DEB_MARKS: [&str; 8] =
-    ["deb.sury.org", ".pgdg", "nodesource", "~debian.", "~ubuntu.", "+maria~", "+root.io.", "+echo."];
+const DEB_MARKS: [&str; 6] = ["deb.sury.org", ".pgdg", "nodesource", "~debian.", "~ubuntu.", "+maria~"];
 
 /// Code names at the end of a version, as publishers add them who build one version for several releases.
 const DEB_RELEASES: [&str; 11] = [
@@ -117,9 +116,7 @@ pub(super) fn is_fips(package: &Package) -> bool {
 
 fn is_foreign_deb(id: &str, package: &Package) -> bool {
     let version = package.version.as_str();
-    // Echo's own packages carry its mark.
-    let marks = DEB_MARKS.iter().filter(|mark| !(id == "echo" && **mark == "+echo."));
-    let is_marked = marks.chain(mark_of_derivative(id)).any(|mark| version.contains(mark));
+    let is_marked = DEB_MARKS.iter().chain(mark_of_derivative(id)).any(|mark| version.contains(mark));
     let is_published = package.vendor.as_deref().is_some_and(|maintainer| {
         let maintainer = maintainer.to_ascii_lowercase();
         DEB_PUBLISHERS.iter().any(|publisher| maintainer.contains(publisher))

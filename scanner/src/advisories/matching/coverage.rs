@@ -23,6 +23,10 @@ struct Counted {
     unversioned: u32,
     foreign: u32,
     ungrouped: u32,
+    /// Repaired by somebody else, and judged with that one's advisories, by ecosystem.
+    repaired: BTreeMap<String, u32>,
+    /// Repaired by somebody of whom the database has no advisories.
+    unheard: BTreeMap<&'static str, u32>,
     /// The ecosystems that programs were judged with; other packages have one for all of their kind.
     consulted: BTreeSet<String>,
     /// Of those judged: nothing says what source they were built from, and advisories name sources.
@@ -42,11 +46,17 @@ impl<'s> Tally<'s> {
             Level::Language => Root::Own,
         };
         let counted = self.kinds.entry((root, package.kind)).or_default();
+        let is_repaired = self.scope.is_repaired(installed);
         let counter = match asked {
+            Asked::Questions(questions) if is_repaired => {
+                let ecosystem = questions.first().map_or("", |question| question.ecosystem);
+                counted.repaired.entry(ecosystem.to_owned()).or_default()
+            }
             Asked::Questions(_) => &mut counted.judged,
             Asked::NoAdvisories => &mut counted.unpublished,
             Asked::NoVersion => &mut counted.unversioned,
             Asked::Foreign => &mut counted.foreign,
+            Asked::Unheard(repairer) => counted.unheard.entry(repairer.name()).or_default(),
             Asked::UnknownGroup => &mut counted.ungrouped,
         };
         *counter = counter.saturating_add(1);
@@ -55,8 +65,14 @@ impl<'s> Tally<'s> {
         }
         // Some advisories say what is built from a source; then it is known all the same.
         let asks_by_name_alone = match asked {
-            Asked::Questions(questions) => questions.iter().all(|question| question.name == package.name),
-            Asked::NoAdvisories | Asked::NoVersion | Asked::Foreign | Asked::UnknownGroup => false,
+            Asked::Questions(questions) => {
+                !is_repaired && questions.iter().all(|question| question.name == package.name)
+            }
+            Asked::NoAdvisories
+            | Asked::NoVersion
+            | Asked::Foreign
+            | Asked::Unheard(_)
+            | Asked::UnknownGroup => false,
         };
         let is_named_by_source = self.scope.os_of(root).is_some_and(OsScope::is_named_by_source);
         if asks_by_name_alone
@@ -78,7 +94,15 @@ impl<'s> Tally<'s> {
             if *root == Root::Own || self.distribution(*root).is_some() {
                 counted.explain(&row, &mut problems);
             }
-            rows.push(row);
+            rows.extend(counted.repaired.iter().map(|(ecosystem, packages)| Coverage {
+                subject: row.subject.clone(),
+                ecosystem: Some(ecosystem.clone()),
+                packages: *packages,
+                state: CoverageState::FixedOnly,
+            }));
+            if !counted.is_repaired_alone() {
+                rows.push(row);
+            }
         }
         let of_os = self.kinds.keys().filter(|(_, kind)| kind.level() == Level::Os);
         let roots: BTreeSet<Root> = of_os.map(|(root, _)| *root).collect();
@@ -170,6 +194,12 @@ fn explain_distribution(os: &OsScope<'_>, problems: &mut Vec<Problem>) {
 }
 
 impl Counted {
+    /// Whether nothing of this kind is as its publisher built it.
+    fn is_repaired_alone(&self) -> bool {
+        let others = [self.judged, self.unpublished, self.unversioned, self.foreign, self.ungrouped];
+        !self.repaired.is_empty() && self.unheard.is_empty() && others.iter().all(|&count| count == 0)
+    }
+
     /// What is missing for one kind of package.
     fn explain(&self, row: &Coverage, problems: &mut Vec<Problem>) {
         let subject = &row.subject;
@@ -195,6 +225,12 @@ impl Counted {
             let detail = format!(
                 "{} packages come from elsewhere than {subject}, whose advisories do not cover them",
                 self.foreign
+            );
+            add(ProblemKind::NoAdvisoryCoverage, detail);
+        }
+        for (repairer, packages) in &self.unheard {
+            let detail = format!(
+                "{packages} packages of {subject} are builds of {repairer}, of whom the advisory database has nothing: they are not judged"
             );
             add(ProblemKind::NoAdvisoryCoverage, detail);
         }
