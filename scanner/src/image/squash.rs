@@ -17,7 +17,7 @@ mod sightings;
 mod stores;
 mod superseded;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
@@ -127,7 +127,8 @@ pub(super) fn squash(
     origin::settle(&mut located);
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
-    located.retain(|located| !located.is_told_by_owner());
+    let foreign = ownership::foreign_owners(&located, &identity);
+    located.retain(|located| !located.is_told_by_owner(&foreign));
     claims::settle(&mut located);
     claims::settle_runtimes(&mut located);
     claims::settle_assemblies(&mut located);
@@ -180,10 +181,15 @@ impl Located<'_, '_> {
     }
 
     /// A program's own version says nothing about the patches of the distribution that built it; its package does. So
-    /// it does about what the program claims to belong to.
-    fn is_told_by_owner(&self) -> bool {
-        let is_recognised = self.package.package.evidence == package::Evidence::Recognised;
-        (is_recognised || self.is_noted()) && self.package.owned_by.is_some()
+    /// it does about what the program claims to belong to. Of what somebody else built the distribution's advisories say
+    /// nothing: there the program tells.
+    fn is_told_by_owner(&self, foreign: &HashSet<Purl>) -> bool {
+        let Some(owner) = &self.package.owned_by else { return false };
+        self.is_recognised() && !foreign.contains(owner) || self.is_noted()
+    }
+
+    fn is_recognised(&self) -> bool {
+        self.package.package.evidence == package::Evidence::Recognised
     }
 }
 

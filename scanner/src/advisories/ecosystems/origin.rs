@@ -14,6 +14,10 @@ pub(super) fn is_foreign(family: Family, id: &str, package: &Package) -> bool {
     match package.kind {
         PackageKind::Rpm => is_foreign_rpm(family, id, package.vendor.as_deref()),
         PackageKind::Deb => is_foreign_deb(id, package),
+        PackageKind::Apk => package.vendor.as_deref().is_some_and(|maintainer| {
+            let maintainer = maintainer.to_ascii_lowercase();
+            APK_PUBLISHERS.iter().any(|publisher| maintainer.contains(publisher))
+        }),
         _ => false,
     }
 }
@@ -94,6 +98,11 @@ const DEB_PUBLISHERS: [&str; 14] = [
     "openjsf.org",
     "adoptium.net",
 ];
+
+/// Publishers of repositories for Alpine, as they sign as maintainers; in lower case. An employer's address alone shows
+/// nothing here: Alpine's own maintainers have some. The official image of nginx has nginx.org's package, whose versions
+/// run ahead of Alpine's.
+const APK_PUBLISHERS: [&str; 1] = ["nginx-packaging@"];
 
 /// What derivatives write into the versions of packages that they changed.
 fn mark_of_derivative(id: &str) -> &'static [&'static str] {
@@ -203,6 +212,17 @@ mod tests {
             ("raspbian", "1.1.1w-0+deb11u1+rpt1", "", true),
         ] {
             check(Family::Debian, id, PackageKind::Deb, version, Some(maintainer), foreign);
+        }
+    }
+
+    #[test]
+    fn an_apk_is_the_distribution_s_unless_a_publisher_signs_it() {
+        for (maintainer, foreign) in [
+            ("NGINX Packaging <nginx-packaging@f5.com>", true),
+            ("Natanael Copa <ncopa@alpinelinux.org>", false),
+            ("Somebody <somebody@docker.com>", false),
+        ] {
+            check(Family::Alpine, "alpine", PackageKind::Apk, "1.27.4-r1", Some(maintainer), foreign);
         }
     }
 }
