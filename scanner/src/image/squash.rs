@@ -31,7 +31,7 @@ use super::halt::Halt;
 use super::layer::Request;
 use super::tree::{Place, Tree, Watched};
 use crate::advisories::ecosystems;
-use crate::analyzers::elf_note;
+use crate::analyzers::{elf_note, kernel};
 use crate::misconfig::Facts;
 use attribution::Versions;
 use roots::Identity;
@@ -176,8 +176,7 @@ struct Located<'s, 'a> {
 impl Located<'_, '_> {
     /// Whether it is what a program says in a note that it belongs to.
     fn is_noted(&self) -> bool {
-        self.package.package.evidence == package::Evidence::Claimed
-            && self.sighting.readings.iter().any(|reading| reading.analyzer == elf_note::NAME)
+        self.package.package.evidence == package::Evidence::Claimed && self.is_read_by(elf_note::NAME)
     }
 
     /// A program's own version says nothing about the patches of the distribution that built it; its package does. So
@@ -185,7 +184,11 @@ impl Located<'_, '_> {
     /// nothing: there the program tells.
     fn is_told_by_owner(&self, foreign: &HashSet<Purl>) -> bool {
         let Some(owner) = &self.package.owned_by else { return false };
-        self.is_recognised() && !foreign.contains(owner) || self.is_noted()
+        self.is_recognised() && !foreign.contains(owner) || self.is_noted() || self.is_read_by(kernel::NAME)
+    }
+
+    fn is_read_by(&self, analyzer: &str) -> bool {
+        self.sighting.readings.iter().any(|reading| reading.analyzer == analyzer)
     }
 
     fn is_recognised(&self) -> bool {
