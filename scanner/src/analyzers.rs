@@ -46,6 +46,7 @@ pub mod homebrew;
 pub mod java;
 pub mod java_release;
 pub mod julia;
+pub mod kernel;
 mod ledger;
 mod lock;
 pub mod luarocks;
@@ -126,6 +127,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &bottlerocket::Bottlerocket,
     &homebrew::Homebrew,
     &snap::Snap,
+    &kernel::Kernel,
     &archived::Archived,
     &pubspec_lock::PubspecLock,
     &mix_lock::MixLock,

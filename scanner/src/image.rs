@@ -13,6 +13,7 @@ mod entries;
 pub mod examine;
 mod halt;
 mod hashing;
+pub(crate) mod history;
 mod index;
 pub mod layer;
 mod layer_type;

@@ -9,11 +9,13 @@ use shared::model::package::{Package, PackageKind};
 use shared::model::report::{CoverageState, Distribution};
 
 use release::{Family, Release};
+pub(crate) use repairers::{Repairer, inner, is_docker_s};
 use subscription::Phase;
 pub(crate) use subscription::{SUSE_PRODUCT, UBUNTU_PRO};
 
 mod origin;
 mod release;
+mod repairers;
 mod repositories;
 mod subscription;
 mod support;

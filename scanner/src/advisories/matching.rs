@@ -15,6 +15,7 @@ mod ownership;
 mod questions;
 pub mod ranges;
 mod ratings;
+mod repaired;
 mod suppression;
 
 use std::cmp::Reverse;

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::ecosystems;
+
 /// The name under which a package of `ecosystem` is stored and looked up.
 ///
-/// PyPI: PEP 503. Packagist, NuGet, VSCode and GitHub ignore case. SwiftURL: without scheme and `.git`, and without case as SwiftPM
+/// A repairer's ecosystem (`Root:PyPI`) compares as the one in it. PyPI: PEP 503. Packagist, NuGet, VSCode and GitHub ignore case. SwiftURL: without scheme and `.git`, and without case as SwiftPM
 /// itself compares places. All others compare names byte by byte.
 pub fn normalized<'a>(ecosystem: &str, name: &'a str) -> Cow<'a, str> {
-    match base(ecosystem) {
-        "PyPI" => pep503(name),
+    match base(ecosystems::inner(ecosystem).unwrap_or(ecosystem)) {
+        "PyPI" | "PyPi" => pep503(name),
         "Packagist" | "NuGet" | "VSCode" | "GitHub Actions"
             if name.bytes().any(|byte| byte.is_ascii_uppercase()) =>
         {
@@ -62,6 +64,8 @@ mod tests {
         for (ecosystem, name, expected) in [
             ("PyPI", "Flask.SQL__Alchemy", "flask-sql-alchemy"),
             ("PyPI", "a-_.b", "a-b"),
+            ("Root:PyPI", "rootio_requests", "rootio-requests"),
+            ("Echo:PyPi", "Flask_SQL", "flask-sql"),
             ("npm", "Foo", "Foo"),
             ("NuGet", "Newtonsoft.Json", "newtonsoft.json"),
             ("Packagist", "Symfony/HTTP-Kernel", "symfony/http-kernel"),

@@ -186,9 +186,9 @@ fn is_bugfix_notice(id: &str) -> bool {
     notices.iter().chain(&suse).any(|prefix| id.starts_with(prefix))
 }
 
-/// Whether the publisher is a distribution that states the CVEs of an announcement only as `related`.
+/// Whether the publisher states the CVEs of an announcement only as `related`.
 fn states_cves_as_related(id: &str) -> bool {
-    ["ALSA-", "ALBA-", "ALEA-", "RLSA-", "RLBA-", "RLEA-", "RXSA-"]
+    ["ALSA-", "ALBA-", "ALEA-", "RLSA-", "RLBA-", "RLEA-", "RXSA-", "ROOT-"]
         .iter()
         .any(|prefix| id.starts_with(prefix))
 }

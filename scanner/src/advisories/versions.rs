@@ -58,7 +58,7 @@ impl Scheme {
         Some(match base {
             "Root" | "Docker Hardened Images" | "TuxCare" => return Self::of_ecosystem(suffix),
             // `+echo.1` is a repair of the version before it: here build metadata count.
-            "Echo" if suffix == "npm" => Self::Pub,
+            "Echo" if suffix.eq_ignore_ascii_case("npm") => Self::Pub,
             "Echo" if !suffix.is_empty() => return Self::of_ecosystem(suffix),
             "Debian" | "Ubuntu" | "Echo" | "opam" => Self::Dpkg,
             "Alpine"
@@ -69,10 +69,10 @@ impl Scheme {
             | "BellSoft Hardened Containers"
             | "CleanStart" => Self::Apk,
             "Red Hat" | "AlmaLinux" | "Rocky Linux" | "SUSE" | "openSUSE" | "Azure Linux" | "openEuler"
-            | "Mageia" | "Photon OS" => Self::Rpm,
+            | "Mageia" | "Photon OS" | "RHEL" | "CentOS" | "CentOS-Stream" | "OracleLinux" => Self::Rpm,
             "npm" | "crates.io" | "Go" | "Hex" | "Bitnami" | "Julia" | "SwiftURL" | "VSCode"
             | "ConanCenter" | "GitHub Actions" | "Linux" | "Kubernetes" => Self::Semver,
-            "PyPI" => Self::Pep440,
+            "PyPI" | "PyPi" => Self::Pep440,
             "Maven" => Self::Maven,
             "NuGet" => Self::NuGet,
             "RubyGems" => Self::RubyGems,

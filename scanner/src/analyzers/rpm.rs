@@ -35,7 +35,7 @@ impl Analyzer for Rpm {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn triggers(&self) -> &'static [Trigger] {

@@ -1,6 +1,6 @@
 //! Settings of the system that decide who may do what: accounts, sudo, the SSH server, apt's sources.
 //!
-//! One file in; accounts and observations out, which hold as long as the file is visible. Formats: passwd(5), sudoers(5),
+//! One file in; accounts and observations out, which hold as long as the file is visible. Formats: passwd(5), group(5), sudoers(5),
 //! sshd_config(5), sources.list(5), apt.conf(5). Lines that are none of what is looked for say nothing. Passwords in
 //! `etc/shadow` are found with the secrets.
 
@@ -22,12 +22,13 @@ impl Analyzer for SystemSettings {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {
         &[
             Trigger::Path("etc/passwd"),
+            Trigger::Path("etc/group"),
             Trigger::Path("etc/sudoers"),
             Trigger::Parent("etc/sudoers.d"),
             Trigger::Path("etc/ssh/sshd_config"),
@@ -47,7 +48,8 @@ impl Analyzer for SystemSettings {
         let mut reader = Reader::default();
         let content = file.content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file.content);
         let read: fn(&mut Reader, u32, &str) = match file.path {
-            path if path.ends_with("passwd") => Reader::account,
+            path if path.ends_with("etc/passwd") => Reader::account,
+            path if path.ends_with("etc/group") => Reader::group,
             path if path.contains("sudoers") => Reader::sudo_rule,
             path if path.contains("sshd_config") => Reader::ssh_setting,
             path if path.contains("apt.conf") => Reader::apt_setting,
@@ -156,6 +158,28 @@ impl Reader {
         self.found.accounts.push(Account { name, uid });
     }
 
+    /// `name:password:gid:…`
+    fn group(&mut self, line: u32, text: &str) {
+        let mut fields = text.splitn(4, ':');
+        let (Some(name), Some(_), Some(Ok(gid))) =
+            (fields.next(), fields.next(), fields.next().map(str::parse::<u32>))
+        else {
+            return;
+        };
+        let name: String = name.chars().filter(|one| !one.is_control()).take(64).collect();
+        match self.names.get(&gid) {
+            Some(other) if *other != name => {
+                let title = format!("the groups {name} and {other} share the number {gid}");
+                self.observe(&ACCOUNTS, Severity::Low, line, title);
+            }
+            Some(_) => {}
+            None if self.names.len() < MOST_ACCOUNTS && !name.is_empty() => {
+                self.names.insert(gid, name);
+            }
+            None => {}
+        }
+    }
+
     fn sudo_rule(&mut self, line: u32, text: &str) {
         if text.contains("NOPASSWD:") {
             let who = text.split_whitespace().next().unwrap_or_default();
@@ -236,6 +260,13 @@ mod tests {
             (PASSWD, "bob::5:5::/:/bin/sh", &["1 bob logs in without a password"]),
             (PASSWD, "a:x:5:5\nb:x:5:5", &["2 b and a share the number 5"]),
             (PASSWD, "a:x:5:5\na:x:5:5\n:::\n\0\nx", &[]),
+            ("etc/group", "root:x:0:root\nbin:x:1:root,bin\nroot:x:0:\nx:y\n:x:9:\n", &[]),
+            ("etc/group", "root:x:0:\nwheel:x:0:bob", &["2 the groups wheel and root share the number 0"]),
+            (
+                "etc/sudoers.d/passwd",
+                "app ALL=(ALL) NOPASSWD: ALL",
+                &["1 app becomes root without a password"],
+            ),
             ("etc/sudoers", "# x NOPASSWD: ALL\nroot ALL=(ALL) ALL", &[]),
             ("etc/sudoers.d/app", "app ALL=(ALL) NOPASSWD:ALL", &["1 app becomes root without a password"]),
             (SSHD, "#PermitRootLogin yes\nPermitRootLogin no", &[]),

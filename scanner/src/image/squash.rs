@@ -17,7 +17,7 @@ mod sightings;
 mod stores;
 mod superseded;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use shared::model::layer::LayerIndex;
 use shared::model::observation::Observation;
 use shared::model::package::{self, Level, Package, PackageKind, Purl, PurlDistribution};
@@ -30,7 +30,7 @@ use super::halt::Halt;
 use super::layer::Request;
 use super::tree::{Place, Places, Tree};
 use crate::advisories::ecosystems;
-use crate::analyzers::elf_note;
+use crate::analyzers::{elf_note, kernel};
 use crate::misconfig::Facts;
 use attribution::Versions;
 use roots::Identity;
@@ -126,7 +126,8 @@ pub(super) fn squash(
     origin::settle(&mut located);
     let owners = ownership::Owners::of(&located);
     ownership::mark(&tree, &sightings, &owners, &mut located);
-    located.retain(|located| !located.is_told_by_owner());
+    let foreign = ownership::foreign_owners(&located, &identity);
+    located.retain(|located| !located.is_told_by_owner(&foreign));
     claims::settle(&mut located);
     claims::settle_runtimes(&mut located);
     claims::settle_assemblies(&mut located);
@@ -174,15 +175,23 @@ struct Located<'s, 'a> {
 impl Located<'_, '_> {
     /// Whether it is what a program says in a note that it belongs to.
     fn is_noted(&self) -> bool {
-        self.package.package.evidence == package::Evidence::Claimed
-            && self.sighting.readings.iter().any(|reading| reading.analyzer == elf_note::NAME)
+        self.package.package.evidence == package::Evidence::Claimed && self.is_read_by(elf_note::NAME)
     }
 
     /// A program's own version says nothing about the patches of the distribution that built it; its package does. So
-    /// it does about what the program claims to belong to.
-    fn is_told_by_owner(&self) -> bool {
-        let is_recognised = self.package.package.evidence == package::Evidence::Recognised;
-        (is_recognised || self.is_noted()) && self.package.owned_by.is_some()
+    /// it does about what the program claims to belong to. Of what somebody else built the distribution's advisories say
+    /// nothing: there the program tells.
+    fn is_told_by_owner(&self, foreign: &HashSet<Purl>) -> bool {
+        let Some(owner) = &self.package.owned_by else { return false };
+        self.is_recognised() && !foreign.contains(owner) || self.is_noted() || self.is_read_by(kernel::NAME)
+    }
+
+    fn is_read_by(&self, analyzer: &str) -> bool {
+        self.sighting.readings.iter().any(|reading| reading.analyzer == analyzer)
+    }
+
+    fn is_recognised(&self) -> bool {
+        self.package.package.evidence == package::Evidence::Recognised
     }
 }
 

@@ -251,13 +251,16 @@ fn is_leftover(path: &[u8]) -> bool {
     let ends = |end: &[u8]| path.ends_with(end);
     let is_wanted = matches!(
         name,
-        b".env"
-            | b"Dockerfile"
+        b"Dockerfile"
             | b"Containerfile"
             | b".DS_Store"
             | b"docker-compose.yml"
             | b"docker-compose.yaml"
-    ) || ends(b".git/HEAD")
+            | b"compose.yml"
+            | b"compose.yaml"
+    ) || name.starts_with(b"Dockerfile.")
+        || is_environment(name)
+        || ends(b".git/HEAD")
         || ends(b".svn/wc.db")
         || ends(b".aws/credentials")
         || ends(b".kube/config")
@@ -271,6 +274,15 @@ fn is_leftover(path: &[u8]) -> bool {
                 .any(|part| memchr::memmem::find(path, part).is_some())
     };
     is_wanted && !is_of_others()
+}
+
+/// `.env` and `.env.production`, but not what shows how to write one.
+fn is_environment(name: &[u8]) -> bool {
+    const EXAMPLES: &[&[u8]] = &[b"example", b"sample", b"template", b"dist", b"defaults", b"schema"];
+    name.strip_prefix(b".env").is_some_and(|rest| match rest.strip_prefix(b".") {
+        Some(kind) => !EXAMPLES.iter().any(|example| kind.ends_with(example)),
+        None => rest.is_empty(),
+    })
 }
 
 /// `core.123`, as kernels name them.

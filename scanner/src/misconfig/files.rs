@@ -141,11 +141,17 @@ fn privileged(image: &Image<'_>) -> Vec<Finding> {
 
 fn world_writable(image: &Image<'_>) -> Vec<Finding> {
     let group = image.facts.group(Trait::WorldWritable);
+    let runtime = &image.config.config;
+    let is_started = |path: &str| {
+        let words = runtime.entrypoint.iter().chain(&runtime.cmd);
+        words.filter_map(|word| word.strip_prefix('/')).any(|word| word == path)
+    };
     let is_critical = |kept: &&Kept| {
         let path = kept.path.as_str();
         let folders = ["etc/", "lib/", "lib64/", "usr/lib/", "usr/lib64/", "usr/local/lib/"];
         let is_path = ["bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin", "etc"];
         facts::is_in_path(path.as_bytes())
+            || is_started(path)
             || folders.iter().any(|folder| path.starts_with(folder))
             || kept.kind == KeptKind::Directory && is_path.contains(&path)
     };

@@ -7,6 +7,8 @@
 use shared::model::document::ImageConfig;
 use shared::model::layer::LayerIndex;
 
+use crate::image::history;
+
 /// The most lines that are looked at.
 const MOST: usize = 1000;
 /// The longest line that is looked at, in bytes.
@@ -29,12 +31,9 @@ pub(super) struct Step<'a> {
 
 /// The lines of a config's history.
 pub(super) fn steps(config: &ImageConfig, layers: usize) -> Vec<Step<'_>> {
-    let lines_up = config.history.iter().filter(|line| !line.empty_layer).count() == layers;
-    let mut next = 0_u16;
     let mut steps = Vec::new();
-    for (number, line) in config.history.iter().enumerate().take(MOST) {
-        let layer = (lines_up && !line.empty_layer).then_some(LayerIndex(next));
-        next = next.saturating_add(u16::from(!line.empty_layer));
+    let lines = config.history.iter().enumerate().zip(history::layers(config, layers));
+    for ((number, line), layer) in lines.take(MOST) {
         let Some(text) = line.created_by.as_deref().map(bounded) else { continue };
         let (instruction, rest) = parsed(text);
         steps.push(Step { number, text, instruction, rest, layer });

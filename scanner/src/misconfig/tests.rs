@@ -222,6 +222,15 @@ fn files_of_one_layer_are_one_finding() {
     ] {
         assert_eq!(judged(config(), &files(of, paths)), expected);
     }
+    let started = files(Trait::WorldWritable, &[("app/start.sh", 0)]);
+    for (config, severity) in [
+        (json!({"User": "1", "Entrypoint": ["/app/start.sh"]}), "medium"),
+        (json!({"User": "1", "Entrypoint": ["/bin/sh", "/app/start.sh"]}), "medium"),
+        (json!({"User": "1", "Entrypoint": ["/app/other"]}), "low"),
+    ] {
+        let found = judged(json!({"os": "linux", "config": config}), &started);
+        assert!(found[0].starts_with(&format!("TW-FS-WORLD-WRITABLE {severity}")), "{config}: {found:?}");
+    }
     let mut flood = files(Trait::Privileged, &[]);
     flood.groups[Trait::Privileged as usize].is_cut = true;
     assert_eq!(judged(config(), &flood).len(), 1);

@@ -91,11 +91,22 @@ static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("a built-in expression")
 });
 
-/// Names that are about secrets and hold none.
-pub(super) const HARMLESS_NAMES: &[&str] = &[
-    "_file", "-file", ".file", "_path", "_url", "_uri", "policy", "public", "_name", "_id", "type", "length",
-    "expir", "ttl",
+/// What the word for a secret in a name ends with.
+const PROMISES: &[&str] = &["pass", "pwd", "secret", "token", "key", "credential"];
+
+/// What makes a name one about a secret, where it stands behind that word.
+const ABOUT: &[&str] = &[
+    "_file", "-file", ".file", "_path", "_url", "_uri", "policy", "_name", "_id", "type", "length", "expir",
+    "ttl",
 ];
+
+/// Whether a name, in lower case, is about a secret and holds none: `password_file`, `tokentype`, but not
+/// `typeform_token`; or holds one that everybody may know.
+pub(super) fn is_about_a_secret(name: &str) -> bool {
+    let ends = PROMISES.iter().filter_map(|word| name.rfind(word).map(|at| at + word.len()));
+    let behind = &name[ends.max().unwrap_or(0)..];
+    name.contains("public") || ABOUT.iter().any(|part| behind.contains(part))
+}
 
 const WEAK: Kind<'static> = Kind {
     id: "TW-SEC-ASSIGNMENT",
@@ -146,7 +157,7 @@ fn is_quoted(text: &[u8], begin: usize, end: usize) -> bool {
 
 fn is_secret(name: &[u8], value: &[u8]) -> bool {
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    !HARMLESS_NAMES.iter().any(|part| name.contains(part)) && is_value(value) && !is_placeholder(value)
+    !is_about_a_secret(&name) && is_value(value) && !is_placeholder(value)
 }
 
 /// Code, paths, references and booleans are no values.

@@ -14,8 +14,10 @@ pub(super) enum Check {
     Entropy(f64),
     /// As the last, of Django's keys: one that it made for a project to begin with says so.
     DjangoKey(f64),
-    /// A JSON web token whose header names an algorithm.
+    /// A JSON web token whose header names an algorithm, and that may be valid still.
     Jwt,
+    /// One that says that it is not.
+    ExpiredJwt,
     /// A private key in PEM whose body decodes, and that no passphrase protects.
     OpenKey,
     /// A private key in PEM that a passphrase protects.
@@ -32,7 +34,8 @@ impl Check {
             Self::Crc32Base62 => crc32_base62(secret),
             Self::Entropy(least) => entropy(secret) >= least,
             Self::DjangoKey(least) => !secret.starts_with(b"django-insecure-") && entropy(secret) >= least,
-            Self::Jwt => is_jwt(secret),
+            Self::Jwt => Jwt::of(secret) == Some(Jwt::Open),
+            Self::ExpiredJwt => Jwt::of(secret) == Some(Jwt::Expired),
             Self::OpenKey => Key::of(secret) == Some(Key::Open),
             Self::ProtectedKey => Key::of(secret) == Some(Key::Protected),
             Self::BasicAuth => is_basic_auth(secret),
@@ -72,17 +75,32 @@ pub(super) fn base62(mut number: u32) -> [u8; 6] {
     digits
 }
 
-fn is_jwt(token: &[u8]) -> bool {
-    let mut parts = token.split(|byte| *byte == b'.');
-    let header = parts.next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let claims = parts.next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let parse =
-        |part: Vec<u8>| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&part).ok();
-    let header = header.and_then(parse);
-    // An unsigned token gives nobody access.
-    let algorithm = header.as_ref().and_then(|header| header.get("alg")?.as_str());
-    algorithm.is_some_and(|algorithm| !algorithm.eq_ignore_ascii_case("none"))
-        && claims.and_then(parse).is_some()
+/// What a JSON web token is.
+#[derive(Debug, PartialEq, Eq)]
+enum Jwt {
+    Open,
+    Expired,
+}
+
+impl Jwt {
+    /// 2026-01-01, in seconds. A file has the same secrets whenever it is read, so nobody asks what day it is; but what
+    /// ended before this line was written is over.
+    const LONG_AGO: f64 = 1_767_225_600.0;
+
+    /// `None` if it is none, or is not signed and gives nobody access.
+    fn of(token: &[u8]) -> Option<Self> {
+        let mut parts = token.split(|byte| *byte == b'.');
+        let mut next = || {
+            let part = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
+            serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&part).ok()
+        };
+        let (header, claims) = (next()?, next()?);
+        if header.get("alg")?.as_str()?.eq_ignore_ascii_case("none") {
+            return None;
+        }
+        let ends = claims.get("exp").and_then(serde_json::Value::as_f64);
+        Some(if ends.is_some_and(|ends| ends < Self::LONG_AGO) { Self::Expired } else { Self::Open })
+    }
 }
 
 fn is_basic_auth(text: &[u8]) -> bool {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 use shared::model::report::Severity;
 
-use super::assignment::HARMLESS_NAMES;
+use super::assignment::is_about_a_secret;
 use super::placeholder::is_placeholder;
 use super::rule::Kind;
 use super::{Described, Secrets};
@@ -29,6 +29,9 @@ static OPTIONS: LazyLock<Regex> = LazyLock::new(|| {
         \bcurl\b[^|;&\n]{0,400}?\s(?:-u|--user)[\s=]*["']?[^\s:"'$]{1,100}:([^\s"'$]{3,200})
       | \s--?(?:password|passwd|http-password|token|auth-token|api-key|secret)(?:=|\s+)["']?([^\s"'$-][^\s"'$]{2,200})
       | \bsshpass\s+-p\s*["']?([^\s"'$]{3,200})
+      | \b(?:docker|podman|buildah|skopeo|helm|oras)\s[^|;&\n]{0,100}?login\b[^|;&\n]{0,300}?\s-p\s*["']?([^\s"'$]{3,200})
+      | \b(?:mysql|mysqladmin|mysqldump|mariadb)\b[^|;&\n]{0,400}?\s-p([^\s"'$]{3,200})
+      | ["'\s][a-z_][a-z0-9_-]{0,31}:([^\s"'$|:]{3,200})["']?\s*\|\s*(?:sudo\s+)?(?:/usr/sbin/)?chpasswd\b
       | authorization:\s*(?:basic|bearer|token)\s+([^\s"'$]{6,2000})
       | ://[^\s:/@"'$]{1,80}:([^\s:/@"'$]{3,200})@[a-z0-9]"#;
     Regex::new(pattern).expect("a built-in expression")
@@ -64,7 +67,10 @@ pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
     }
 }
 
-/// What the text gives away; once, whatever number of times.
+/// More of them in one text say nothing new.
+const MOST: usize = 8;
+
+/// What the text gives away; each once, whatever number of times.
 pub(super) fn search(secrets: &Secrets, described: &Described) -> Vec<FoundObservation> {
     let rule = match described.place.split(['[', '.']).next() {
         Some("history") => COMMAND,
@@ -74,14 +80,20 @@ pub(super) fn search(secrets: &Secrets, described: &Described) -> Vec<FoundObser
         _ => COMMAND,
     };
     let text = described.text.as_bytes();
-    let mut first = None;
-    places(text, &mut |begin, end| first = first.or(Some((begin, end))));
-    first.map(|(begin, end)| secrets.observation(rule, &text[begin..end], None)).into_iter().collect()
+    let mut values: Vec<&[u8]> = Vec::new();
+    places(text, &mut |begin, end| {
+        let value = &text[begin..end];
+        // The same value may be both an option's and a part of an address.
+        let is_known = values.iter().any(|known| memchr::memmem::find(known, value).is_some());
+        if values.len() < MOST && !is_known {
+            values.push(value);
+        }
+    });
+    values.into_iter().map(|value| secrets.observation(rule, value, None)).collect()
 }
 
 fn promises(name: &[u8]) -> bool {
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    !HARMLESS_NAMES.iter().any(|part| name.contains(part))
+    !is_about_a_secret(&String::from_utf8_lossy(name).to_ascii_lowercase())
 }
 
 /// References, paths, switches and numbers are no secrets.
@@ -127,9 +139,20 @@ mod tests {
             ("history[1]", "RUN tool login --password $PASSWORD", None),
             ("history[1]", "RUN tool login --password-stdin --user x", None),
             ("config.Cmd", "server --token=s3cr9t", Some("TW-HIST-SECRET")),
+            ("config.Env[TYPEFORM_TOKEN]", "TYPEFORM_TOKEN=s3cr9t", Some("TW-CFG-ENV-SECRET")),
+            ("config.Env[SHUTTLE_PASSWORD]", "SHUTTLE_PASSWORD=s3cr9t", Some("TW-CFG-ENV-SECRET")),
+            ("config.Env[TOKEN_TYPE]", "TOKEN_TYPE=Bearer9", None),
+            ("config.Env[SECRET_TTL]", "SECRET_TTL=24h0m", None),
+            ("config.Env[NEXT_PUBLIC_API_KEY]", "NEXT_PUBLIC_API_KEY=pk9abc", None),
+            ("history[1]", "RUN /bin/sh -c echo 'root:s3cr9t' | chpasswd", Some("TW-HIST-SECRET")),
+            ("history[1]", "RUN echo \"app:$PASS\" | chpasswd -e", None),
+            ("history[1]", "RUN docker login -u bob -p s3cr9t r.example.org", Some("TW-HIST-SECRET")),
+            ("history[1]", "RUN mysql -uroot -ps3cr9t < dump.sql", Some("TW-HIST-SECRET")),
+            ("history[1]", "RUN docker run -p 80:80 x", None),
+            ("history[1]", "RUN mkdir -p /srv/mysql -p", None),
             ("history[1]", "RUN /bin/sh -c useradd -u 1000:1000 x", None),
         ] {
-            let described = Described { place: place.to_owned(), text: text.to_owned() };
+            let described = Described { place: place.to_owned(), text: text.to_owned(), layer: None };
             let found = search(&Secrets::built_in(), &described);
             let rule = found.first().map(|found| found.rule.as_str());
             assert_eq!(rule, expected, "{place} {text}");
@@ -138,5 +161,20 @@ mod tests {
                 ["hunter2", "s3cr9", "t0k9n", "abc9def"].iter().any(|secret| shown.contains(secret));
             assert!(!is_shown || expected.is_none(), "{shown}");
         }
+    }
+
+    #[test]
+    fn every_password_of_a_line_is_told_of_once() {
+        for (text, expected) in [
+            ("|2 DB_PASSWORD=s3cr9 API_TOKEN=t0k9n /bin/sh -c make", 2),
+            ("RUN A_TOKEN=s3cr9 x --token s3cr9", 1),
+            ("RUN x --password s3cr9 && git clone https://bob:t0k9n@example.org/x", 2),
+        ] {
+            let described = Described { place: "history[0]".to_owned(), text: text.to_owned(), layer: None };
+            assert_eq!(search(&Secrets::built_in(), &described).len(), expected, "{text}");
+        }
+        let many: String = (0..100).map(|number| format!(" A{number}_TOKEN=s3cr9{number:03}")).collect();
+        let described = Described { place: "history[0]".to_owned(), text: many, layer: None };
+        assert_eq!(search(&Secrets::built_in(), &described).len(), MOST);
     }
 }

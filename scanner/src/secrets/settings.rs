@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use shared::model::document::ImageConfig;
+use shared::model::layer::LayerIndex;
 use shared::model::observation::{Observation, ObservationPlace, Visibility};
 
 use super::{Secrets, command_line};
 use crate::analyzers::FoundObservation;
+use crate::image::history;
 
 /// A text of the config, and where it stands: `config.Env[TOKEN]`, `history[3]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +19,16 @@ pub struct Described {
     pub place: String,
     /// The text.
     pub text: String,
+    /// The layer that a line of the history made.
+    pub layer: Option<LayerIndex>,
 }
 
 impl Secrets {
-    /// What is secret in an image's config. Texts come with places; see [`Described::all`].
+    /// What is secret in the config of an image of so many layers. Texts come with places; see [`Described::all`].
     ///
     /// A variable's secret stands in the history as well; that is told once, with the line that set it.
-    pub fn in_settings(&self, config: &ImageConfig) -> Vec<Observation> {
-        let texts = Described::all(config);
+    pub fn in_settings(&self, config: &ImageConfig, layers: usize) -> Vec<Observation> {
+        let texts = Described::all(config, layers);
         let mut observations: Vec<Observation> = Vec::new();
         for observation in texts.iter().flat_map(|described| self.in_text(described)) {
             let same = observations
@@ -41,9 +45,8 @@ impl Secrets {
 
     /// What is secret in a manifest's annotations.
     pub fn in_annotations(&self, annotations: &BTreeMap<String, String>) -> Vec<Observation> {
-        let texts = annotations
-            .iter()
-            .map(|(name, value)| Described { place: format!("annotations[{name}]"), text: value.clone() });
+        let texts =
+            annotations.iter().map(|(name, value)| Described::new(format!("annotations[{name}]"), value));
         texts.flat_map(|described| self.in_text(&described)).collect()
     }
 
@@ -75,6 +78,7 @@ fn observation(found: FoundObservation, described: &Described, secrets: &Secrets
         place: ObservationPlace {
             config: Some(described.place.clone()),
             created_by,
+            layer: described.layer,
             ..ObservationPlace::default()
         },
         visibility: Visibility::Visible,
@@ -85,11 +89,15 @@ fn observation(found: FoundObservation, described: &Described, secrets: &Secrets
 }
 
 impl Described {
-    /// Every text of a config in which somebody could have left something.
-    pub fn all(config: &ImageConfig) -> Vec<Self> {
+    fn new(place: String, text: &str) -> Self {
+        Self { place, text: text.to_owned(), layer: None }
+    }
+
+    /// Every text of the config of an image of so many layers in which somebody could have left something.
+    pub fn all(config: &ImageConfig, layers: usize) -> Vec<Self> {
         let runtime = &config.config;
         let mut texts = Vec::new();
-        let mut add = |place: String, text: &str| texts.push(Self { place, text: text.to_owned() });
+        let mut add = |place: String, text: &str| texts.push(Self::new(place, text));
         for variable in &runtime.env {
             let name = variable.split('=').next().unwrap_or_default();
             add(format!("config.Env[{name}]"), variable);
@@ -104,13 +112,13 @@ impl Described {
         ] {
             add(format!("config.{name}"), &words.join(" "));
         }
-        for (number, line) in config.history.iter().enumerate() {
-            if let Some(command) = &line.created_by {
-                add(format!("history[{number}]"), command);
-            }
-            if let Some(comment) = &line.comment {
-                add(format!("history[{number}].comment"), comment);
-            }
+        for ((number, line), layer) in config.history.iter().enumerate().zip(history::layers(config, layers))
+        {
+            let texts_of = [(&line.created_by, ""), (&line.comment, ".comment")];
+            texts.extend(texts_of.into_iter().filter_map(|(text, kind)| {
+                let place = format!("history[{number}]{kind}");
+                Some(Self { layer, ..Self::new(place, text.as_deref()?) })
+            }));
         }
         texts
     }
@@ -124,10 +132,12 @@ mod tests {
 
     fn places(config: serde_json::Value) -> Vec<String> {
         let config: ImageConfig = serde_json::from_value(config).unwrap();
-        let found = Secrets::built_in().in_settings(&config);
+        let layers = config.history.iter().filter(|line| !line.empty_layer).count();
+        let found = Secrets::built_in().in_settings(&config, layers);
         let told = found.iter().map(|one| {
             let line = if one.place.created_by.is_some() { " with its line" } else { "" };
-            format!("{} {}{line}", one.rule, one.place.config.as_deref().unwrap_or_default())
+            let layer = one.place.layer.map_or_else(String::new, |layer| format!(" and layer {}", layer.0));
+            format!("{} {}{line}{layer}", one.rule, one.place.config.as_deref().unwrap_or_default())
         });
         told.collect()
     }
@@ -136,7 +146,12 @@ mod tests {
     fn a_variable_and_the_line_that_set_it_are_one_secret() {
         let config = json!({
             "config": {"Env": ["DB_PASSWORD=s3cr3t9"], "Cmd": ["app", "--token=t0k3n99"]},
-            "history": [{"created_by": "ENV DB_PASSWORD=s3cr3t9"}, {"created_by": "ENV DB_PASSWORD=0th3r88"}],
+            "history": [
+                {"created_by": "ENV DB_PASSWORD=s3cr3t9", "empty_layer": true},
+                {"created_by": "ENV DB_PASSWORD=0th3r88", "empty_layer": true},
+                {"created_by": "COPY . /app"},
+                {"created_by": "|1 TOKEN=f0urth7 /bin/sh -c make"},
+            ],
         });
         assert_eq!(
             places(config),
@@ -144,6 +159,7 @@ mod tests {
                 "TW-CFG-ENV-SECRET config.Env[DB_PASSWORD] with its line",
                 "TW-HIST-SECRET config.Cmd",
                 "TW-HIST-SECRET history[1] with its line",
+                "TW-HIST-SECRET history[3] with its line and layer 1",
             ]
         );
     }

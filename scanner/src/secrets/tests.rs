@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use shared::model::report::Severity;
 
 use super::*;
-use samples::{WORD, jwt, noise, pem, samples, summed};
+use samples::{WORD, jwt, jwt_with, noise, pem, samples, summed};
 
 mod nested;
 mod samples;
@@ -57,6 +57,39 @@ fn what_only_looks_like_a_secret_is_none() {
         "glpat-xxxxxxxxxxxxxxxxxxxx",
     ] {
         assert_eq!(rules("app/file.txt", text.as_bytes()), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn a_web_token_that_has_expired_is_of_little_weight() {
+    for (claims, expected) in [
+        ("{\"exp\":1516239022}", ("TW-SEC-JWT-EXPIRED", Severity::Low)),
+        ("{\"exp\":1.5e9}", ("TW-SEC-JWT-EXPIRED", Severity::Low)),
+        ("{\"exp\":4102444800}", ("TW-SEC-JWT", Severity::Medium)),
+        ("{\"exp\":\"soon\"}", ("TW-SEC-JWT", Severity::Medium)),
+        ("{\"sub\":\"a\"}", ("TW-SEC-JWT", Severity::Medium)),
+    ] {
+        let found = found("app/file.txt", jwt_with("HS256", claims).as_bytes());
+        let found: Vec<_> = found.iter().map(|one| (one.rule.as_str(), one.severity)).collect();
+        assert_eq!(found, [expected], "{claims}");
+    }
+}
+
+#[test]
+fn a_user_without_a_password_is_found_whatever_else_is_not_stated() {
+    for (line, is_found) in [
+        ("root:::0:::::", true),
+        ("bob::::::::", true),
+        ("bob::19000:0:99999:7:::", true),
+        ("bob::19000:0:90:7:30:20000:", true),
+        ("root:*:::::::", false),
+        ("root:!::0:::::", false),
+        ("fe80::1:2:3:4:5:6", false),
+        (":::note", false),
+    ] {
+        let file = format!("daemon:*:19000:0:99999:7:::\n{line}\nnobody:*:19000:0:99999:7:::\n");
+        let found = rules("etc/shadow", file.as_bytes());
+        assert_eq!(found == ["TW-SEC-SHADOW-EMPTY"], is_found, "{line}: {found:?}");
     }
 }
 

@@ -14,6 +14,10 @@ pub(super) fn is_foreign(family: Family, id: &str, package: &Package) -> bool {
     match package.kind {
         PackageKind::Rpm => is_foreign_rpm(family, id, package.vendor.as_deref()),
         PackageKind::Deb => is_foreign_deb(id, package),
+        PackageKind::Apk => package.vendor.as_deref().is_some_and(|maintainer| {
+            let maintainer = maintainer.to_ascii_lowercase();
+            APK_PUBLISHERS.iter().any(|publisher| maintainer.contains(publisher))
+        }),
         _ => false,
     }
 }
@@ -59,8 +63,7 @@ fn is_foreign_rpm(family: Family, id: &str, vendor: Option<&str>) -> bool {
 }
 
 /// What publishers outside of Debian and Ubuntu write into versions.
-const DEB_MARKS: [&str; 8] =
-    ["deb.sury.org", ".pgdg", "nodesource", "~debian.", "~ubuntu.", "+maria~", "+root.io.", "+echo."];
+const DEB_MARKS: [&str; 6] = ["deb.sury.org", ".pgdg", "nodesource", "~debian.", "~ubuntu.", "+maria~"];
 
 /// Code names at the end of a version, as publishers add them who build one version for several releases.
 const DEB_RELEASES: [&str; 11] = [
@@ -96,6 +99,11 @@ const DEB_PUBLISHERS: [&str; 14] = [
     "adoptium.net",
 ];
 
+/// Publishers of repositories for Alpine, as they sign as maintainers; in lower case. An employer's address alone shows
+/// nothing here: Alpine's own maintainers have some. The official image of nginx has nginx.org's package, whose versions
+/// run ahead of Alpine's.
+const APK_PUBLISHERS: [&str; 1] = ["nginx-packaging@"];
+
 /// What derivatives write into the versions of packages that they changed.
 fn mark_of_derivative(id: &str) -> &'static [&'static str] {
     match id {
@@ -117,9 +125,7 @@ pub(super) fn is_fips(package: &Package) -> bool {
 
 fn is_foreign_deb(id: &str, package: &Package) -> bool {
     let version = package.version.as_str();
-    // Echo's own packages carry its mark.
-    let marks = DEB_MARKS.iter().filter(|mark| !(id == "echo" && **mark == "+echo."));
-    let is_marked = marks.chain(mark_of_derivative(id)).any(|mark| version.contains(mark));
+    let is_marked = DEB_MARKS.iter().chain(mark_of_derivative(id)).any(|mark| version.contains(mark));
     let is_published = package.vendor.as_deref().is_some_and(|maintainer| {
         let maintainer = maintainer.to_ascii_lowercase();
         DEB_PUBLISHERS.iter().any(|publisher| maintainer.contains(publisher))
@@ -206,6 +212,17 @@ mod tests {
             ("raspbian", "1.1.1w-0+deb11u1+rpt1", "", true),
         ] {
             check(Family::Debian, id, PackageKind::Deb, version, Some(maintainer), foreign);
+        }
+    }
+
+    #[test]
+    fn an_apk_is_the_distribution_s_unless_a_publisher_signs_it() {
+        for (maintainer, foreign) in [
+            ("NGINX Packaging <nginx-packaging@f5.com>", true),
+            ("Natanael Copa <ncopa@alpinelinux.org>", false),
+            ("Somebody <somebody@docker.com>", false),
+        ] {
+            check(Family::Alpine, "alpine", PackageKind::Apk, "1.27.4-r1", Some(maintainer), foreign);
         }
     }
 }

@@ -128,6 +128,11 @@ const UBUNTU_CODENAMES: [(&str, &str); 20] = [
 const UNLIKE: [&str; 9] =
     ["arch", "gentoo", "nixos", "bottlerocket", "openwrt", "void", "slackware", "fedora-coreos", "coreos"];
 
+/// Debian's own name of a release: `bookworm` of `12`.
+pub(super) fn debian_code_name(version: &str) -> Option<&'static str> {
+    DEBIAN_CODENAMES.iter().find(|(_, release)| *release == version).map(|(name, _)| *name)
+}
+
 /// What a distribution is, or what it derives from; `None` if neither is known, or if its release is not.
 pub(super) fn resolve(distribution: &Distribution) -> Option<Release> {
     let id = distribution.id.to_ascii_lowercase();
@@ -258,8 +263,9 @@ fn derived(like: &str, distribution: &Distribution) -> Option<Release> {
             (Family::Ubuntu, version)
         }
         "debian" => {
-            // Only Raspbian numbers its releases as Debian does.
-            let by_number = || first_number(&distribution.version).filter(|_| distribution.id == "raspbian");
+            // Only Raspbian and Docker's hardened images number their releases as Debian does.
+            let is_numbered_alike = matches!(distribution.id.as_str(), "raspbian" | "dhi");
+            let by_number = || first_number(&distribution.version).filter(|_| is_numbered_alike);
             let version = by_codename(distribution, &DEBIAN_CODENAMES).or_else(by_number)?;
             (Family::Debian, version)
         }

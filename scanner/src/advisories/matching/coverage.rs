@@ -1,8 +1,9 @@
 //! What was judged and what was not: coverage rows for everything present, problems for everything missing (I11).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
 
-use shared::model::package::{Level, PackageKind};
+use shared::model::package::{Level, Package, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Coverage, CoverageState, Distribution, InstalledPackage};
 
@@ -20,13 +21,49 @@ pub(super) struct Tally<'s> {
 struct Counted {
     judged: u32,
     unpublished: u32,
-    unversioned: u32,
-    foreign: u32,
-    ungrouped: u32,
+    unversioned: Named,
+    foreign: Named,
+    ungrouped: Named,
+    /// Repaired by somebody else, and judged with that one's advisories, by ecosystem.
+    repaired: BTreeMap<String, u32>,
+    /// Repaired by somebody of whom the database has no advisories.
+    unheard: BTreeMap<&'static str, Named>,
     /// The ecosystems that programs were judged with; other packages have one for all of their kind.
     consulted: BTreeSet<String>,
     /// Of those judged: nothing says what source they were built from, and advisories name sources.
     sourceless: u32,
+}
+
+/// So many packages, the first few by name.
+#[derive(Default)]
+struct Named {
+    count: u32,
+    names: Vec<String>,
+}
+
+impl Named {
+    /// Names that are kept; more are not read by anybody.
+    const SHOWN: usize = 5;
+    /// Characters of one.
+    const LONGEST: usize = 60;
+
+    fn add(&mut self, package: &Package) {
+        self.count = self.count.saturating_add(1);
+        let name: String = package.name.chars().take(Self::LONGEST).collect();
+        if self.names.len() < Self::SHOWN && !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+}
+
+impl Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names.join(", "))?;
+        match usize::try_from(self.count).unwrap_or(usize::MAX).saturating_sub(self.names.len()) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }
 
 impl<'s> Tally<'s> {
@@ -42,21 +79,33 @@ impl<'s> Tally<'s> {
             Level::Language => Root::Own,
         };
         let counted = self.kinds.entry((root, package.kind)).or_default();
-        let counter = match asked {
-            Asked::Questions(_) => &mut counted.judged,
-            Asked::NoAdvisories => &mut counted.unpublished,
-            Asked::NoVersion => &mut counted.unversioned,
-            Asked::Foreign => &mut counted.foreign,
-            Asked::UnknownGroup => &mut counted.ungrouped,
-        };
-        *counter = counter.saturating_add(1);
+        let is_repaired = self.scope.is_repaired(installed);
+        let one_more = |count: &mut u32| *count = count.saturating_add(1);
+        match asked {
+            Asked::Questions(questions) if is_repaired => {
+                let ecosystem = questions.first().map_or("", |question| question.ecosystem);
+                one_more(counted.repaired.entry(ecosystem.to_owned()).or_default());
+            }
+            Asked::Questions(_) => one_more(&mut counted.judged),
+            Asked::NoAdvisories => one_more(&mut counted.unpublished),
+            Asked::NoVersion => counted.unversioned.add(package),
+            Asked::Foreign => counted.foreign.add(package),
+            Asked::Unheard(repairer) => counted.unheard.entry(repairer.name()).or_default().add(package),
+            Asked::UnknownGroup => counted.ungrouped.add(package),
+        }
         if let (PackageKind::Generic, Asked::Questions(questions)) = (package.kind, asked) {
             counted.consulted.extend(questions.iter().map(|question| question.ecosystem.to_owned()));
         }
         // Some advisories say what is built from a source; then it is known all the same.
         let asks_by_name_alone = match asked {
-            Asked::Questions(questions) => questions.iter().all(|question| question.name == package.name),
-            Asked::NoAdvisories | Asked::NoVersion | Asked::Foreign | Asked::UnknownGroup => false,
+            Asked::Questions(questions) => {
+                !is_repaired && questions.iter().all(|question| question.name == package.name)
+            }
+            Asked::NoAdvisories
+            | Asked::NoVersion
+            | Asked::Foreign
+            | Asked::Unheard(_)
+            | Asked::UnknownGroup => false,
         };
         let is_named_by_source = self.scope.os_of(root).is_some_and(OsScope::is_named_by_source);
         if asks_by_name_alone
@@ -78,7 +127,15 @@ impl<'s> Tally<'s> {
             if *root == Root::Own || self.distribution(*root).is_some() {
                 counted.explain(&row, &mut problems);
             }
-            rows.push(row);
+            rows.extend(counted.repaired.iter().map(|(ecosystem, packages)| Coverage {
+                subject: row.subject.clone(),
+                ecosystem: Some(ecosystem.clone()),
+                packages: *packages,
+                state: CoverageState::FixedOnly,
+            }));
+            if !counted.is_repaired_alone() {
+                rows.push(row);
+            }
         }
         let of_os = self.kinds.keys().filter(|(_, kind)| kind.level() == Level::Os);
         let roots: BTreeSet<Root> = of_os.map(|(root, _)| *root).collect();
@@ -170,6 +227,13 @@ fn explain_distribution(os: &OsScope<'_>, problems: &mut Vec<Problem>) {
 }
 
 impl Counted {
+    /// Whether nothing of this kind is as its publisher built it.
+    fn is_repaired_alone(&self) -> bool {
+        let named = [&self.unversioned, &self.foreign, &self.ungrouped].map(|named| named.count);
+        let mut others = [self.judged, self.unpublished].into_iter().chain(named);
+        !self.repaired.is_empty() && self.unheard.is_empty() && others.all(|count| count == 0)
+    }
+
     /// What is missing for one kind of package.
     fn explain(&self, row: &Coverage, problems: &mut Vec<Problem>) {
         let subject = &row.subject;
@@ -191,16 +255,25 @@ impl Counted {
             };
             add(ProblemKind::NoAdvisoryCoverage, detail);
         }
-        if self.foreign > 0 {
+        if self.foreign.count > 0 {
             let detail = format!(
-                "{} packages come from elsewhere than {subject}, whose advisories do not cover them",
-                self.foreign
+                "{} packages come from elsewhere than {subject}, whose advisories do not cover them: {}",
+                self.foreign.count, self.foreign
             );
             add(ProblemKind::NoAdvisoryCoverage, detail);
         }
-        if self.unversioned > 0 {
-            let detail =
-                format!("{} packages of {subject} state no version and are not judged", self.unversioned);
+        for (repairer, packages) in &self.unheard {
+            let detail = format!(
+                "{} packages of {subject} are builds of {repairer}, of whom the advisory database has nothing; they are not judged: {packages}",
+                packages.count
+            );
+            add(ProblemKind::NoAdvisoryCoverage, detail);
+        }
+        if self.unversioned.count > 0 {
+            let detail = format!(
+                "{} packages of {subject} state no version and are not judged: {}",
+                self.unversioned.count, self.unversioned
+            );
             add(ProblemKind::PartialCoverage, detail);
         }
         if self.sourceless > 0 {
@@ -210,10 +283,10 @@ impl Counted {
             );
             add(ProblemKind::PartialCoverage, detail);
         }
-        if self.ungrouped > 0 {
+        if self.ungrouped.count > 0 {
             let detail = format!(
-                "{} archives of {subject} state no group, and what they are named fits none or several packages",
-                self.ungrouped
+                "{} archives of {subject} state no group, and what they are named fits none or several packages: {}",
+                self.ungrouped.count, self.ungrouped
             );
             add(ProblemKind::PartialCoverage, detail);
         }

@@ -27,7 +27,7 @@ pub(super) fn of_package(
 ) -> Result<Vec<Finding>, DatabaseError> {
     let questions = match asked {
         Asked::Questions(questions) => questions,
-        Asked::NoAdvisories | Asked::NoVersion | Asked::Foreign | Asked::UnknownGroup => {
+        Asked::NoAdvisories | Asked::NoVersion | Asked::Foreign | Asked::Unheard(_) | Asked::UnknownGroup => {
             return Ok(Vec::new());
         }
     };
@@ -113,6 +113,9 @@ fn asker<'p>(scope: &Scope<'p>, installed: &'p InstalledPackage) -> Asker<'p> {
 
 /// How much the advisories of a package can say about fixes.
 fn coverage(scope: &Scope<'_>, installed: &InstalledPackage) -> CoverageState {
+    if scope.is_repaired(installed) {
+        return CoverageState::FixedOnly;
+    }
     match scope.os(installed) {
         Some(os) if is_os(installed) => os.coverage(),
         Some(_) | None => CoverageState::Full,
@@ -145,7 +148,8 @@ fn pro_fixes(
     installed: &InstalledPackage,
     questions: &[Question<'_>],
 ) -> Result<Vec<(String, String)>, DatabaseError> {
-    let pro = scope.os(installed).and_then(|os| os.pro_of(&installed.package));
+    let os = scope.os(installed).filter(|_| !scope.is_repaired(installed));
+    let pro = os.and_then(|os| os.pro_of(&installed.package));
     let (Some(ecosystem), true, Some(first)) = (pro, is_os(installed), questions.first()) else {
         return Ok(Vec::new());
     };

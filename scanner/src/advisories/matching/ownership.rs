@@ -21,20 +21,25 @@ pub(super) fn status(
     let (Some(os), Some(purl)) = (scope.os(installed), &installed.owned_by) else {
         return Ok(None);
     };
-    let suppressed = FindingStatus::Suppressed { reason: Suppression::OwnedBy { purl: purl.clone() } };
-    match os.coverage() {
-        CoverageState::None => return Ok(None),
-        CoverageState::Full => return Ok(Some(suppressed)),
-        CoverageState::FixedOnly | CoverageState::Partial => {}
+    if os.coverage() == CoverageState::None {
+        return Ok(None);
     }
     let Some(owner) = scope.owner(installed) else {
         return Ok(Some(FindingStatus::DistroUnassessed));
     };
-    let questions = match os.questions(&owner.package) {
+    // What somebody else built, the distribution does not repair.
+    let repaired = scope.repaired(owner).questions(owner);
+    let coverage = if repaired.is_some() { CoverageState::FixedOnly } else { os.coverage() };
+    let questions = match repaired.unwrap_or_else(|| os.questions(&owner.package)) {
         Asked::Questions(questions) => questions,
-        Asked::Foreign => return Ok(None),
+        Asked::Foreign | Asked::Unheard(_) => return Ok(None),
         Asked::NoAdvisories | Asked::NoVersion | Asked::UnknownGroup => Vec::new(),
     };
+    let suppressed = FindingStatus::Suppressed { reason: Suppression::OwnedBy { purl: purl.clone() } };
+    match coverage {
+        CoverageState::Full => return Ok(Some(suppressed)),
+        CoverageState::None | CoverageState::FixedOnly | CoverageState::Partial => {}
+    }
     let names = group.matches.iter().flat_map(|found| &found.head.names);
     let names: Vec<&str> = names.map(String::as_str).chain([group.id.as_str()]).collect();
     for question in &questions {

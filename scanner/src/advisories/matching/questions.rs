@@ -1,16 +1,18 @@
 //! Which ecosystem, name and version a package is to be looked up by.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use shared::model::functions::{FunctionHash, FunctionSet};
 use shared::model::image::Platform;
-use shared::model::package::{Evidence, Level, Package, PackageKind};
+use shared::model::package::{Evidence, Level, Package, PackageKind, Purl};
 use shared::model::report::{Confidence, CoverageState, Distribution, InstalledPackage, Inventory};
 
 use super::artifacts;
 use super::matches::Matcher;
+use super::repaired::Repaired;
 use crate::advisories::database::Artifact;
-use crate::advisories::ecosystems::{self, Fit, NamedBy, OsEcosystems, Standing};
+use crate::advisories::ecosystems::{self, Fit, NamedBy, OsEcosystems, Repairer, Standing};
 use crate::advisories::{Database, DatabaseError};
 use crate::advisories::{names, upstream};
 
@@ -22,6 +24,10 @@ pub(super) struct Scope<'a> {
     own: Option<OsScope<'a>>,
     /// The same of each nested root, in the order of the inventory.
     nested: Vec<Option<OsScope<'a>>>,
+    /// Repaired packages of the image's own root, and of each nested one.
+    repaired: (Repaired<'a>, Vec<Repaired<'a>>),
+    /// OS packages by purl and nested root: who may own what lies there.
+    owners: HashMap<(&'a Purl, Option<&'a str>), &'a InstalledPackage>,
 }
 
 /// The image's own root, or one below it by its position in the inventory.
@@ -74,6 +80,8 @@ pub(super) enum Asked<'a> {
     NoVersion,
     /// Nothing, because another distribution than the advisories' built it.
     Foreign,
+    /// Nothing, because the database has no advisories of whoever repaired it.
+    Unheard(Repairer),
     /// Nothing, because nobody can say which Maven package it is.
     UnknownGroup,
 }
@@ -86,11 +94,23 @@ impl<'a> Scope<'a> {
             Some(OsScope::new(distribution, ecosystems, database))
         };
         let nested = inventory.nested_roots.iter();
+        let repaired = |distribution: &Option<Distribution>| Repaired::new(distribution.as_ref(), database);
+        let mut owners = HashMap::new();
+        for installed in
+            inventory.packages.iter().filter(|installed| installed.package.kind.level() == Level::Os)
+        {
+            owners.entry((&installed.purl, installed.nested_root.as_deref())).or_insert(installed);
+        }
         Self {
             inventory,
             database,
             own: scope(&inventory.distribution, &inventory.repositories),
-            nested: nested.map(|root| scope(&root.distribution, &root.repositories)).collect(),
+            nested: nested.clone().map(|root| scope(&root.distribution, &root.repositories)).collect(),
+            repaired: (
+                repaired(&inventory.distribution),
+                nested.map(|root| repaired(&root.distribution)).collect(),
+            ),
+            owners,
         }
     }
 
@@ -111,6 +131,20 @@ impl<'a> Scope<'a> {
         let Some(path) = &installed.nested_root else { return Root::Own };
         let roots = &self.inventory.nested_roots;
         Root::Nested(roots.binary_search_by(|root| root.path.cmp(path)).unwrap_or(roots.len()))
+    }
+
+    /// What the root that a package lies in knows about repaired packages.
+    pub(super) fn repaired(&self, installed: &InstalledPackage) -> &Repaired<'a> {
+        let (own, nested) = &self.repaired;
+        match self.root(installed) {
+            Root::Own => own,
+            Root::Nested(position) => nested.get(position).unwrap_or(own),
+        }
+    }
+
+    /// Whether somebody else than its publisher repaired a package.
+    pub(super) fn is_repaired(&self, installed: &InstalledPackage) -> bool {
+        self.repaired(installed).repairer(&installed.package).is_some()
     }
 
     pub(super) fn platform(&self) -> Option<&'a Platform> {
@@ -141,9 +175,18 @@ impl<'a> Scope<'a> {
         if package.version.is_empty() {
             return Ok(Asked::NoVersion);
         }
+        if let Some(asked) = self.repaired(installed).questions(installed) {
+            return Ok(asked);
+        }
         match package.kind.level() {
             Level::Os => match self.os(installed) {
-                Some(os) => os.questions_by_any_source(package, matcher),
+                Some(os) => {
+                    let mut asked = os.questions_by_any_source(package, matcher)?;
+                    if let Asked::Questions(questions) = &mut asked {
+                        questions.extend(self.repaired(installed).host_questions(package));
+                    }
+                    Ok(asked)
+                }
                 None => Ok(Asked::NoAdvisories),
             },
             Level::Language if package.kind == PackageKind::Generic => program_questions(package, matcher),
@@ -188,9 +231,8 @@ impl<'a> Scope<'a> {
 
     /// The OS package that owns a language package's evidence.
     pub(super) fn owner(&self, installed: &InstalledPackage) -> Option<&'a InstalledPackage> {
-        let owner = installed.owned_by.as_ref()?;
-        let mut packages = self.inventory.packages.iter();
-        packages.find(|package| package.purl == *owner && package.nested_root == installed.nested_root)
+        let place = (installed.owned_by.as_ref()?, installed.nested_root.as_deref());
+        self.owners.get(&place).copied()
     }
 }
 
@@ -331,7 +373,7 @@ fn program_questions<'p>(package: &'p Package, matcher: &Matcher<'_>) -> Result<
 }
 
 /// How sure a match can be by the evidence for the package.
-fn confidence(package: &Package) -> Confidence {
+pub(super) fn confidence(package: &Package) -> Confidence {
     match package.evidence {
         Evidence::Declared => Confidence::Declared,
         Evidence::Claimed => Confidence::DeclaredBySbom,
@@ -354,7 +396,7 @@ pub(super) fn source_of(package: &Package) -> (&str, &str) {
 }
 
 /// The name as the ecosystem writes it; `None` for a Maven artifact whose group nothing states.
-fn language_name(package: &Package) -> Option<Cow<'_, str>> {
+pub(super) fn language_name(package: &Package) -> Option<Cow<'_, str>> {
     if package.evidence == Evidence::Inferred {
         return None;
     }

@@ -7,6 +7,7 @@ mod languages;
 mod ownership;
 mod programs;
 mod real;
+mod repaired;
 
 use serde_json::{Value, json};
 use shared::model::image::Platform;

@@ -114,6 +114,7 @@ fn cves_are_found_wherever_a_publisher_puts_them() {
         ("GHSA-1", "aliases", vec!["CVE-2024-1"], vec!["CVE-2024-1"]),
         ("ALSA-2023:0946", "related", vec!["CVE-2024-1", "RHSA-1"], vec!["CVE-2024-1"]),
         ("GHSA-1", "related", vec!["CVE-2024-1"], vec![]),
+        ("ROOT-APP-PYPI-1", "related", vec!["CVE-2024-1"], vec!["CVE-2024-1"]),
         (
             "DSA-1-1",
             "upstream",

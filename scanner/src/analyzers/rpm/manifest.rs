@@ -35,7 +35,7 @@ fn package(line: &[u8]) -> Option<Package> {
         Some(epoch) => epoch.parse().ok()?,
         None => 0,
     };
-    let source = next().flatten().as_deref().and_then(source);
+    let source = next().flatten().as_deref().and_then(|file| source(file, &version));
     Some(Package {
         kind: PackageKind::Rpm,
         namespace: None,

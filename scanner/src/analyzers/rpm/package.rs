@@ -41,14 +41,14 @@ pub(super) fn package(header: &Header<'_>) -> Result<Package, HeaderDamage> {
     let name = text(header.required(Tag::Name)?);
     let epoch = header.numbers(Tag::Epoch)?.next().unwrap_or(0);
     let version = text(header.required(Tag::Version)?);
-    let release = text(header.required(Tag::Release)?);
+    let version_and_release = format!("{version}-{}", text(header.required(Tag::Release)?));
     Ok(Package {
         kind: PackageKind::Rpm,
         namespace: None,
         name,
-        version: full_version(epoch, &format!("{version}-{release}")),
+        version: full_version(epoch, &version_and_release),
         architecture: stated(Tag::Arch)?,
-        source: stated(Tag::SourceRpm)?.as_deref().and_then(source),
+        source: stated(Tag::SourceRpm)?.as_deref().and_then(|file| source(file, &version_and_release)),
         vendor: stated(Tag::Vendor)?,
         module: stated(Tag::ModularityLabel)?,
         qualifiers: std::collections::BTreeMap::new(),
@@ -70,12 +70,17 @@ pub(super) fn present(value: String) -> Option<String> {
     (!value.is_empty() && value != NONE).then_some(value)
 }
 
-/// `name-version-release.src.rpm`, taken apart from the right. Its epoch is not known, so neither is its version.
-pub(super) fn source(file: &str) -> Option<SourcePackage> {
+/// `name-version-release.src.rpm`, taken apart from the right, beside the same two of the binary.
+///
+/// Its epoch is not known: it is taken for the binary's, unless the binary has a version of its own, as many parts of Perl
+/// have (`perl-Errno` 1.37 of `perl` 5.38.2). Then its version is what the name says.
+pub(super) fn source(file: &str, binary: &str) -> Option<SourcePackage> {
     let stem = file.strip_suffix(".src.rpm").or_else(|| file.strip_suffix(".nosrc.rpm"))?;
-    let (rest, _release) = stem.rsplit_once('-')?;
-    let (name, _version) = rest.rsplit_once('-')?;
-    (!name.is_empty()).then(|| SourcePackage { name: name.to_owned(), version: None })
+    let (version, _release) = stem.rsplit_once('-')?;
+    let (name, _version) = version.rsplit_once('-')?;
+    let stated = &stem[name.len() + 1..];
+    let version = (stated != binary).then(|| stated.to_owned());
+    (!name.is_empty()).then(|| SourcePackage { name: name.to_owned(), version })
 }
 
 /// The files: directory names are kept once, and each file has the number of its own.
@@ -130,19 +135,23 @@ mod tests {
 
     #[test]
     fn sources_are_named_from_the_right() {
-        for (file, name) in [
-            ("perl-5.26.3-416.el8.src.rpm", Some("perl")),
-            ("java-1.8.0-openjdk-1.8.0.402.b06-2.el8.src.rpm", Some("java-1.8.0-openjdk")),
-            ("firmware-1-2.nosrc.rpm", Some("firmware")),
+        for (file, expected) in [
+            ("a-1.37-2.azl3.src.rpm", Some(("a", None))),
+            ("perl-5.38.2-2.azl3.src.rpm", Some(("perl", Some("5.38.2-2.azl3")))),
+            (
+                "java-1.8.0-openjdk-1.8.0.402.b06-2.el8.src.rpm",
+                Some(("java-1.8.0-openjdk", Some("1.8.0.402.b06-2.el8"))),
+            ),
+            ("firmware-1-2.nosrc.rpm", Some(("firmware", Some("1-2")))),
             ("a-1.src.rpm", None),
             ("-1-2.src.rpm", None),
             ("a-1-2.x86_64.rpm", None),
             ("(none)", None),
             ("", None),
         ] {
-            let source = source(file);
-            assert_eq!(source.as_ref().map(|source| source.name.as_str()), name, "{file}");
-            assert!(source.is_none_or(|source| source.version.is_none()));
+            let source = source(file, "1.37-2.azl3");
+            let found = source.as_ref().map(|source| (source.name.as_str(), source.version.as_deref()));
+            assert_eq!(found, expected, "{file}");
         }
     }
 

@@ -114,7 +114,8 @@ impl Config {
     /// What is secret in it, and in the annotations beside it.
     pub(super) fn secrets(&self, manifest: &Manifest, secrets: &Secrets) -> Vec<Observation> {
         let mut observations = secrets.in_annotations(&manifest.annotations);
-        observations.extend(self.0.iter().flat_map(|config| secrets.in_settings(config)));
+        let layers = manifest.layers.len();
+        observations.extend(self.0.iter().flat_map(|config| secrets.in_settings(config, layers)));
         observations
     }
 

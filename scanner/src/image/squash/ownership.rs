@@ -9,8 +9,9 @@ use hashbrown::{HashMap, HashSet};
 use shared::model::package::{Evidence, Level, Purl};
 
 use super::Located;
-use super::roots::RootId;
+use super::roots::{Identity, RootId};
 use super::sightings::{Sightings, Standing};
+use crate::advisories::ecosystems;
 use crate::analyzers::{Checksum, OwnedFiles};
 use crate::image::matcher::split;
 use crate::image::tree::{FileNode, NodeId, Tree};
@@ -30,6 +31,19 @@ pub(super) fn mark(tree: &Tree, sightings: &Sightings<'_>, owners: &Owners, loca
 
 fn may_be_owned(located: &Located<'_, '_>) -> bool {
     located.package.package.kind.level() == Level::Language || located.is_noted()
+}
+
+/// Of the OS packages that own a recognised program those that somebody else than the distribution of their root built.
+pub(super) fn foreign_owners(located: &[Located<'_, '_>], identity: &Identity<'_>) -> HashSet<Purl> {
+    let programs = located.iter().filter(|located| located.is_recognised());
+    let owners: HashSet<&Purl> = programs.filter_map(|located| located.package.owned_by.as_ref()).collect();
+    let is_foreign = |located: &&Located<'_, '_>| {
+        let distribution = identity.of(located.sighting.root);
+        let ecosystems = distribution.and_then(|distribution| ecosystems::of_root(distribution, &[]));
+        ecosystems.is_some_and(|ecosystems| ecosystems.is_foreign(&located.package.package))
+    };
+    let owning = located.iter().filter(|located| owners.contains(&located.package.purl));
+    owning.filter(is_foreign).map(|located| located.package.purl.clone()).collect()
 }
 
 /// Those of `files` that an OS package lists and that come from no later layer than it.

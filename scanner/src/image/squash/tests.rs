@@ -338,7 +338,11 @@ fn a_recognised_program_that_an_os_package_owns_is_that_package_alone() {
     let os = "pkg:deb/debian/nginx@1.25.3-1?distro=debian-12 at var/lib/dpkg/status from 0";
     let listed = file(DPKG, "nginx 1.25.3-1\nowns nginx usr/bin/program");
     check(&[&[debian(), program.clone(), listed]], &[os]);
-    check(&[&[debian(), program, file(DPKG, "nginx 1.25.3-1")]], &[os, recognised]);
+    check(&[&[debian(), program.clone(), file(DPKG, "nginx 1.25.3-1")]], &[os, recognised]);
+    // nginx.org's, of which Debian's advisories know nothing.
+    let foreign = file(DPKG, "nginx 1.25.3-1~bookworm\nowns nginx usr/bin/program");
+    let os = "pkg:deb/debian/nginx@1.25.3-1~bookworm?distro=debian-12 at var/lib/dpkg/status from 0";
+    check(&[&[debian(), program, foreign]], &[os, recognised]);
 }
 
 const METADATA: &str = "usr/lib/python3/urllib3-1.dist-info/METADATA";

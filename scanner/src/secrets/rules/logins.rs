@@ -13,9 +13,13 @@ pub(super) const RULES: &[Rule<'static>] = &[
         .guarded(Guard::Word(b'@', 300))
         .checked(Check::Entropy(2.5)),
     token("TW-SEC-JWT", "A JSON web token", Medium, &["eyJ"], r"(eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,})").up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::Jwt),
+    token("TW-SEC-JWT-EXPIRED", "A JSON web token that has expired", Low, &["eyJ"], r"(eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,})").up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::ExpiredJwt),
     text("TW-SEC-NETRC", "A password in a .netrc", High, &["machine"], r"(?m)^\s*machine\s+\S+\s+login\s+\S+\s+password\s+(\S{4,})"),
     text("TW-SEC-AUTHORIZATION", "A login in a request's header", High, &["uthorization: B"], r"(?i)authorization: b(?:asic|earer) ([A-Za-z0-9+/=_.-]{16,})").checked(Check::Entropy(3.0)),
-    text("TW-SEC-SHADOW-EMPTY", "A user who needs no password", High, &[":99999:"], r"(?m)^([a-z_][a-z0-9_-]{0,31}::[0-9]{1,6}:[0-9]{0,6}:[0-9]{0,6}:[0-9]{0,6}:[^\n:]*:[^\n:]*:?[^\n:]*)$").around(100, 200),
+    // The days may be missing, as where Alpine let root in: `root:::0:::::` (CVE-2019-5021); if not, the first is of
+    // 2013 or later.
+    text("TW-SEC-SHADOW-EMPTY", "A user who needs no password", High, &[":99999:", ":::0", "::::", "::16", "::17", "::18", "::19", "::20", "::21"],
+        r"(?m)^([a-z_][a-z0-9_-]{0,31}::[0-9]{0,6}:[0-9]{0,6}:[0-9]{0,6}:[0-9]{0,6}:[0-9]{0,6}:[0-9]{0,6}:[^\n:]{0,32})$").around(100, 200),
     text("TW-SEC-SHADOW-WEAK", "A password hash that is broken in minutes", High, &[":$1$", ":99999:"], r"(?m)^[a-z_][a-z0-9_-]{0,31}:(\$1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}|[A-Za-z0-9./]{13}):[0-9]*:[0-9]{0,6}:"),
     text("TW-SEC-SHADOW", "A password hash", Medium, &[":$5$", ":$6$", ":$y$", ":$2a$", ":$2b$", ":$2y$", ":$7$", ":$gy$"],
         r"(?m)^[a-z_][a-z0-9_-]{0,31}:(\$(?:5|6|y|2[aby]|7|gy)\$[A-Za-z0-9./=$]{20,}):[0-9]*:"),

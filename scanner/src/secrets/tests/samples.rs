@@ -47,8 +47,12 @@ pub(super) fn der() -> Vec<u8> {
 }
 
 pub(super) fn jwt(algorithm: &str) -> String {
+    jwt_with(algorithm, "{\"sub\":\"build\",\"admin\":true}")
+}
+
+pub(super) fn jwt_with(algorithm: &str, claims: &str) -> String {
     let header = URL_SAFE_NO_PAD.encode(format!("{{\"alg\":\"{algorithm}\",\"typ\":\"JWT\"}}"));
-    let claims = URL_SAFE_NO_PAD.encode("{\"sub\":\"build\",\"admin\":true}");
+    let claims = URL_SAFE_NO_PAD.encode(claims);
     format!("{header}.{claims}.{}", noise(43, WORD))
 }
 
@@ -270,6 +274,7 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-JWK", format!("{{\"kty\": \"EC\", \"crv\": \"P-256\", \"d\": \"{}\"}}", n(43, WORD))),
         ("TW-SEC-URL-PASSWORD", format!("postgres://app:{}@db.internal/app", n(14, WORD))),
         ("TW-SEC-JWT", jwt("HS256")),
+        ("TW-SEC-JWT-EXPIRED", jwt_with("RS256", "{\"sub\":\"build\",\"exp\":1516239022}")),
         ("TW-SEC-NETRC", format!("machine api.internal login me password {}", n(14, WORD))),
         ("TW-SEC-AUTHORIZATION", format!("curl -H 'Authorization: Bearer {}'", n(40, WORD))),
         ("TW-SEC-SHADOW-EMPTY", "me::19000:0:99999:7:::".to_owned()),

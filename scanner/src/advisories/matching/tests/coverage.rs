@@ -78,6 +78,22 @@ fn i4_epel_on_enterprise_linux_is_not_called_clean() {
     assert_eq!(judgement.problems[0].kind, ProblemKind::NoAdvisoryCoverage);
 }
 
+#[test]
+fn what_is_not_judged_is_named_as_far_as_anybody_reads() {
+    let records = [advisory("DSA-1-1", "Debian:12", "a", "0..4")];
+    let foreign = |number: u32| package(PackageKind::Deb, &format!("p{number}"), "1-1~bookworm");
+    for (count, expected) in [
+        (1, "1 packages come from elsewhere than debian 12, whose advisories do not cover them: p0"),
+        (
+            7,
+            "7 packages come from elsewhere than debian 12, whose advisories do not cover them: p0, p1, p2, p3, p4 and 2 more",
+        ),
+    ] {
+        let judgement = judged(&records, distribution("debian", "12"), (0..count).map(foreign).collect());
+        assert_eq!(judgement.problems[0].detail, expected);
+    }
+}
+
 /// Chisel's manifest names binaries only.
 #[test]
 fn i4_a_package_without_source_is_matched_by_its_name_and_not_called_clean() {

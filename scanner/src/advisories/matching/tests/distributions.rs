@@ -240,6 +240,19 @@ fn alma_s_cves_stand_in_related_and_its_rating_in_the_title() {
     assert_eq!(judgement.findings[0].fix, fixed("1:3.0.7-25.el9_3"));
 }
 
+/// `perl-Errno` is numbered on its own; Azure's advisories name the source.
+#[test]
+fn a_binary_rpm_with_a_version_of_its_own_is_matched_by_its_source_s() {
+    let record = advisory("AZL-1", "Azure Linux:3", "perl", "0..5.38.2-509.azl3");
+    for (version, expected) in [("5.38.2-508.azl3", &["AZL-1"][..]), ("5.38.2-509.azl3", &[])] {
+        let package = package(PackageKind::Rpm, "perl-Errno", "1.37-509.azl3");
+        let package = built_from(package, "perl", Some(version));
+        let judgement =
+            judged(std::slice::from_ref(&record), distribution("azurelinux", "3.0"), vec![package]);
+        assert_eq!(ids(&judgement), expected, "{version}");
+    }
+}
+
 #[test]
 fn a_modular_rpm_of_another_stream_is_not_matched_as_exact() {
     let record = with(

@@ -56,6 +56,21 @@ fn i4_an_owner_without_advisories_hides_nothing() {
     }
 }
 
+/// NodeSource's Node.js brings npm, and npm's packages: Debian repairs neither.
+#[test]
+fn i4_an_owner_from_elsewhere_hides_nothing() {
+    for (version, is_counted) in [("18.19.0+dfsg-6~deb12u2", false), ("20.11.1-1nodesource1", true)] {
+        let node = package(PackageKind::Deb, "nodejs", version);
+        let mut inventory =
+            inventory(distribution("debian", "12"), vec![node, package(PackageKind::Npm, "tar", "6.1.0")]);
+        inventory.packages[1].owned_by = Some(inventory.packages[0].purl.clone());
+        let records =
+            [advisory("GHSA-1", "npm", "tar", "0..7.0.0"), advisory("DSA-9-1", "Debian:12", "other", "0..1")];
+        let finding = only(judge(&inventory, &database(&records)).unwrap());
+        assert_eq!(finding.status == FindingStatus::Affected, is_counted, "{version}");
+    }
+}
+
 #[test]
 fn malware_in_an_owned_file_counts() {
     let malware = json!({"id": "MAL-2024-1", "modified": "2024-01-01T00:00:00Z",
