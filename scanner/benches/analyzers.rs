@@ -58,7 +58,8 @@ fn catches(trigger: Trigger, path: &str, head: &[u8]) -> bool {
 
 fn all_analyzers(criterion: &mut Criterion) {
     let limits = Limits::default();
-    let empty = |analyzer: &&'static dyn Analyzer| Wanted { analyzer: *analyzer, files: Vec::new(), bytes: 0 };
+    let empty =
+        |analyzer: &&'static dyn Analyzer| Wanted { analyzer: *analyzer, files: Vec::new(), bytes: 0 };
     let mut all: Vec<Wanted> = ALL.iter().map(empty).collect();
     let more = std::env::var("TIDEWAITER_BENCH_ROOTS").unwrap_or_default();
     let more = more.split(':').filter(|root| !root.is_empty());

@@ -59,10 +59,10 @@ impl Memory {
             blobs.insert(described.digest.clone(), bytes);
             (described.digest, described.size)
         };
-        let blob = |media_type: &str, (digest, size): (Digest, u64)| {
-            serde_json::json!({"mediaType": media_type, "digest": digest, "size": size})
-        };
-        let config = add(br#"{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}"#.to_vec());
+        let blob = |media_type: &str, (digest, size): (Digest, u64)| serde_json::json!({"mediaType": media_type, "digest": digest, "size": size});
+        let config =
+            add(br#"{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}"#
+                .to_vec());
         let layers: Vec<_> = layers
             .into_iter()
             .map(|layer| blob("application/vnd.oci.image.layer.v1.tar+gzip", add(layer)))

@@ -66,6 +66,13 @@ impl Claims {
         self.settled.extend(others.settled);
     }
 
+    /// Whoever may push an image may attach such a document to it, so that none of them takes a finding away.
+    fn unused_vex(&mut self, document: &Digest) {
+        let detail = "a VEX document is attached and not used; say in an exception of the policy what does not concern you";
+        let problem = Problem::new(ProblemKind::VexIgnored, detail);
+        self.problems.push(problem.at(AttachedSbom::place(document)));
+    }
+
     fn unreadable(&mut self, place: impl Into<String>, why: &str) {
         let detail = format!("{why}; nothing that it claims is in the report");
         self.problems.push(Problem::new(ProblemKind::SbomUnreadable, detail).at(place.into()));

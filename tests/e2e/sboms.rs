@@ -233,3 +233,33 @@ async fn buildkit_s_attestation_in_an_index_counts_for_its_image_and_a_later_one
     becomes(&site, &other, "fail").await?;
     becomes(&site, &plain, "fail").await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vex_document_takes_no_finding_away_and_the_report_says_that_it_was_not_used() -> Result<()> {
+    let site = Site::embedded().await?;
+    let bad = site.push(&Image::debian_with_python(VULNERABLE), "team/bad", "1.0")?;
+    let before = site.verdict(&bad).await?;
+    assert_eq!(before["outcome"], "fail");
+    let shelf = Shelf::of(&site, "team/bad")?;
+    let found = report(&site, &bad).await?;
+    let flaw = found["findings"][0]["advisory"].clone();
+    let document = json!({
+        "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.com/vex/1", "author": "whoever can push",
+        "timestamp": "2026-01-01T00:00:00Z", "version": 1,
+        "statements": [{
+            "vulnerability": {"name": flaw}, "products": [{"@id": format!("pkg:oci/bad@{bad}")}],
+            "status": "not_affected", "justification": "vulnerable_code_not_present",
+        }],
+    });
+    let layers = [("application/openvex+json", document.to_string())];
+    shelf.attach(&bad, "application/openvex+json", &layers).await?;
+    eventually("the document is told of", || async {
+        let found = report(&site, &bad).await?;
+        let problems = found["problems"].as_array().context("no problems")?;
+        Ok(problems.iter().filter(|problem| problem["kind"] == "vex-ignored").count() == 1)
+    })
+    .await?;
+    let after = site.verdict(&bad).await?;
+    assert_eq!((&after["outcome"], &after["counts"]), (&before["outcome"], &before["counts"]));
+    Ok(())
+}

@@ -110,6 +110,7 @@ async fn read(
         let why = format!("{} more SBOMs are attached than the {MOST_SBOMS} that are read", found.further);
         claims.unreadable(AttachedSbom::place(digest), &why);
     }
+    found.vex.iter().for_each(|document| claims.unused_vex(document));
     let mut left = MOST_BYTES;
     for SbomBlob { blob, wrapping } in found.blobs {
         let place = AttachedSbom::place(&blob.digest);

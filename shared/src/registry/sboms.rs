@@ -3,7 +3,8 @@
 //!
 //! Looked at are referrers of the types below (distribution-spec 1.1, the referrers tag included), cosign's tags
 //! `sha256-<hex>.sbom` and `.att`, and what BuildKit puts beside an image in its index (buildkit, "Image attestation
-//! storage"). What a descriptor says to be another statement than an SBOM is not fetched.
+//! storage"). What a descriptor says to be another statement than an SBOM is not fetched. VEX documents are not fetched
+//! either, only told of: whoever may push an image may attach one, and nobody's word takes a finding away.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,15 @@ const PREDICATE_KEYS: [&str; 3] =
     ["in-toto.io/predicate-type", PREDICATE_TYPE, "dev.sigstore.bundle.predicateType"];
 /// How predicate types of SBOMs begin; versions may follow.
 const PREDICATES: [&str; 2] = ["https://spdx.dev/Document", "https://cyclonedx.org/bom"];
+/// Media types of VEX documents: OpenVEX, CSAF.
+const VEX: [&str; 4] = [
+    "application/openvex+json",
+    "application/vnd.openvex+json",
+    "application/vex+json",
+    "application/csaf+json",
+];
+/// How the predicate type of OpenVEX begins.
+const VEX_PREDICATE: &str = "https://openvex.dev/ns";
 
 /// A blob that is an SBOM, or a statement that may be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,15 +80,25 @@ pub struct AttachedSboms {
     pub unread: Vec<(Digest, RegistryError)>,
     /// How many more there are that are not looked at.
     pub further: usize,
+    /// VEX documents, by artifact or blob: at most [`MOST_SBOMS`], each once.
+    pub vex: Vec<Digest>,
 }
 
 impl AttachedSboms {
     fn take(&mut self, manifest: &Manifest) {
+        let statements = manifest.layers.iter().filter(|layer| is_vex(None, &layer.annotations));
+        statements.for_each(|layer| self.note_vex(&layer.digest));
         for blob in blobs(manifest) {
             if self.blobs.contains(&blob) {
                 continue;
             }
             if self.blobs.len() < MOST_SBOMS { self.blobs.push(blob) } else { self.further += 1 }
+        }
+    }
+
+    fn note_vex(&mut self, digest: &Digest) {
+        if self.vex.len() < MOST_SBOMS && !self.vex.contains(digest) {
+            self.vex.push(digest.clone());
         }
     }
 }
@@ -88,7 +108,15 @@ impl RegistryClient {
     pub async fn sboms(&self, name: &ImageName, digest: &Digest) -> Result<AttachedSboms, RegistryError> {
         let mut found = AttachedSboms::default();
         let mut artifacts = self.referrers_of_any(name, digest, is_of_sbom).await?;
-        artifacts.retain(|artifact| is_about_sbom(&artifact.annotations));
+        for artifact in &artifacts {
+            if is_vex(artifact.artifact_type.as_deref(), &artifact.annotations) {
+                found.note_vex(&artifact.digest);
+            }
+        }
+        artifacts.retain(|artifact| {
+            is_about_sbom(&artifact.annotations)
+                && !is_vex(artifact.artifact_type.as_deref(), &artifact.annotations)
+        });
         found.further = artifacts.len().saturating_sub(MOST_SBOMS);
         // The list has the newest last.
         for artifact in artifacts.iter().rev().take(MOST_SBOMS) {
@@ -115,14 +143,14 @@ impl RegistryClient {
         found
     }
 
-    /// What an artifact is attached to, if that is an SBOM.
+    /// What an artifact is attached to, if that is an SBOM, or a VEX document.
     pub async fn described_by(
         &self,
         name: &ImageName,
         artifact: &Digest,
     ) -> Result<Option<Digest>, RegistryError> {
         match self.document(name, artifact).await? {
-            Document::Manifest(manifest) if !blobs(&manifest).is_empty() => {
+            Document::Manifest(manifest) if !blobs(&manifest).is_empty() || holds_vex(&manifest) => {
                 Ok(manifest.subject.map(|subject| subject.digest))
             }
             Document::Manifest(_) | Document::Index(_) => Ok(None),
@@ -135,6 +163,9 @@ impl RegistryClient {
                 found.read.push(artifact.clone());
                 // Nobody attaches an index, and what lies in one is attached to nothing.
                 if let Document::Manifest(manifest) = document {
+                    if holds_vex(&manifest) {
+                        found.note_vex(artifact);
+                    }
                     found.take(&manifest);
                 }
             }
@@ -143,10 +174,22 @@ impl RegistryClient {
     }
 }
 
-/// Whether artifacts of this type may be SBOMs.
+/// Whether artifacts of this type may be SBOMs, or VEX documents, which are told of.
 pub fn is_of_sbom(artifact_type: &str) -> bool {
     let artifact_type = essence(artifact_type);
-    PLAIN.contains(&artifact_type.as_str()) || STATEMENTS.contains(&artifact_type.as_str())
+    [&PLAIN[..], &STATEMENTS, &VEX].iter().any(|types| types.contains(&artifact_type.as_str()))
+}
+
+/// Whether something is said to be a VEX document, or a statement that holds one.
+fn is_vex(artifact_type: Option<&str>, annotations: &BTreeMap<String, String>) -> bool {
+    let stated = PREDICATE_KEYS.iter().find_map(|key| annotations.get(*key));
+    artifact_type.is_some_and(|stated| VEX.contains(&essence(stated).as_str()))
+        || stated.is_some_and(|stated| stated.starts_with(VEX_PREDICATE))
+}
+
+fn holds_vex(manifest: &Manifest) -> bool {
+    let stated = manifest.artifact_type.as_deref().unwrap_or(&manifest.config.media_type);
+    is_vex(Some(stated), &manifest.annotations)
 }
 
 /// What an index says to be attestations of its images: by image, the manifests that hold them.

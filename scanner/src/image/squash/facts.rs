@@ -28,11 +28,7 @@ struct Candidate {
 impl Candidates {
     /// None yet, of layers of so many entries.
     pub(super) fn of(entries: impl Iterator<Item = u32>) -> Self {
-        Self {
-            by_trait: Default::default(),
-            cut: Default::default(),
-            executable: Places::new(entries),
-        }
+        Self { by_trait: Default::default(), cut: Default::default(), executable: Places::new(entries) }
     }
 
     pub(super) fn note(&mut self, entry: &Entry, place: Place) {
