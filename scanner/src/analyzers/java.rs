@@ -38,7 +38,7 @@ impl Analyzer for Java {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn triggers(&self) -> &'static [Trigger] {

@@ -55,11 +55,11 @@ impl ClassPackages {
 /// How many bytes of `common` are whole segments that `package` begins with, too.
 fn shared_length(common: &str, package: &str) -> usize {
     let mut length = 0;
-    for (one, other) in common.split('/').zip(package.split('/')) {
+    for (position, (one, other)) in common.split('/').zip(package.split('/')).enumerate() {
         if one != other {
             break;
         }
-        length += one.len() + usize::from(length > 0);
+        length += one.len() + usize::from(position > 0);
     }
     length
 }
@@ -104,6 +104,13 @@ mod tests {
         ] {
             assert_eq!(packages.are_in(package), expected, "{package}");
         }
+    }
+
+    #[test]
+    fn an_absolute_entry_counts_its_first_slash() {
+        assert_eq!(shared_length("/é", "/é"), "/é".len());
+        assert_eq!(shared_length("/org/a", "/org/b"), "/org".len());
+        assert_eq!(shared_length("org/a", "com/a"), 0);
     }
 
     proptest! {
