@@ -315,7 +315,9 @@ impl Site {
                 return Ok(body);
             }
         }
-        bail!("no verdict about {digest} within two minutes; the front said:\n{}", self.front.log())
+        let workers = self.workers.iter().map(|worker| format!("\na worker said:\n{}", worker.log()));
+        let (front, workers) = (self.front.log(), workers.collect::<String>());
+        bail!("no verdict about {digest} within two minutes; the front said:\n{front}{workers}")
     }
 
     /// The sum of a counter's samples whose labels contain `label`.
