@@ -13,9 +13,9 @@ use material::files_of;
 use scanner::analyzers::{self, ALL, Analyzer, Candidate, CapturedFile, Trigger};
 use scanner::limits::Limits;
 
-const ROOTS: [&str; 5] = ["/etc", "/usr", "/var/lib", "/opt", "/root"];
+const ROOTS: [&str; 4] = ["/etc", "/usr", "/var/lib", "/opt"];
 /// So much is read for one analyzer at most.
-const MOST_BYTES: usize = 32 << 20;
+const MOST_BYTES: usize = 8 << 20;
 const MOST_FILES: usize = 300;
 const HEAD: usize = 64;
 const EXECUTABLE: u32 = 0o755;

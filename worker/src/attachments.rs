@@ -15,7 +15,7 @@ use shared::model::image::ImageName;
 use shared::model::report::{IndexChild, Report, Subject};
 use shared::model::signature::{MOST_SIGNATURES, SignatureFact};
 use shared::model::verdict::{Lookup, Outcome, PolicyName, Verdict};
-use shared::registry::sboms::is_of_sbom;
+use shared::registry::sboms::may_claim;
 use shared::registry::{RegistryClient, RegistryError};
 use shared::store::{Lease, NoteName, StoreError};
 use shared::telemetry::{chain, traces};
@@ -170,7 +170,7 @@ impl Carrier {
         }
         let report = self.parts.store.report(artifact).await.map_err(AmendError::from)?;
         match report.map(|report| report.subject) {
-            Some(Subject::Artifact { artifact_type }) if is_of_sbom(&artifact_type) => {}
+            Some(Subject::Artifact { artifact_type }) if may_claim(&artifact_type) => {}
             Some(
                 Subject::Artifact { .. } | Subject::Image(_) | Subject::Index { .. } | Subject::Unreadable,
             )

@@ -15,6 +15,9 @@ const REAL_BYTES: usize = 96 << 20;
 /// First what analyzers read, then ordinary libraries.
 const REAL_ROOTS: [&str; 4] = ["/usr/lib/os-release", "/var/lib/dpkg/status", "/usr/lib/python3", "/usr/lib"];
 
+/// Larger files are passed over: what is measured lies in memory.
+const LARGEST: u64 = 128 << 20;
+
 /// The regular files at and below these paths, in the order of their names: path without its first slash, content.
 pub(crate) fn files_of(roots: &[&str]) -> impl Iterator<Item = (String, Vec<u8>)> {
     let mut waiting: Vec<PathBuf> = roots.iter().rev().map(PathBuf::from).collect();
@@ -27,6 +30,7 @@ pub(crate) fn files_of(roots: &[&str]) -> impl Iterator<Item = (String, Vec<u8>)
                 inside.sort_by(|one, other| other.cmp(one));
                 waiting.extend(inside);
             } else if metadata.is_file()
+                && metadata.len() <= LARGEST
                 && let Ok(content) = std::fs::read(&path)
             {
                 let name = path.strip_prefix("/").unwrap_or(Path::new("file"));

@@ -12,7 +12,9 @@ pub(super) enum Check {
     Crc32Base62,
     /// At least so many bits of Shannon entropy a character.
     Entropy(f64),
-    /// As the last, of Django's keys: one that it made for a project to begin with says so.
+    /// As the last, and nothing that could be the name of something in code.
+    NoIdentifier(f64),
+    /// As [`Check::Entropy`], of Django's keys: one that it made for a project to begin with says so.
     DjangoKey(f64),
     /// A JSON web token whose header names an algorithm, and that may be valid still.
     Jwt,
@@ -33,6 +35,10 @@ impl Check {
             Self::None => true,
             Self::Crc32Base62 => crc32_base62(secret),
             Self::Entropy(least) => entropy(secret) >= least,
+            Self::NoIdentifier(least) => {
+                let is_of_no_name = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'/' | b'=');
+                secret.iter().any(is_of_no_name) && entropy(secret) >= least
+            }
             Self::DjangoKey(least) => !secret.starts_with(b"django-insecure-") && entropy(secret) >= least,
             Self::Jwt => Jwt::of(secret) == Some(Jwt::Open),
             Self::ExpiredJwt => Jwt::of(secret) == Some(Jwt::Expired),

@@ -1,5 +1,8 @@
 //! What is quickly seen of a hit: asked before the expression, which takes a hundred times as long.
 
+/// The longest name of a host, in bytes (RFC 1035).
+const LONGEST_HOST: usize = 255;
+
 /// What every hit of a rule has, from the beginning of its literal on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
@@ -9,8 +12,9 @@ pub(super) enum Guard {
     Run(usize),
     /// Nothing but white space stands before its literal in the line.
     OpensLine,
-    /// This byte is among so many bytes, with no white space before it.
-    Word(u8, usize),
+    /// An `@` is among so many bytes, with no white space before it, and behind it a host that somebody may have: none of
+    /// those that are kept for documentation (RFC 2606, RFC 6761).
+    Address(usize),
     /// Among so many bytes (the second) are so many characters of base64 in a row (the first).
     RunWithin(usize, usize),
 }
@@ -27,13 +31,27 @@ impl Guard {
                 let indent = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
                 matches!(before[..before.len() - indent].last(), None | Some(b'\n' | b'\r'))
             }
-            Self::Word(byte, within) => {
-                let word = memchr::memchr(byte, first(within)).map(|at| &text[..at]);
-                word.is_some_and(|word| !word.iter().any(u8::is_ascii_whitespace))
-            }
+            Self::Address(within) => memchr::memchr(b'@', first(within)).is_some_and(|at| {
+                let has_space = text[..at].iter().any(u8::is_ascii_whitespace);
+                !has_space && !is_documentation(&text[at + 1..])
+            }),
             Self::RunWithin(length, within) => has_run(first(within), length),
         }
     }
+}
+
+/// Whether a text begins with a host that nobody can have.
+fn is_documentation(text: &[u8]) -> bool {
+    const RESERVED: [&[u8]; 6] =
+        [b"example.com", b"example.org", b"example.net", b"example", b"invalid", b"test"];
+    let is_of_host = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let host = &text[..text.iter().take(LONGEST_HOST).take_while(is_of_host).count()];
+    RESERVED.iter().any(|reserved| match host.len().checked_sub(reserved.len()) {
+        Some(at) => {
+            host[at..].eq_ignore_ascii_case(reserved) && matches!(host[..at].last(), None | Some(b'.'))
+        }
+        None => false,
+    })
 }
 
 fn is_name(byte: &u8) -> bool {
@@ -65,10 +83,15 @@ mod tests {
             (Guard::Run(4), "ab_-.", true),
             (Guard::Run(4), "ab.-", false),
             (Guard::Run(4), "abc", false),
-            (Guard::Word(b'@', 20), "://user:pass@host", true),
-            (Guard::Word(b'@', 12), "://user:pass@host", false),
-            (Guard::Word(b'@', 20), "://host a@b", false),
-            (Guard::Word(b'@', 20), "://host", false),
+            (Guard::Address(20), "://user:pass@host", true),
+            (Guard::Address(12), "://user:pass@host", false),
+            (Guard::Address(20), "://host a@b", false),
+            (Guard::Address(20), "://host", false),
+            (Guard::Address(20), "://user:pass@", true),
+            (Guard::Address(20), "://user:pass@www.Example.com/x", false),
+            (Guard::Address(20), "://user:pass@db.test:5432", false),
+            (Guard::Address(20), "://user:pass@myexample.com", true),
+            (Guard::Address(20), "://user:pass@example.com.evil.io", true),
             (Guard::RunWithin(4, 100), "a bc def+/ g", true),
             (Guard::RunWithin(6, 100), "a bc def+/ g", false),
             (Guard::RunWithin(4, 7), "a bc def+/ g", false),

@@ -54,6 +54,13 @@ fn what_only_looks_like_a_secret_is_none() {
         "daemon:!:19000:0:99999:7:::",
         "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----",
         "https://example.com/path?x=1:2@3",
+        // Of aiohttp, botocore, uvicorn, redis, httpx and a list of packages.
+        "                proxy_auth = self._default_proxy_auth",
+        "    get_auth = get_auth_instance\n_auth = get_auth_instance",
+        "        self.ssl_keyfile_password = ssl_keyfile_password",
+        "            redis://[[username]:[password]]@localhost:6379/0",
+        "    url = \"https://jo%40email.com:a%20secret@www.example.com\"",
+        "Package: libdatadog-dev\nMD5sum: cd8a5b1c9e7f42d3a6b8c0d1e2f30415",
         "glpat-xxxxxxxxxxxxxxxxxxxx",
     ] {
         assert_eq!(rules("app/file.txt", text.as_bytes()), Vec::<String>::new(), "{text}");

@@ -107,16 +107,12 @@ impl RegistryClient {
     /// The SBOMs that are attached to `digest` as referrers or under cosign's tags.
     pub async fn sboms(&self, name: &ImageName, digest: &Digest) -> Result<AttachedSboms, RegistryError> {
         let mut found = AttachedSboms::default();
-        let mut artifacts = self.referrers_of_any(name, digest, is_of_sbom).await?;
-        for artifact in &artifacts {
-            if is_vex(artifact.artifact_type.as_deref(), &artifact.annotations) {
-                found.note_vex(&artifact.digest);
-            }
-        }
-        artifacts.retain(|artifact| {
-            is_about_sbom(&artifact.annotations)
-                && !is_vex(artifact.artifact_type.as_deref(), &artifact.annotations)
-        });
+        let artifacts = self.referrers_of_any(name, digest, may_claim).await?;
+        let says_vex =
+            |artifact: &Descriptor| is_vex(artifact.artifact_type.as_deref(), &artifact.annotations);
+        let (vex, mut artifacts): (Vec<_>, Vec<_>) = artifacts.into_iter().partition(says_vex);
+        vex.iter().for_each(|artifact| found.note_vex(&artifact.digest));
+        artifacts.retain(|artifact| is_about_sbom(&artifact.annotations));
         found.further = artifacts.len().saturating_sub(MOST_SBOMS);
         // The list has the newest last.
         for artifact in artifacts.iter().rev().take(MOST_SBOMS) {
@@ -175,7 +171,7 @@ impl RegistryClient {
 }
 
 /// Whether artifacts of this type may be SBOMs, or VEX documents, which are told of.
-pub fn is_of_sbom(artifact_type: &str) -> bool {
+pub fn may_claim(artifact_type: &str) -> bool {
     let artifact_type = essence(artifact_type);
     [&PLAIN[..], &STATEMENTS, &VEX].iter().any(|types| types.contains(&artifact_type.as_str()))
 }
@@ -278,6 +274,33 @@ mod tests {
         check(BUNDLE_TYPE, &[(BUNDLE_TYPE, "https://cyclonedx.org/bom/v1.4")], &[Wrapping::Bundle]);
         check("", &[(ENVELOPE_TYPE, "https://cosign.sigstore.dev/attestation/vuln/v1")], &[]);
         check("application/x", &[(tar, "")], &[]);
+    }
+
+    #[test]
+    fn vex_documents_are_told_by_their_types_and_by_what_statements_say() {
+        let (digest, openvex) = (Digest::of(b"{}"), "https://openvex.dev/ns/v0.2.0");
+        let layer = |predicate: &str| {
+            json!({"mediaType": ENVELOPE_TYPE, "digest": Digest::of(predicate.as_bytes()), "size": 2,
+                "annotations": {PREDICATE_TYPE: predicate}})
+        };
+        let manifest = |artifact_type: &str, annotations| {
+            let config =
+                json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest, "size": 2});
+            let layers = [layer(openvex), layer("https://spdx.dev/Document"), layer(openvex)];
+            let manifest = json!({"schemaVersion": 2, "artifactType": artifact_type, "config": config,
+                "layers": layers, "annotations": annotations});
+            serde_json::from_value::<Manifest>(manifest).unwrap()
+        };
+        assert!(holds_vex(&manifest("application/openvex+json; charset=utf-8", json!({}))));
+        let bundle = json!({"dev.sigstore.bundle.predicateType": openvex});
+        assert!(holds_vex(&manifest(BUNDLE_TYPE, bundle)));
+        let attestations = manifest("application/x", json!({}));
+        assert!(!holds_vex(&attestations));
+        // What cosign's tag lists: the statements are told of one by one, each once, and the SBOM beside them is read.
+        let mut found = AttachedSboms::default();
+        found.take(&attestations);
+        assert_eq!(found.vex, [Digest::of(openvex.as_bytes())]);
+        assert_eq!(found.blobs.len(), 1);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::{text, token};
 
 pub(super) const RULES: &[Rule<'static>] = &[
     text("TW-SEC-URL-PASSWORD", "A password in an address", High, &["://"],
-        r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|ldaps?|smtps?|mssql|ftp|https?)://[^\s:/@"'<>]{1,80}:([^\s:/@"'<>$\{]{6,})@[A-Za-z0-9.-]{2,}"#)
-        .guarded(Guard::Word(b'@', 300))
+        r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|ldaps?|smtps?|mssql|ftp|https?)://[^\s:/@"'<>]{1,80}:([^\s:/@"'<>$\{\[\]]{6,})@[A-Za-z0-9.-]{2,}"#)
+        .guarded(Guard::Address(300))
         .checked(Check::Entropy(2.5)),
     token("TW-SEC-JWT", "A JSON web token", Medium, &["eyJ"], r"(eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,})").up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::Jwt),
     token("TW-SEC-JWT-EXPIRED", "A JSON web token that has expired", Low, &["eyJ"], r"(eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,})").up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::ExpiredJwt),

@@ -4,7 +4,7 @@ use shared::model::report::Severity::{Critical, High};
 
 use super::super::check::Check;
 use super::super::guard::Guard;
-use super::super::rule::Rule;
+use super::super::rule::{BEFORE, Rule};
 use super::{text, token};
 
 pub(super) const RULES: &[Rule<'static>] = &[
@@ -15,9 +15,20 @@ pub(super) const RULES: &[Rule<'static>] = &[
         "A password or token in an .npmrc",
         Critical,
         &["_authToken", "_auth", "_password"],
-        r#"(?m):?_(?:authToken|auth|password)\s*=\s*["']?([A-Za-z0-9+/=_.-]{16,})["']?\s*$"#,
+        r#"(?m)//[^\s=]+:_(?:authToken|auth|password)\s*=\s*["']?([A-Za-z0-9+/=_.-]{16,})["']?\s*$"#,
     )
+    .around(BEFORE, 700)
     .checked(Check::Entropy(3.0)),
+    // Without the registry, as older clients write it. `_auth = something` is an ordinary line of code as well.
+    text(
+        "TW-SEC-NPMRC-LEGACY",
+        "A password or token in an .npmrc, for every registry",
+        Critical,
+        &["_authToken", "_auth", "_password"],
+        r#"(?m)^_(?:authToken|auth|password)\s*=\s*["']?([A-Za-z0-9+/=_.-]{16,})["']?\s*$"#,
+    )
+    .guarded(Guard::OpensLine)
+    .checked(Check::NoIdentifier(3.0)),
     token("TW-SEC-PYPI-TOKEN", "A PyPI token", Critical, &["pypi-AgE"], r"(pypi-AgE[A-Za-z0-9_-]{50,})")
         .up_to(1200),
     token("TW-SEC-RUBYGEMS", "A RubyGems API key", Critical, &["rubygems_"], r"(rubygems_[a-f0-9]{48})\b"),

@@ -147,7 +147,7 @@ pub(super) const RULES: &[Rule<'static>] = &[
         "A Datadog key",
         Medium,
         &["atadog", "ATADOG", "DD_API_KEY", "DD_APP_KEY"],
-        r"(?i:datadog|dd_ap[ip]_key)(?s:.{0,40}?)\b([a-f0-9]{40}|[a-f0-9]{32})\b",
+        r"(?is:datadog.{0,40}?key|dd_ap[ip]_key)(?s:.{0,20}?)\b([a-f0-9]{40}|[a-f0-9]{32})\b",
     )
     .around(4, 110)
     .checked(Check::Entropy(3.0)),

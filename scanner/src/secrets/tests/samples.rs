@@ -115,6 +115,7 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
         ),
         ("TW-SEC-SOURCEGRAPH", format!("{}{}", "sgp", "_".to_owned() + &n(40, HEX))),
         ("TW-SEC-NPM-TOKEN", summed(&format!("np{}", "m_"))),
+        ("TW-SEC-NPMRC-LEGACY", format!("_auth = {}=", n(31, WORD))),
         ("TW-SEC-NPMRC", format!("//registry.example.com/:_auth{}={}", "Token", n(36, WORD))),
         ("TW-SEC-PYPI-TOKEN", format!("{}{}", "pypi-", "AgE".to_owned() + &n(150, WORD))),
         ("TW-SEC-RUBYGEMS", format!("{}{}", "rubygems", "_".to_owned() + &n(48, HEX))),
@@ -209,7 +210,7 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
             ),
         ),
         ("TW-SEC-OKTA", format!("Authorization: SSWS {}{}", "0", "0".to_owned() + &n(40, WORD))),
-        ("TW-SEC-DATADOG", format!("datadog_key: {}", n(32, HEX))),
+        ("TW-SEC-DATADOG", format!("datadog:\n  api_key: {}", n(32, HEX))),
         (
             "TW-SEC-SNYK",
             format!("SNYK_TOKEN={}-{}-{}-{}-{}", n(8, HEX), n(4, HEX), n(4, HEX), n(4, HEX), n(12, HEX)),
