@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::StatusCode;
 use serde_json::json;
 use shared::model::digest::Digest;
@@ -48,9 +48,14 @@ impl Trial {
 
     /// Pushes one more image and tells of it once.
     async fn push(&mut self) -> Result<StatusCode> {
+        self.push_with("").await
+    }
+
+    /// The same with a text to look through.
+    async fn push_with(&mut self, text: &str) -> Result<StatusCode> {
         self.pushed += 1;
         let marker = self.pushed.to_string();
-        let image = Image::debian_with_python(HARMLESS).layer([("marker", marker.as_str())]);
+        let image = Image::debian_with_python(HARMLESS).layer([("marker", marker.as_str()), ("text", text)]);
         let digest = self.uploader.push(&self.layout, &image, &format!("v{marker}")).await?;
         let notice = json!({"image": self.site.name("team/outage", &digest)}).to_string();
         let answer = self.site.send("/webhooks/generic", "application/json", notice).await?;
@@ -253,14 +258,24 @@ async fn i1_i2_a_cluster_of_brokers_without_its_leader_or_without_a_quorum_loses
     let urls: Vec<String> = cluster.nodes.iter().map(Broker::url).collect();
     let others = format!("[queue]\ncluster = [\"{}\", \"{}\"]\n", urls[1], urls[2]);
     let mut trial = Trial::over_with(&urls[0], &redis_url()?, &others).await?;
-    trial.recovered().await?;
+    trial.recovered().await.with_context(|| cluster.queues())?;
     cluster.spread_queues()?;
 
     // Who declares a quorum queue is connected to its first leader: the leaders and every connection go at once.
+    // With them goes who is at work: a quorum queue keeps a job of a cancelled consumer until that one's node is back.
+    assert_eq!(trial.push_with(&".".repeat(64 << 20)).await?, StatusCode::ACCEPTED);
+    let digest = trial.accepted.last().map(ToString::to_string).unwrap_or_default();
+    let worker_said = |trial: &Trial, what: &str| {
+        trial.site.workers[0].log().lines().any(|line| line.contains(what) && line.contains(&digest))
+    };
+    eventually("a long job is under way", || async { Ok(worker_said(&trial, "examining")) }).await?;
     for _ in 0..5 {
         assert_eq!(trial.push().await?, StatusCode::ACCEPTED);
     }
+    ensure!(!worker_said(&trial, "verdict stored"), "the long job was too short");
     cluster.nodes[0].kill()?;
+    trial.site.workers[0].kill();
+    trial.site.restart_worker(0)?;
     let (killed, mut refused) = (Instant::now(), 0);
     while trial.push().await? != StatusCode::ACCEPTED {
         refused += 1;
@@ -273,12 +288,12 @@ async fn i1_i2_a_cluster_of_brokers_without_its_leader_or_without_a_quorum_loses
         trial.push().await?;
     }
     let back = Instant::now();
-    trial.recovered().await?;
+    trial.recovered().await.with_context(|| cluster.queues())?;
     eprintln!("two of three: all judged {:.1} s after the last push", back.elapsed().as_secs_f64());
 
     cluster.nodes[0].run()?;
     cluster.nodes[0].control(&["await_startup"])?;
-    trial.recovered().await?;
+    trial.recovered().await.with_context(|| cluster.queues())?;
 
     let watched = trial.watch()?;
     cluster.nodes[1].kill()?;
@@ -295,8 +310,8 @@ async fn i1_i2_a_cluster_of_brokers_without_its_leader_or_without_a_quorum_loses
 
     cluster.nodes[1].run()?;
     let back = Instant::now();
-    trial.recovered().await?;
+    trial.recovered().await.with_context(|| cluster.queues())?;
     eprintln!("a majority again: judged {:.1} s after it listened", back.elapsed().as_secs_f64());
     cluster.nodes[2].run()?;
-    trial.recovered().await
+    trial.recovered().await.with_context(|| cluster.queues())
 }

@@ -213,18 +213,18 @@ impl Broker {
 
     /// Runs `rabbitmqctl` on it.
     pub fn control(&self, arguments: &[&str]) -> Result<()> {
-        self.tool("rabbitmqctl", arguments)
+        self.tool("rabbitmqctl", arguments).map(drop)
     }
 
-    /// Runs one of RabbitMQ's tools on it.
-    pub(super) fn tool(&self, tool: &str, arguments: &[&str]) -> Result<()> {
+    /// Runs one of RabbitMQ's tools on it: what it printed.
+    pub(super) fn tool(&self, tool: &str, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(Path::new("/usr/lib/rabbitmq/bin").join(tool));
         command.env("HOME", &self.folder).args(["-q", "-n", &self.node()]).args(arguments);
         let ran = command.output().with_context(|| format!("{tool} is missing; run `make test`"))?;
         let said =
             || String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
         ensure!(ran.status.success(), "{tool} {arguments:?}: {}", said());
-        Ok(())
+        Ok(said())
     }
 
     /// Sets or clears an alarm, in the words of its module `rabbit_alarm`.

@@ -41,7 +41,17 @@ impl Cluster {
     /// ran when the queues were declared.
     pub fn spread_queues(&self) -> Result<()> {
         let Some(first) = self.nodes.first() else { return Ok(()) };
-        self.nodes.iter().try_for_each(|node| first.tool("rabbitmq-queues", &["grow", &node.node(), "all"]))
+        self.nodes
+            .iter()
+            .try_for_each(|node| first.tool("rabbitmq-queues", &["grow", &node.node(), "all"]).map(drop))
+    }
+
+    /// What the first node that answers says of the queues: for a test that failed.
+    pub fn queues(&self) -> String {
+        let columns = ["name", "leader", "online", "messages_ready", "messages_unacknowledged", "consumers"];
+        let asked = [&["--timeout", "20", "list_queues"], columns.as_slice()].concat();
+        let told = self.nodes.iter().find_map(|node| node.tool("rabbitmqctl", &asked).ok());
+        told.unwrap_or_else(|| "no node answers".to_owned())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lapin::options::{BasicAckOptions, BasicRejectOptions};
-use lapin::{Acker, Channel};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicRejectOptions};
+use lapin::{Acker, Channel, Consumer};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -20,13 +20,15 @@ pub(super) struct Held {
     acker: Acker,
     /// Closing the channel would take the message from us.
     channel: Channel,
+    /// The consumer that it was delivered to, of nothing but this message.
+    consumer: Option<Consumer>,
     runtime: Handle,
 }
 
 impl Held {
     /// Must be called within the runtime.
-    pub(super) fn new(acker: Acker, channel: Channel) -> Self {
-        Self { acker, channel, runtime: Handle::current() }
+    pub(super) fn new(acker: Acker, channel: Channel, consumer: Option<Consumer>) -> Self {
+        Self { acker, channel, consumer, runtime: Handle::current() }
     }
 
     /// Whether the broker still considers it ours.
@@ -37,8 +39,28 @@ impl Held {
     /// Tells the broker to forget the message. Returns whether it was still ours.
     pub(super) async fn ack(self) -> bool {
         let acked = self.acker.ack(BasicAckOptions::default());
-        matches!(answered(&self.channel, acked).await, Ok(true))
+        matches!(after_cancelling(self.consumer.as_ref(), &self.channel, acked).await, Ok(true))
     }
+}
+
+/// Cancels `consumer`, which would get the next message after it, and then does what `settle` says.
+async fn after_cancelling(
+    consumer: Option<&Consumer>,
+    channel: &Channel,
+    settle: impl Future<Output = lapin::Result<bool>>,
+) -> lapin::Result<bool> {
+    let cancelled = async {
+        match consumer {
+            Some(consumer) => channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await,
+            None => Ok(()),
+        }
+    };
+    // The broker takes them in the order in which they are sent; nobody has to wait for its first answer.
+    let both = async {
+        let (cancelled, settled) = tokio::join!(biased; cancelled, settle);
+        cancelled.and(settled)
+    };
+    answered(channel, both).await
 }
 
 impl Drop for Held {
@@ -50,9 +72,10 @@ impl Drop for Held {
         // Reject, not nack: since RabbitMQ 4.3 only a rejection counts towards the delivery limit.
         let acker = self.acker.clone();
         let channel = self.channel.clone();
+        let consumer = self.consumer.take();
         self.runtime.spawn(async move {
             let rejected = acker.reject(BasicRejectOptions { requeue: true });
-            let rejected = answered(&channel, rejected).await;
+            let rejected = after_cancelling(consumer.as_ref(), &channel, rejected).await;
             tracing::debug!(?rejected, "dropped delivery handed back");
         });
     }

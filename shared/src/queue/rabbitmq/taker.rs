@@ -2,16 +2,20 @@
 //!
 //! Jobs are pulled, most urgent lane first, and only when there is room for one: a busy worker then holds
 //! no message that an idle one could have, and an urgent job never waits behind what was prefetched
-//! before it. When all lanes are empty, one-message consumers on each of them serve as doorbells. They
-//! may ring together, so up to two messages more than asked for can be held, never handed out early.
+//! before it. When all lanes are empty, one-message consumers on each of them serve as doorbells. What
+//! rings second goes back to its lane.
+//!
+//! The bell that rang stays subscribed until its message is settled, and gets no other before. A message of a
+//! cancelled consumer would be nobody's if the node that we are connected to went down: a quorum queue gives
+//! such a message back only when that node is up again (seen with RabbitMQ 3.10: `noconnection` is
+//! heard of consumers that are "up").
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use futures_util::stream::{self, select_all};
+use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer as Subscription};
@@ -61,7 +65,6 @@ impl RabbitmqConsumer {
             stop: stop.clone(),
             turns: Turns::default(),
             session: None,
-            spare: VecDeque::new(),
             found_empty: Vec::new(),
         };
         Self { jobs, stop, taker: Some(tokio::spawn(taker.run())) }
@@ -104,8 +107,6 @@ struct Taker {
     stop: CancellationToken,
     turns: Turns,
     session: Option<Session>,
-    /// What more than one doorbell brought.
-    spare: VecDeque<Taken>,
     /// Lanes that had no message, and when that was.
     found_empty: Vec<(Lane, Instant)>,
 }
@@ -121,17 +122,13 @@ struct Session {
 
 /// What came of waiting for a message.
 enum Wait {
+    /// A lane had one.
+    Rang(Box<Taken>),
     /// Look into the lanes.
     Look,
     /// The lanes may not be those that were waited on.
     Renew,
     Stopped,
-}
-
-/// What a doorbell says.
-enum Bell {
-    Rang(Lane, Box<lapin::Result<lapin::message::Delivery>>),
-    Gone,
 }
 
 impl Taker {
@@ -155,12 +152,6 @@ impl Taker {
             let origin = Origin { place, trace: taken.message.trace() };
             let receipt = BrokerReceipt { taken, post: self.post.clone(), _permit: permit };
             slot.send(Delivery::new(job, attempt, postponed, last_error, origin, Box::new(receipt)));
-        }
-        for Taken { lane, message, held } in std::mem::take(&mut self.spare) {
-            match self.post.hand_back(message, lane).await {
-                Ok(()) => drop(held.ack().await),
-                Err(error) => tracing::warn!(%error, "prefetched job not handed back; it comes again"),
-            }
         }
     }
 
@@ -225,7 +216,6 @@ impl Taker {
                 Err(error) => {
                     // The messages that we hold over the broken channel come again by themselves.
                     self.session = None;
-                    self.spare.clear();
                     self.post.broker.suspect();
                     tracing::debug!(%error, "taking jobs was interrupted");
                     self.pause(wait).await;
@@ -252,10 +242,6 @@ impl Taker {
             let post = self.post.clone();
             let failed = |source| post.broker.failed(source);
             for lane in self.turns.order() {
-                let kept = self.spare.iter().position(|taken| taken.lane == lane);
-                if let Some(taken) = kept.and_then(|at| self.spare.remove(at)) {
-                    return Ok(Some(taken));
-                }
                 if self.found_empty.iter().any(|(empty, at)| *empty == lane && at.elapsed() < EMPTY_FOR) {
                     continue;
                 }
@@ -264,13 +250,14 @@ impl Taker {
                 let got = channel.basic_get(queue, BasicGetOptions::default());
                 let got = answered(&channel, got).await;
                 if let Some(message) = got.map_err(failed)? {
-                    return Ok(Some(taken(lane, message.delivery, &channel)));
+                    return Ok(Some(taken(lane, message.delivery, &channel, None)));
                 }
                 self.found_empty.retain(|(empty, _)| *empty != lane);
                 self.found_empty.push((lane, Instant::now()));
             }
             self.found_empty.clear();
-            match self.wait_for_bell(&channel, declarations).await.map_err(failed)? {
+            match self.wait_for_bell(&channel, declarations).await? {
+                Wait::Rang(taken) => return Ok(Some(*taken)),
                 Wait::Look => {}
                 Wait::Renew => self.session = None,
                 Wait::Stopped => return Ok(None),
@@ -291,48 +278,58 @@ impl Taker {
         }
     }
 
-    /// Returns when some lane had a message, which is then among the spare ones, or when something else
-    /// is to be done.
+    /// Returns when some lane had a message, or when something else is to be done.
     async fn wait_for_bell(
-        &mut self,
+        &self,
         channel: &Channel,
         mut declarations: watch::Receiver<u64>,
-    ) -> lapin::Result<Wait> {
+    ) -> Result<Wait, QueueError> {
+        let failed = |source| self.post.broker.failed(source);
         let mut bells = Vec::with_capacity(Lane::ALL.len());
-        let mut tags = Vec::with_capacity(Lane::ALL.len());
         for lane in Lane::ALL {
-            let bell = subscribe(channel, self.post.broker.names.lane(lane)).await?;
-            tags.push(bell.tag());
-            let end = stream::once(std::future::ready(Bell::Gone));
-            bells.push(bell.map(move |rung| Bell::Rang(lane, Box::new(rung))).chain(end));
+            let bell = subscribe(channel, self.post.broker.names.lane(lane)).await.map_err(failed)?;
+            bells.push((lane, bell));
         }
-        let mut bells = select_all(bells);
-        let outcome = tokio::select! {
-            () = self.stop.cancelled() => Wait::Stopped,
-            _ = declarations.changed() => Wait::Renew,
-            () = sleep(LOOK_INTERVAL) => Wait::Look,
-            first = bells.next() => match first {
-                Some(Bell::Rang(lane, rung)) => {
-                    self.spare.push_back(taken(lane, (*rung)?, channel));
-                    Wait::Look
-                }
-                Some(Bell::Gone) | None => {
-                    self.post.broker.doubt();
-                    Wait::Renew
-                }
-            },
+        let mut ringing = select_all(bells.iter_mut().enumerate().map(|(at, (_, bell))| {
+            let rung = bell.map(move |rung| Some((at, rung)));
+            // A bell that is gone says so.
+            rung.chain(stream::once(std::future::ready(None)))
+        }));
+        let rung = tokio::select! {
+            () = self.stop.cancelled() => Err(Wait::Stopped),
+            _ = declarations.changed() => Err(Wait::Renew),
+            () = sleep(LOOK_INTERVAL) => Err(Wait::Look),
+            first = ringing.next() => first.flatten().ok_or_else(|| {
+                self.post.broker.doubt();
+                Wait::Renew
+            }),
         };
-        for tag in tags {
-            answered(channel, channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
-        }
-        // A cancelled bell ends after what it had still brought.
-        while let Some(bell) = bells.next().await {
-            match bell {
-                Bell::Rang(lane, rung) => self.spare.push_back(taken(lane, (*rung)?, channel)),
-                Bell::Gone => {}
+        drop(ringing);
+        let outcome = match rung {
+            Ok((at, rung)) => {
+                let (lane, bell) = bells.swap_remove(at);
+                Wait::Rang(Box::new(taken(lane, rung.map_err(failed)?, channel, Some(bell))))
             }
+            Err(wait) => wait,
+        };
+        for (lane, bell) in bells {
+            self.hang_up(channel, lane, bell).await?;
         }
         Ok(outcome)
+    }
+
+    /// Cancels a bell and gives back what it brought meanwhile.
+    async fn hang_up(&self, channel: &Channel, lane: Lane, mut bell: Subscription) -> Result<(), QueueError> {
+        let failed = |source| self.post.broker.failed(source);
+        let cancelled = channel.basic_cancel(bell.tag(), BasicCancelOptions::default());
+        answered(channel, cancelled).await.map_err(failed)?;
+        // What it had still brought came before the broker's answer. One that was gone before does not end a second time.
+        while let Some(Some(rung)) = bell.next().now_or_never() {
+            let Taken { lane, message, held } = taken(lane, rung.map_err(failed)?, channel, None);
+            self.post.hand_back(message, lane).await?;
+            held.ack().await;
+        }
+        Ok(())
     }
 
     async fn pause(&self, wait: Duration) {
@@ -346,10 +343,15 @@ async fn subscribe(channel: &Channel, queue: ShortString) -> lapin::Result<Subsc
     answered(channel, subscribed).await
 }
 
-fn taken(lane: Lane, mut delivery: lapin::message::Delivery, channel: &Channel) -> Taken {
+fn taken(
+    lane: Lane,
+    mut delivery: lapin::message::Delivery,
+    channel: &Channel,
+    bell: Option<Subscription>,
+) -> Taken {
     Taken {
         lane,
         message: Message::delivered(&mut delivery),
-        held: Held::new(delivery.acker, channel.clone()),
+        held: Held::new(delivery.acker, channel.clone(), bell),
     }
 }
