@@ -32,7 +32,7 @@ pub mod dotnet_bundle;
 pub mod dpkg;
 pub mod elf_note;
 pub mod erlang_app;
-mod executable;
+pub(crate) mod executable;
 mod fields;
 pub mod freebsd;
 pub mod gem;
@@ -222,6 +222,8 @@ pub enum FileClass {
     Database,
     /// `binary_bytes`.
     Binary,
+    /// `binary_bytes`, and where the file is an executable there may be zeros in place of its machine code.
+    BinaryWithoutCode,
     /// Not more than the first [`BEGINNING`] bytes of it, however large it is.
     Beginning,
 }
@@ -235,7 +237,7 @@ impl FileClass {
         match self {
             Self::Text => limits.text_bytes,
             Self::Database => limits.database_bytes,
-            Self::Binary => limits.binary_bytes,
+            Self::Binary | Self::BinaryWithoutCode => limits.binary_bytes,
             Self::Beginning => u64::MAX,
         }
     }

@@ -9,8 +9,9 @@ use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
 use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger};
 use crate::limits::Limits;
 
+pub(crate) mod code;
 #[cfg(test)]
-pub(super) mod sample;
+pub(crate) mod sample;
 
 /// An analyzer of whatever can be loaded: what is left to say about it.
 pub(super) struct Executables {
@@ -42,7 +43,7 @@ impl Analyzer for Executables {
     }
 
     fn class(&self) -> FileClass {
-        FileClass::Binary
+        FileClass::BinaryWithoutCode
     }
 
     fn analyze(&self, file: &CapturedFile<'_>, limits: &Limits) -> Found {

@@ -103,12 +103,9 @@ pub struct Checksums {
 impl Checksums {
     /// The digests of `content`.
     pub fn of(content: &[u8]) -> Self {
-        use sha2::Digest as _;
-        Self {
-            md5: md5::Md5::digest(content).into(),
-            sha1: sha1::Sha1::digest(content).into(),
-            sha256: sha2::Sha256::digest(content).into(),
-        }
+        let mut summing = Summing::default();
+        summing.update(content);
+        summing.finish()
     }
 
     /// Whether the content is what a package database says.
@@ -117,6 +114,34 @@ impl Checksums {
             Checksum::Md5(md5) => *md5 == self.md5,
             Checksum::Sha1(sha1) => *sha1 == self.sha1,
             Checksum::Sha256(sha256) => *sha256 == self.sha256,
+        }
+    }
+}
+
+/// [`Checksums`] of content that comes in pieces.
+#[derive(Default)]
+pub(super) struct Summing {
+    md5: md5::Md5,
+    sha1: sha1::Sha1,
+    sha256: sha2::Sha256,
+}
+
+impl Summing {
+    /// Counts further bytes in.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        use sha2::Digest as _;
+        self.md5.update(bytes);
+        self.sha1.update(bytes);
+        self.sha256.update(bytes);
+    }
+
+    /// The digests of all that was counted in.
+    pub(super) fn finish(self) -> Checksums {
+        use sha2::Digest as _;
+        Checksums {
+            md5: self.md5.finalize().into(),
+            sha1: self.sha1.finalize().into(),
+            sha256: self.sha256.finalize().into(),
         }
     }
 }

@@ -5,8 +5,8 @@
 //! who wait are served in their order: a large file is not overtaken for ever by small ones.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
-use std::ops::Deref;
+use std::io::{self, BufRead, Read};
+use std::ops::{Deref, Range};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -153,6 +153,49 @@ pub(super) fn read_whole(
     Ok(Content::Large { pages, filled })
 }
 
+/// Reads `source` like [`read_whole`], but has zeros in place of the parts `left_out`, which are in their order; `witness`
+/// sees every byte, `head` and those that are left out too.
+///
+/// A page of zeros that nobody wrote to takes no memory.
+pub(super) fn read_without(
+    source: &mut impl BufRead,
+    head: &[u8],
+    size: u64,
+    left_out: &[Range<u64>],
+    mut witness: impl FnMut(&[u8]),
+) -> io::Result<Content> {
+    let size = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let mut pages = MmapMut::map_anon(size.max(1))?;
+    let mut filled = head.len().min(size);
+    pages[..filled].copy_from_slice(&head[..filled]);
+    witness(&head[..filled]);
+    let mut left_out = left_out.iter().map(|part| part.start as usize..part.end as usize).peekable();
+    while filled < size {
+        let bytes = match source.fill_buf() {
+            Ok([]) => break,
+            Ok(bytes) => &bytes[..bytes.len().min(size - filled)],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        while left_out.next_if(|part| part.end <= filled).is_some() {}
+        // Up to where the next part begins, or to its end.
+        let (end, is_kept) = match left_out.peek() {
+            Some(part) if part.start <= filled => (part.end, false),
+            Some(part) => (part.start, true),
+            None => (size, true),
+        };
+        let bytes = &bytes[..bytes.len().min(end - filled)];
+        if is_kept {
+            pages[filled..filled + bytes.len()].copy_from_slice(bytes);
+        }
+        witness(bytes);
+        let count = bytes.len();
+        source.consume(count);
+        filled += count;
+    }
+    Ok(Content::Large { pages, filled })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -209,5 +252,31 @@ mod tests {
         assert_eq!(&*content, b"head-tail");
         assert!(matches!(content, Content::Large { .. }));
         assert_eq!(&*read_whole(&mut &b"tail"[..], b"", 2, Vec::new()).unwrap(), b"ta");
+    }
+
+    #[test]
+    fn what_is_left_out_is_seen_and_not_kept() {
+        let file: Vec<u8> = (0..60_000_u32).map(|at| (at % 251) as u8 + 1).collect();
+        for parts in
+            [&[][..], &[(0, 1)], &[(100, 20_000), (20_000, 20_001), (50_000, 60_000)], &[(59_999, 70_000)]]
+        {
+            let parts: Vec<_> = parts.iter().map(|(start, end)| *start..*end).collect();
+            let (head, rest) = file.split_at(64);
+            let mut seen = Vec::new();
+            let mut source = io::BufReader::with_capacity(777, rest);
+            let content = read_without(&mut source, head, file.len() as u64, &parts, |bytes| {
+                seen.extend_from_slice(bytes);
+            });
+            let content = content.unwrap();
+            assert_eq!(seen, file);
+            let is_out = |at: usize| at >= head.len() && parts.iter().any(|part| part.contains(&(at as u64)));
+            let expected: Vec<u8> =
+                file.iter().enumerate().map(|(at, byte)| if is_out(at) { 0 } else { *byte }).collect();
+            assert!(*content == *expected, "{parts:?}");
+        }
+        let short =
+            read_without(&mut &b"tail"[..], b"head-", 1 << 30, &Vec::from_iter(Some(100..1 << 29)), |_| {})
+                .unwrap();
+        assert_eq!(&*short, b"head-tail");
     }
 }

@@ -98,8 +98,17 @@ impl<'s> Nested<'s> {
             Form::Object(decoder) => decoder.write_all(bytes),
             Form::Pack(pack) => pack.feed(bytes),
             Form::Unknown(_, head) => {
-                head.extend_from_slice(bytes);
-                if head.len() >= TELLING { self.tell() } else { Ok(()) }
+                // A file may come in one piece: no more of it is copied than tells.
+                let missing = TELLING.saturating_sub(head.len()).min(bytes.len());
+                head.extend_from_slice(&bytes[..missing]);
+                if head.len() < TELLING {
+                    return;
+                }
+                let told = self.tell();
+                if told.is_ok() && !matches!(self.form, Form::Unknown(..)) && missing < bytes.len() {
+                    return self.feed(&bytes[missing..]);
+                }
+                told
             }
             Form::Compressed(compressed) => compressed.feed(bytes),
             Form::Tar(tar) => tar.feed(bytes),

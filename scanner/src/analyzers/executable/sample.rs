@@ -144,6 +144,22 @@ pub(in crate::analyzers) fn elf(class: Class, order: Order, sections: &[Section<
     w.bytes
 }
 
+/// What a Rust compiler leaves in a program, with `code` in a segment that is executed.
+pub(crate) fn rust_program(code: &[u8]) -> Vec<u8> {
+    let comment = Section::constants(".comment", b"rustc version 1.91.0 (a)\0");
+    let mut w = Writer { bytes: elf(Class::Elf64, Order::Little, &[comment]), order: Order::Little };
+    let place = (w.bytes.len() as u64).next_multiple_of(4096);
+    w.pad(place).bytes.extend(code);
+    let mut segment = Writer { bytes: Vec::new(), order: Order::Little };
+    let size = code.len() as u64;
+    segment.number(1, 4).number(5, 4).number(place, 8).number(BASE + place, 8).number(0, 8);
+    segment.number(size, 8).number(size, 8).number(4096, 8);
+    // Behind the one that there is.
+    w.bytes[64 + 56..64 + 2 * 56].copy_from_slice(&segment.bytes);
+    w.bytes[56] = 2;
+    w.bytes
+}
+
 /// A 64-bit PE executable.
 pub(in crate::analyzers) fn pe(sections: &[Section<'_>]) -> Vec<u8> {
     let mut w = Writer { bytes: b"MZ".to_vec(), order: Order::Little };

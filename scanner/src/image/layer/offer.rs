@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, Read as _};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shared::model::observation::ObservationKind;
@@ -9,9 +10,10 @@ use shared::model::package::Level;
 use shared::model::problem::{Problem, ProblemKind};
 
 use super::LayerPass;
+use crate::analyzers::executable::code;
 use crate::analyzers::{Analyzer, BEGINNING, Candidate, CapturedFile, FileClass, Found};
-use crate::image::analysis::{Checksums, Entry, Evidence, LayerObservation, Reading, WantedLink};
-use crate::image::capture::{Content, read_whole};
+use crate::image::analysis::{Checksums, Entry, Evidence, LayerObservation, Reading, Summing, WantedLink};
+use crate::image::capture::{Content, read_whole, read_without};
 use crate::image::decompress::Inflated;
 use crate::image::halt::Halt;
 use crate::image::matcher::HEAD;
@@ -238,24 +240,38 @@ impl LayerPass<'_> {
         // Who follows a link needs no more than what is read of the file.
         let size =
             if readers.iter().all(Reader::wants_beginning) { size.min(BEGINNING as u64) } else { size };
-        let _permit = kit.pool.acquire(size, watch)?;
+        let path = &entry.path;
+        let code = Code::of(readers, path, size, head, archive)?;
+        let _permit = kit.pool.acquire(size - code.bytes(), watch)?;
+        let search = kit.secrets.search(path, size);
+        let mut search = search.within(std::mem::take(&mut self.memory.search));
+        let mut inspections = self.malware.begin(&File { path, size });
         let memory = std::mem::take(&mut self.memory.file);
-        let content = read_whole(archive, head.taken(), size, memory).map_err(Halt::of)?;
+        let mut sums = None;
+        let content = if code.ranges.is_empty() {
+            let content = read_whole(archive, code.head(head), size, memory).map_err(Halt::of)?;
+            search.feed(&content);
+            inspections.feed(&content);
+            content
+        } else {
+            sums = (!is_local(path)).then(Summing::default);
+            let witness = |bytes: &[u8]| {
+                search.feed(bytes);
+                inspections.feed(bytes);
+                sums.iter_mut().for_each(|sums| sums.update(bytes));
+            };
+            read_without(archive, code.head(head), size, &code.ranges, witness).map_err(Halt::of)?
+        };
+        let detected = inspections.finish();
+        let mut searched = search.finish();
+        self.memory.search = std::mem::take(&mut searched.memory);
         for reader in readers {
             self.hand_to(reader, entry, &content, evidence);
         }
-        if evidence.has_language_packages() && !is_local(&entry.path) {
-            evidence.checksums = Some(Checksums::of(&content));
+        if evidence.has_language_packages() && !is_local(path) {
+            evidence.checksums = Some(sums.map_or_else(|| Checksums::of(&content), Summing::finish));
         }
-        let search = kit.secrets.search(&entry.path, content.len() as u64);
-        let mut search = search.within(std::mem::take(&mut self.memory.search));
-        search.feed(&content);
-        let mut inspections = self.malware.begin(&File { path: &entry.path, size });
-        inspections.feed(&content);
-        let detected = inspections.finish();
         self.memory.file = content.into_memory();
-        let mut searched = search.finish();
-        self.memory.search = std::mem::take(&mut searched.memory);
         Ok((searched, detected))
     }
 
@@ -397,6 +413,55 @@ fn is_local(path: &[u8]) -> bool {
     const LOCAL: [&[u8]; 8] =
         [b"usr/local/", b"home/", b"root/", b"srv/", b"tmp/", b"var/tmp/", b"mnt/", b"media/"];
     LOCAL.iter().any(|place| path.starts_with(place))
+}
+
+/// The parts of a large executable that nobody reads, so that its memory can do without them.
+#[derive(Default)]
+struct Code {
+    /// What was taken from the stream to find that out; nothing if nobody asked.
+    beginning: Vec<u8>,
+    ranges: Vec<Range<u64>>,
+}
+
+impl Code {
+    /// From so many bytes of code on they are left out.
+    const WORTH: u64 = 1 << 20;
+    /// The same where every byte has to be counted into checksums only in case that a package is found in the file.
+    const WORTH_SUMMING: u64 = 32 << 20;
+
+    fn of(
+        readers: &[Reader],
+        path: &[u8],
+        size: u64,
+        head: &Head,
+        archive: &mut Archive<Inflated>,
+    ) -> Result<Self, Halt> {
+        let do_without = |reader: &Reader| {
+            matches!(reader.analyzer.class(), FileClass::BinaryWithoutCode | FileClass::Beginning)
+        };
+        if size < Self::WORTH || !head.bytes().starts_with(b"\x7fELF") || !readers.iter().all(do_without) {
+            return Ok(Self::default());
+        }
+        let mut beginning = head.taken().to_vec();
+        let more = (code::HEADERS - beginning.len()) as u64;
+        archive.take(more).read_to_end(&mut beginning).map_err(Halt::of)?;
+        let mut code = Self { ranges: code::of(&beginning, size), beginning };
+        // Programs of Go have packages in any case.
+        let is_summed_anyway = is_local(path) || code::is_of_go(&code.beginning);
+        if code.bytes() < if is_summed_anyway { Self::WORTH } else { Self::WORTH_SUMMING } {
+            code.ranges.clear();
+        }
+        Ok(code)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.ranges.iter().map(|range| range.end - range.start).sum()
+    }
+
+    /// What has to be put before the rest of the stream.
+    fn head<'a>(&'a self, head: &'a Head) -> &'a [u8] {
+        if self.beginning.is_empty() { head.taken() } else { &self.beginning }
+    }
 }
 
 /// The first bytes of a file.

@@ -247,6 +247,26 @@ fn large_files_are_read_whole_through_every_buffer() {
     assert_eq!(evidence(&analysis)[1], "b.jar: jar x 1");
 }
 
+#[test]
+fn i4_the_code_of_a_large_program_is_searched_although_it_is_not_kept() {
+    let mut code = vec![0x90; 3 << 20];
+    let token = format!("\0gl{}{}\0", "pat-", "xK3v9QmT7bRw2ZpL5hNd");
+    code[2 << 20..][..token.len()].copy_from_slice(token.as_bytes());
+    let program = crate::analyzers::executable::sample::rust_program(&code);
+    assert_eq!(crate::analyzers::executable::code::of(&program[..4096], program.len() as u64).len(), 1);
+    let engine = Engine::new(Limits::default(), NonZeroUsize::MIN);
+    // As a Debian package may bring it, and as only an administrator does.
+    for path in ["usr/bin/tool", "usr/local/bin/tool"] {
+        let bytes = tarball(&[file(path, &program), file("after", "x")]);
+        let read = analyze_layer(Box::new(Cursor::new(bytes.clone())), &descriptor(TAR, &bytes), &engine);
+        let analysis = read.unwrap();
+        assert_eq!(evidence(&analysis).len(), 1, "{path}");
+        assert!(evidence(&analysis)[0].contains("rust-program rust 1.91.0"), "{:?}", evidence(&analysis));
+        assert_eq!(analysis.observations.len(), 1, "{path}: {:?}", analysis.observations);
+        assert_eq!(paths(&analysis.entries), [path, "after"]);
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2048)) {
