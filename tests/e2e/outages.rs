@@ -269,6 +269,7 @@ async fn i1_i2_a_cluster_of_brokers_without_its_leader_or_without_a_quorum_loses
         trial.site.workers[0].log().lines().any(|line| line.contains(what) && line.contains(&digest))
     };
     eventually("a long job is under way", || async { Ok(worker_said(&trial, "examining")) }).await?;
+    trial.site.workers[0].pause()?;
     for _ in 0..5 {
         assert_eq!(trial.push().await?, StatusCode::ACCEPTED);
     }
