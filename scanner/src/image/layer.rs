@@ -4,6 +4,7 @@
 //! that could be kept. Bytes that are what their digest says always give an analysis: whatever is wrong
 //! with them is a problem in it. OCI image-spec layer.md.
 
+mod head;
 mod lazy;
 mod offer;
 

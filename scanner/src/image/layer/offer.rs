@@ -1,8 +1,7 @@
 //! Offering a file to the analyzers that want it: head, size, permit, content, findings.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead as _, Read as _};
-use std::ops::Range;
+use std::io::BufRead as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shared::model::observation::ObservationKind;
@@ -10,13 +9,12 @@ use shared::model::package::Level;
 use shared::model::problem::{Problem, ProblemKind};
 
 use super::LayerPass;
-use crate::analyzers::executable::code;
+use super::head::{Code, Head};
 use crate::analyzers::{Analyzer, BEGINNING, Candidate, CapturedFile, FileClass, Found};
 use crate::image::analysis::{Checksums, Entry, Evidence, LayerObservation, Reading, Summing, WantedLink};
 use crate::image::capture::{Content, read_whole, read_without};
 use crate::image::decompress::Inflated;
 use crate::image::halt::Halt;
-use crate::image::matcher::HEAD;
 use crate::image::stored::Watch;
 use crate::image::tar::Archive;
 use crate::malware::{Detected, File};
@@ -60,6 +58,10 @@ struct Reader {
 impl Reader {
     fn wants_beginning(&self) -> bool {
         self.analyzer.class() == FileClass::Beginning
+    }
+
+    fn does_without_code(&self) -> bool {
+        matches!(self.analyzer.class(), FileClass::BinaryWithoutCode | FileClass::Beginning)
     }
 }
 
@@ -241,7 +243,10 @@ impl LayerPass<'_> {
         let size =
             if readers.iter().all(Reader::wants_beginning) { size.min(BEGINNING as u64) } else { size };
         let path = &entry.path;
-        let code = Code::of(readers, path, size, head, archive)?;
+        let code = match readers.iter().all(Reader::does_without_code) {
+            true => Code::of(path, size, head, archive)?,
+            false => Code::default(),
+        };
         let _permit = kit.pool.acquire(size - code.bytes(), watch)?;
         let search = kit.secrets.search(path, size);
         let mut search = search.within(std::mem::take(&mut self.memory.search));
@@ -409,104 +414,8 @@ impl Evidence {
 
 /// Whether no OS package may put a file there, so that nothing will be compared with its checksums.
 /// Filesystem Hierarchy Standard 3.0.
-fn is_local(path: &[u8]) -> bool {
+pub(super) fn is_local(path: &[u8]) -> bool {
     const LOCAL: [&[u8]; 8] =
         [b"usr/local/", b"home/", b"root/", b"srv/", b"tmp/", b"var/tmp/", b"mnt/", b"media/"];
     LOCAL.iter().any(|place| path.starts_with(place))
-}
-
-/// The parts of a large executable that nobody reads, so that its memory can do without them.
-#[derive(Default)]
-struct Code {
-    /// What was taken from the stream to find that out; nothing if nobody asked.
-    beginning: Vec<u8>,
-    ranges: Vec<Range<u64>>,
-}
-
-impl Code {
-    /// From so many bytes of code on they are left out.
-    const WORTH: u64 = 1 << 20;
-    /// The same where every byte has to be counted into checksums only in case that a package is found in the file.
-    const WORTH_SUMMING: u64 = 32 << 20;
-
-    fn of(
-        readers: &[Reader],
-        path: &[u8],
-        size: u64,
-        head: &Head,
-        archive: &mut Archive<Inflated>,
-    ) -> Result<Self, Halt> {
-        let do_without = |reader: &Reader| {
-            matches!(reader.analyzer.class(), FileClass::BinaryWithoutCode | FileClass::Beginning)
-        };
-        if size < Self::WORTH || !head.bytes().starts_with(b"\x7fELF") || !readers.iter().all(do_without) {
-            return Ok(Self::default());
-        }
-        let mut beginning = head.taken().to_vec();
-        let more = (code::HEADERS - beginning.len()) as u64;
-        archive.take(more).read_to_end(&mut beginning).map_err(Halt::of)?;
-        let mut code = Self { ranges: code::of(&beginning, size), beginning };
-        // Programs of Go have packages in any case.
-        let is_summed_anyway = is_local(path) || code::is_of_go(&code.beginning);
-        if code.bytes() < if is_summed_anyway { Self::WORTH } else { Self::WORTH_SUMMING } {
-            code.ranges.clear();
-        }
-        Ok(code)
-    }
-
-    fn bytes(&self) -> u64 {
-        self.ranges.iter().map(|range| range.end - range.start).sum()
-    }
-
-    /// What has to be put before the rest of the stream.
-    fn head<'a>(&'a self, head: &'a Head) -> &'a [u8] {
-        if self.beginning.is_empty() { head.taken() } else { &self.beginning }
-    }
-}
-
-/// The first bytes of a file.
-struct Head {
-    bytes: [u8; HEAD],
-    length: usize,
-    /// Whether they are still in the stream as well.
-    place: Place,
-}
-
-enum Place {
-    Stream,
-    Taken,
-}
-
-impl Head {
-    /// Looks at the first bytes of a file of `size` bytes, and takes them only where they do not lie in one piece. There
-    /// may be fewer: a table of contents was read before.
-    fn of(archive: &mut Archive<Inflated>, size: u64) -> Result<Self, Halt> {
-        let length = usize::try_from(size).map_or(HEAD, |size| size.min(HEAD));
-        let mut bytes = [0; HEAD];
-        let available = archive.fill_buf().map_err(Halt::of)?;
-        if let Some(head) = available.get(..length) {
-            bytes[..length].copy_from_slice(head);
-            return Ok(Self { bytes, length, place: Place::Stream });
-        }
-        let mut taken = 0;
-        while taken < length {
-            match archive.read(&mut bytes[taken..length]).map_err(Halt::of)? {
-                0 => break,
-                read => taken += read,
-            }
-        }
-        Ok(Self { bytes, length: taken, place: Place::Taken })
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    /// What has to be put before the rest of the stream.
-    fn taken(&self) -> &[u8] {
-        match self.place {
-            Place::Stream => &[],
-            Place::Taken => self.bytes(),
-        }
-    }
 }
