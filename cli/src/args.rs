@@ -90,6 +90,13 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether images are pulled and searched in this process.
+    pub(crate) fn reads_images(&self) -> bool {
+        matches!(self, Self::Serve | Self::Worker | Self::Scan(_))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ScanArguments {
     /// registry/repo:tag, registry/repo@sha256:…, oci:DIR[:tag], oci-archive:FILE, docker-archive:FILE.

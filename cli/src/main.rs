@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod commands;
 mod confine;
+mod memory;
 mod progress;
 mod site;
 
@@ -94,6 +95,9 @@ fn end_quietly_where_nobody_reads() {
 fn main() -> ExitCode {
     end_quietly_where_nobody_reads();
     let arguments = args::Arguments::parse();
+    if arguments.command.reads_images() {
+        memory::give_back_at_once();
+    }
     // The choice of a TLS provider is global and has to come first; a second installation is impossible here.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Before the runtime starts threads: they inherit it, and those that are there already would not.
