@@ -247,7 +247,9 @@ impl LayerPass<'_> {
             true => Code::of(path, size, head, archive)?,
             false => Code::default(),
         };
-        let _permit = kit.pool.acquire(size - code.bytes(), watch)?;
+        // Of a file that goes by, detectors of malware keep what they need.
+        let further = if code.ranges.is_empty() { 0 } else { kit.malware.memory(size) };
+        let _permit = kit.pool.acquire((size - code.bytes()).saturating_add(further), watch)?;
         let search = kit.secrets.search(path, size);
         let mut search = search.within(std::mem::take(&mut self.memory.search));
         let mut inspections = self.malware.begin(&File { path, size });
