@@ -21,6 +21,9 @@ pub(crate) const HEADERS: usize = 4096;
 /// a segment of their own, and where they have not.
 const TABLES: (u64, u64) = (1 << 20, 16 << 20);
 
+/// The end of a file is never code: packers say there what they did.
+const TAIL: u64 = 4096;
+
 /// The parts of a file of `size` bytes that are machine code, in their order. Empty where that cannot be known.
 pub(crate) fn of(beginning: &[u8], size: u64) -> Vec<Range<u64>> {
     let read = match beginning.get(4) {
@@ -41,7 +44,7 @@ pub(crate) fn of(beginning: &[u8], size: u64) -> Vec<Range<u64>> {
                 if segment.place.start == 0 { tables..segment.place.end } else { segment.place.clone() }
             },
         )
-        .map(|place| place.start..place.end.min(size))
+        .map(|place| place.start..place.end.min(size.saturating_sub(TAIL)))
         .filter(|place| place.start < place.end)
         .collect();
     code.sort_by_key(|place| place.start);
@@ -129,7 +132,7 @@ mod tests {
             (vec![(1, RX, 0, 30 * MB), (1, RW, 30 * MB, 9 * MB)], Some(16 * MB..30 * MB)),
             (vec![(1, RX, 0, 10 * MB), (1, RW, 10 * MB, 9 * MB)], None),
             // Cut off, written to, or read as something else as well.
-            (vec![(1, R, 0, 100), (1, RX, MB, 500 * MB)], Some(MB..40 * MB)),
+            (vec![(1, R, 0, 100), (1, RX, MB, 500 * MB)], Some(MB..40 * MB - TAIL)),
             (vec![(1, R, 0, 100), (1, 7, MB, 30 * MB)], None),
             (vec![(1, R, 0, 3 * MB), (1, RX, 2 * MB, 30 * MB)], None),
             (vec![(1, R, 0, MB), (1, RX, 2 * MB, 30 * MB), (4, R, 5 * MB, 32)], None),
