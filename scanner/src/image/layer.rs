@@ -16,7 +16,7 @@ use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::Revision;
 
 use super::analysis::{Entry, EntryKind, Evidence, LayerAnalysis, LayerObservation, Problems, WantedLink};
-use super::decompress::{Compression, Digests, Inflated};
+use super::decompress::{Compression, Decoder, Digests, Inflated};
 use super::engine::Kit;
 use super::entries::EntryWriter;
 use super::halt::Halt;
@@ -144,8 +144,8 @@ impl<'a> LayerPass<'a> {
         watch: &Watch,
     ) -> Result<(LayerAnalysis, Contents), LayerError> {
         let stored = Stored::new(source, self.descriptor, watch.clone());
-        let digests = match Inflated::open(stored, &self.kit.limits) {
-            Ok(inflated) => self.read(inflated, watch),
+        let digests = match Decoder::open(stored, &self.kit.limits) {
+            Ok(decoder) => self.read(decoder, watch),
             Err((halt, stored)) => self.read_undecodable(halt, *stored),
         };
         let digests = digests.map_err(|halt| self.error(halt))?;
@@ -163,10 +163,10 @@ impl<'a> LayerPass<'a> {
         Ok((self.finish(digests)?, contents))
     }
 
-    fn read(&mut self, inflated: Inflated, watch: &Watch) -> Result<Digests, Halt> {
-        self.compression = inflated.compression();
+    fn read(&mut self, decoder: Decoder, watch: &Watch) -> Result<Digests, Halt> {
+        self.compression = decoder.compression();
         // Taken before any capture permit and by all layers in this order, so that nobody waits in a circle.
-        let _window = match inflated.extraordinary_window() {
+        let _window = match decoder.extraordinary_window() {
             Some(bytes) => Some(self.kit.windows.acquire(bytes, watch)?),
             None => None,
         };
@@ -175,7 +175,7 @@ impl<'a> LayerPass<'a> {
             name_bytes: LONG_NAME_BYTES.min(self.kit.limits.header_bytes),
             hole_bytes: self.kit.limits.layer_bytes,
         };
-        let mut archive = Archive::new(inflated, limits);
+        let mut archive = Archive::new(Inflated::start(decoder)?, limits);
         let walked = self.walk(&mut archive, watch);
         let walked_to_the_end = walked.is_ok();
         self.outlive(walked)?;
@@ -191,14 +191,14 @@ impl<'a> LayerPass<'a> {
             Err(halt) if walked_to_the_end => self.outlive(Err(halt))?,
             Err(halt) => drop(halt.survivable()?),
         }
-        let inflated = archive.into_inner();
-        if inflated.has_trailing_bytes() {
+        let digests = archive.into_inner().finish()?;
+        if digests.has_trailing_bytes {
             self.problem(
                 ProblemKind::TrailingData,
-                format!("data follows the last {} member", inflated.compression().name()),
+                format!("data follows the last {} member", self.compression.name()),
             );
         }
-        inflated.finish()
+        Ok(digests)
     }
 
     /// A layer whose first bytes cannot be decoded is still read, so that its digest is known.
@@ -213,6 +213,7 @@ impl<'a> LayerPass<'a> {
             inflated_bytes: 0,
             tail: Vec::new(),
             tables: Tables::default(),
+            has_trailing_bytes: false,
         })
     }
 

@@ -4,18 +4,18 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::model::digest::{Algorithm, Digest};
+use shared::model::digest::{Algorithm, Digest, Hasher};
 use shared::model::document::Descriptor;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Progress;
 use super::halt::Halt;
-use super::hashing::{HashLine, Place};
+use super::hashing::Place;
 use super::toc::FOOTER;
 
 const BUFFER_BYTES: usize = 128 << 10;
-/// Streams below this are hashed where they are read: a thread would cost more than it saves.
-const WORTH_A_THREAD: u64 = 1 << 20;
+/// Layers below this are inflated and hashed where their files are read: threads would cost more than they save.
+const WORTH_THREADS: u64 = 1 << 20;
 
 /// Tells a reading thread when to stop, and others how far it is.
 #[derive(Clone)]
@@ -59,7 +59,8 @@ pub(super) struct Stored {
     source: Box<dyn Read + Send>,
     watch: Watch,
     algorithm: Algorithm,
-    line: HashLine,
+    hasher: Hasher,
+    bytes_read: u64,
     place: Place,
     /// One more than the descriptor says: enough to know that there is too much.
     left: u64,
@@ -74,14 +75,15 @@ impl Stored {
     /// Begins to read `source`, which should yield exactly the bytes of `descriptor`.
     pub(super) fn new(source: Box<dyn Read + Send>, descriptor: &Descriptor, watch: Watch) -> Self {
         let place = match descriptor.size {
-            0..WORTH_A_THREAD => Place::Here,
-            WORTH_A_THREAD.. => Place::Beside,
+            0..WORTH_THREADS => Place::Here,
+            WORTH_THREADS.. => Place::Beside,
         };
         Self {
             source,
             watch,
             algorithm: descriptor.digest.algorithm(),
-            line: HashLine::start(descriptor.digest.algorithm(), place),
+            hasher: Hasher::new(descriptor.digest.algorithm()),
+            bytes_read: 0,
             place,
             left: descriptor.size.saturating_add(1),
             tail: Vec::with_capacity(2 * FOOTER),
@@ -115,12 +117,12 @@ impl Stored {
 
     /// How many bytes the source has given.
     pub(super) fn bytes_read(&self) -> u64 {
-        self.line.bytes()
+        self.bytes_read
     }
 
     /// How many bytes were taken from it.
     pub(super) fn position(&self) -> u64 {
-        self.line.bytes() - (self.end - self.start) as u64
+        self.bytes_read - (self.end - self.start) as u64
     }
 
     /// What the stored bytes are hashed with.
@@ -128,15 +130,14 @@ impl Stored {
         self.algorithm
     }
 
-    /// Where this layer's streams are hashed.
+    /// Where the layer is inflated and hashed.
     pub(super) fn place(&self) -> Place {
         self.place
     }
 
     /// The digest of everything that was read, and how many bytes that were.
     pub(super) fn finish(self) -> (Digest, u64) {
-        let bytes = self.line.bytes();
-        (self.line.finish(), bytes)
+        (self.hasher.finish(), self.bytes_read)
     }
 
     /// The last bytes that were read.
@@ -167,7 +168,8 @@ impl Stored {
                 Err(error) => return Err(Halt::Source(error).into()),
             }
         };
-        self.line.feed(&self.buffer[self.end..self.end + read]);
+        self.hasher.update(&self.buffer[self.end..self.end + read]);
+        self.bytes_read += read as u64;
         self.keep_tail(self.end, read);
         self.end += read;
         self.left -= read as u64;
