@@ -1,7 +1,8 @@
 //! Secrets: what gives access to something and lies in an image where everybody who can pull it can read it.
 //!
 //! Every byte of every layer is searched once, whether a later layer hides it or not: bytes of lower layers can be
-//! downloaded. The way of a file: `prefilter` (a few selective literals, as fast as memory) → `guard` (what
+//! downloaded. The way of a file: `readable` (where programs
+//! have text) → `prefilter` (a few selective literals, as fast as memory) → `guard` (what
 //! is quickly seen) → `rule` (a regular expression around each literal, in linear time) → `check` (checksums, structure, entropy) → `placeholder` (values that
 //! documentation made famous) → a [`FoundObservation`] with a mask and a keyed hash. The secret itself is
 //! never kept, logged or printed.
@@ -18,7 +19,7 @@ use shared::model::observation::ObservationKind;
 
 use crate::analyzers::FoundObservation;
 use prefilter::Prefilter;
-use rule::{CompiledRule, Kind, Reach};
+use rule::{CompiledRule, Kind, Reach, Surroundings};
 
 mod assignment;
 mod check;
@@ -30,6 +31,7 @@ mod nested;
 mod own;
 mod placeholder;
 mod prefilter;
+mod readable;
 mod rule;
 mod rules;
 mod search;
@@ -54,8 +56,12 @@ pub enum Key<'k> {
 /// Who knows all rules, and the site's key.
 pub struct Secrets {
     rules: Vec<CompiledRule>,
-    everywhere: Prefilter,
-    texts: Prefilter,
+    /// What is looked for in programs, where they have text.
+    in_text: Prefilter,
+    /// What is looked for in every byte of them.
+    anywhere: Prefilter,
+    /// What is only looked for in texts.
+    in_texts_only: Prefilter,
     key: Vec<u8>,
 }
 
@@ -77,9 +83,14 @@ impl Secrets {
         let built_in =
             rules::all().map(|rule| CompiledRule::new(rule).expect("built-in expressions are tested"));
         let rules: Vec<CompiledRule> = built_in.chain(own.into_rules()).collect();
-        let of = |reach| Prefilter::new(&rules, reach);
-        let (everywhere, texts) = (of(Reach::Everywhere), of(Reach::Texts));
-        Self { rules, everywhere, texts, key: key.to_vec() }
+        let everywhere = |surroundings| {
+            Prefilter::new(&rules, |rule| {
+                rule.reach == Reach::Everywhere && rule.surroundings == surroundings
+            })
+        };
+        let (in_text, anywhere) = (everywhere(Surroundings::Text), everywhere(Surroundings::Any));
+        let in_texts_only = Prefilter::new(&rules, |rule| rule.reach == Reach::Texts);
+        Self { rules, in_text, anywhere, in_texts_only, key: key.to_vec() }
     }
 
     /// What decides about the findings, for the analyzer revision (I6): the rules, and which key it is.
@@ -115,9 +126,15 @@ impl Secrets {
                 }
             }
         };
-        self.everywhere.candidates(text, from, to, &mut candidate);
-        if reach == Reach::Texts {
-            self.texts.candidates(text, from, to, &mut candidate);
+        self.anywhere.candidates(text, from, to, &mut candidate);
+        match reach {
+            Reach::Everywhere => readable::parts(text, from, to, &mut |begin, end| {
+                self.in_text.candidates(text, begin, end, &mut candidate);
+            }),
+            Reach::Texts => {
+                self.in_text.candidates(text, from, to, &mut candidate);
+                self.in_texts_only.candidates(text, from, to, &mut candidate);
+            }
         }
     }
 

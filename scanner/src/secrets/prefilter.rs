@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aho_corasick::Span;
 use aho_corasick::packed::{Config, MatchKind, Searcher};
 
-use super::rule::{CompiledRule, Reach};
+use super::rule::CompiledRule;
 
 /// More literals than this in one searcher, and false candidates make it slower than a second one would be; measured.
 const MOST_IN_ONE: usize = 40;
@@ -27,10 +27,10 @@ struct Group {
 }
 
 impl Prefilter {
-    /// Of the rules with that reach.
-    pub(super) fn new(rules: &[CompiledRule], reach: Reach) -> Self {
+    /// Of some of the rules.
+    pub(super) fn new(rules: &[CompiledRule], wanted: impl Fn(&CompiledRule) -> bool) -> Self {
         let mut by_literal: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (position, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.reach == reach) {
+        for (position, rule) in rules.iter().enumerate().filter(|(_, rule)| wanted(rule)) {
             for literal in &rule.literals {
                 by_literal.entry(literal).or_default().push(position);
             }

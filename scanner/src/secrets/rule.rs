@@ -5,6 +5,7 @@ use shared::model::report::{Revision, Severity};
 
 use super::check::Check;
 use super::guard::Guard;
+use super::readable;
 
 /// What a report says about a hit.
 #[derive(Clone, Copy)]
@@ -45,6 +46,15 @@ pub(super) enum Reach {
     Texts,
 }
 
+/// Where in a program a rule's matches can lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surroundings {
+    /// Where there is text: its literals stand in some.
+    Text,
+    /// Anywhere.
+    Any,
+}
+
 /// Where a match stands to the literal that led to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Span {
@@ -68,6 +78,7 @@ pub(super) struct CompiledRule {
     guard: Guard,
     span: Span,
     pub(super) reach: Reach,
+    pub(super) surroundings: Surroundings,
     pub(super) check: Check,
     regex: Regex,
     /// For the analyzer revision.
@@ -91,6 +102,10 @@ impl CompiledRule {
             .size_limit(LARGEST_REGEX)
             .dfa_size_limit(LARGEST_CACHE)
             .build()?;
+        let surroundings = match readable::stands_in_text(&rule) {
+            true => Surroundings::Text,
+            false => Surroundings::Any,
+        };
         let Rule { kind: Kind { id, title, severity }, literals, pattern, guard, span, reach, check } = rule;
         let all = format!("{title}{severity}{literals:?}{pattern}{guard:?}{span:?}{reach:?}{check:?}");
         Ok(Self {
@@ -101,6 +116,7 @@ impl CompiledRule {
             guard,
             span,
             reach,
+            surroundings,
             check,
             regex,
             revision: format!("{id}:{}", Revision::of(all.as_bytes())),

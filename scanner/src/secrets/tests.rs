@@ -240,7 +240,22 @@ proptest! {
     }
 
     #[test]
+    fn what_was_compiled_into_a_program_is_found_wherever_it_lies(before in 0_usize..3000, behind in 0_usize..3000, zero in 0x80_u8..) {
+        let reaches = |id: &str| rules::all().any(|rule| rule.kind.id == id && rule.reach == Reach::Everywhere);
+        for (rule, sample) in samples().iter().filter(|(rule, _)| reaches(rule)) {
+            let content = [&[0], &*vec![zero; before], sample.as_bytes(), &vec![zero; behind]].concat();
+            prop_assert!(rules("usr/bin/tool", &content).contains(&(*rule).to_owned()), "{}", rule);
+        }
+    }
+
+    #[test]
     fn i7_no_bytes_panic(content in proptest::collection::vec(any::<u8>(), 0..4000), path in "[a-z./]{0,20}(\\.gz|\\.env|\\.git/objects/pack/x\\.pack)?") {
         let _ = rules(&path, &content);
     }
+}
+#[test]
+fn no_built_in_rule_makes_every_byte_of_programs_be_searched() {
+    let everywhere = Secrets::built_in();
+    let mut rules = everywhere.rules.iter().filter(|rule| rule.reach == Reach::Everywhere);
+    assert!(rules.all(|rule| rule.surroundings == Surroundings::Text));
 }

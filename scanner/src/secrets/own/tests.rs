@@ -36,6 +36,9 @@ fn what_a_site_describes_is_found_and_masked() {
     {
         assert_eq!(found(&secrets, content.as_bytes()), [], "{content:?}");
     }
+    let short = RULE.replace("{20}", "{3}").replace("    entropy: 3.0\n", "");
+    let program = [&[0; 5000][..], b"acme_8fj", &[0; 5000]].concat();
+    assert_eq!(found(&self::secrets(&short), &program).len(), 1, "hardly any text is enough in a program");
     assert_eq!(secrets.without_secrets("use acme_8fj2k1m4n7q0r3t6v9xz"), "use acme… (25 characters)");
     let texts = self::secrets(&RULE.replace("everywhere", "texts"));
     assert_eq!(found(&texts, b"\0acme_8fj2k1m4n7q0r3t6v9xz\0"), []);
