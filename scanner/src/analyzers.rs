@@ -34,6 +34,7 @@ pub mod elf_note;
 pub mod erlang_app;
 pub(crate) mod executable;
 mod fields;
+pub mod flatpak;
 pub mod freebsd;
 pub mod gem;
 pub mod gemfile_lock;
@@ -74,6 +75,7 @@ pub mod python;
 pub mod python_lock;
 pub mod python_origin;
 pub mod r;
+pub(crate) mod registry;
 pub mod repositories;
 pub mod rpm;
 pub mod rust_program;
@@ -127,6 +129,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &bottlerocket::Bottlerocket,
     &homebrew::Homebrew,
     &snap::Snap,
+    &flatpak::Flatpak,
     &kernel::Kernel,
     &archived::Archived,
     &pubspec_lock::PubspecLock,

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use shared::model::package::{Evidence, Package, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
 
-use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger};
+use super::{Analyzer, Candidate, CapturedFile, FileClass, Found, Trigger, registry};
 use crate::limits::Limits;
 
 /// Reads `package.json`.
@@ -26,7 +26,7 @@ impl Analyzer for Node {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn triggers(&self) -> &'static [Trigger] {
@@ -133,8 +133,9 @@ fn installed(file: &CapturedFile<'_>, manifest: &Manifest<'_>, directory: &str) 
         true => Evidence::Unmatched,
         false => Evidence::Installed,
     };
+    let package = manifest.package(namespace, base, version, evidence);
     let mut found = Found::default();
-    found.push(manifest.package(namespace, base, version, evidence));
+    found.push(registry::fetched(package, manifest.text(&manifest.resolved).as_deref()));
     found
 }
 
@@ -215,6 +216,8 @@ struct Manifest<'a> {
     license: Option<&'a RawValue>,
     licenses: Option<&'a RawValue>,
     publisher: Option<&'a RawValue>,
+    /// What npm wrote into the files that it installed, up to its version 6.
+    resolved: Option<&'a RawValue>,
 }
 
 /// The longest value that is worth parsing.
@@ -312,6 +315,7 @@ impl<'de> Visitor<'de> for Members {
                 "license" => &mut manifest.license,
                 "licenses" => &mut manifest.licenses,
                 "publisher" => &mut manifest.publisher,
+                "_resolved" => &mut manifest.resolved,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use shared::model::package::{Evidence, Package};
 
 use super::lock::{self, Entries, PackageList, Unreadable};
-use super::{Trigger, node};
+use super::{Trigger, node, registry};
 
 /// Reads npm's lock files.
 pub struct NpmLock;
@@ -19,6 +19,7 @@ const HIDDEN: &str = "node_modules/.package-lock.json";
 
 impl PackageList for NpmLock {
     const NAME: &'static str = "npm-lock";
+    const VERSION: u32 = 2;
     const TRIGGERS: &'static [Trigger] = &[
         Trigger::Name("package-lock.json"),
         Trigger::Name("npm-shrinkwrap.json"),
@@ -118,7 +119,7 @@ fn package(name: &str, version: &str, entry: &Entry, evidence: Evidence) -> Opti
     let mut package = node::package(name, version, evidence)?;
     let license = entry.license.as_ref().and_then(serde_json::Value::as_str);
     package.licenses.extend(license.map(str::to_owned));
-    Some(package)
+    Some(registry::fetched(package, Some(resolved)))
 }
 
 #[cfg(test)]
@@ -159,6 +160,23 @@ mod tests {
         check(&NpmLock, "app/node_modules/.package-lock.json", content, &["npm/a@1.0.0 Installed"]);
         let found = analyze(&NpmLock, "app/node_modules/.package-lock.json", content.as_bytes());
         assert_eq!(found.packages[0].package.licenses, ["MIT"]);
+    }
+
+    #[test]
+    fn what_was_resolved_tells_another_registry() {
+        let v1 = r#"{"dependencies":{"a":{"version":"1.0.0","resolved":"https://npm.acme.example/a.tgz",
+            "dependencies":{"b":{"version":"2.0.0","resolved":"https://registry.npmjs.org/b.tgz"}}}}}"#;
+        let v3 = r#"{"packages":{
+            "node_modules/a":{"version":"1.0.0","resolved":"https://ci:secret@npm.acme.example/a.tgz"},
+            "node_modules/b":{"version":"2.0.0","resolved":"https://registry.npmjs.org/b.tgz"}}}"#;
+        for content in [v1, v3] {
+            for (path, evidence) in
+                [("package-lock.json", "Declared"), ("node_modules/.package-lock.json", "Installed")]
+            {
+                let a = format!("npm/a@1.0.0?repository_url=npm.acme.example {evidence}");
+                check(&NpmLock, path, content, &[&a, &format!("npm/b@2.0.0 {evidence}")]);
+            }
+        }
     }
 
     #[test]

@@ -10,13 +10,14 @@ use serde_json::Value;
 use shared::model::package::Evidence;
 
 use super::lock::{Entries, PackageList, Unreadable};
-use super::{Trigger, node};
+use super::{Trigger, node, registry};
 
 /// Reads `pnpm-lock.yaml`.
 pub struct Pnpm;
 
 impl PackageList for Pnpm {
     const NAME: &'static str = "pnpm";
+    const VERSION: u32 = 2;
     const TRIGGERS: &'static [Trigger] = &[Trigger::Name("pnpm-lock.yaml")];
 
     fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
@@ -33,7 +34,8 @@ impl PackageList for Pnpm {
                 (entry.name.as_deref().unwrap_or(name), entry.version.as_deref().unwrap_or(version));
             // Directories, repositories and archives by URL are not what the registry calls so.
             if !version.contains([':', '/']) {
-                entries.add(node::package(name, version, Evidence::Declared));
+                let package = node::package(name, version, Evidence::Declared);
+                entries.add(package.map(|package| registry::fetched(package, entry.tarball())));
             }
         }
         Ok(())
@@ -56,6 +58,14 @@ struct Entry {
     version: Option<String>,
     #[serde(default)]
     dev: bool,
+    resolution: Option<Value>,
+}
+
+impl Entry {
+    /// Where it was fetched, which is stated where its name, version and registry do not tell.
+    fn tarball(&self) -> Option<&str> {
+        self.resolution.as_ref()?.get("tarball")?.as_str()
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -146,6 +156,21 @@ mod tests {
         check(&Pnpm, "pnpm-lock.yaml", "packages: [", &["analyzer-failed"]);
         let deep = format!("a: {}{}", "[".repeat(50_000), "]".repeat(50_000));
         check(&Pnpm, "pnpm-lock.yaml", &deep, &["analyzer-failed"]);
+    }
+
+    #[test]
+    fn a_tarball_tells_another_registry() {
+        let content = "packages:\n  /a@1.0.0:\n    resolution: {integrity: x, tarball: 'https://ci:secret@npm.acme.example/a.tgz'}\n  /b@1.0.0:\n    resolution: {tarball: 'https://registry.npmjs.org/b.tgz'}\n  /c@1.0.0:\n    resolution: [x]\n";
+        check(
+            &Pnpm,
+            "pnpm-lock.yaml",
+            content,
+            &[
+                "npm/a@1.0.0?repository_url=npm.acme.example Declared",
+                "npm/b@1.0.0 Declared",
+                "npm/c@1.0.0 Declared",
+            ],
+        );
     }
 
     #[test]

@@ -10,14 +10,14 @@ use serde_json::Value;
 use shared::model::package::{Evidence, Package, PackageKind};
 
 use super::lock::{self, Entries, PackageList, Unreadable};
-use super::{Trigger, python};
+use super::{Trigger, python, registry};
 
 /// Reads the lock files of pip, Pipenv, Poetry, PDM, uv and PEP 751.
 pub struct PythonLock;
 
 impl PackageList for PythonLock {
     const NAME: &'static str = "python-lock";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const TRIGGERS: &'static [Trigger] = &[
         Trigger::Extension(".txt"),
         Trigger::Name("Pipfile.lock"),
@@ -76,18 +76,41 @@ pub(super) fn requirements(text: &str, entries: &mut Entries<'_>) {
 fn pipfile(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
     #[derive(Deserialize)]
     struct Lock {
+        #[serde(default, rename = "_meta")]
+        meta: Value,
         #[serde(default)]
         default: BTreeMap<String, Value>,
     }
     let lock: Lock = serde_json::from_str(text)?;
+    let sources = Sources::of(&lock.meta);
     for (name, entry) in &lock.default {
         let version = entry.get("version").and_then(Value::as_str);
         // Without a version it comes from a repository or a directory.
         if let Some(version) = version {
-            entries.add(package(name, version.trim_start_matches('=').trim(), Evidence::Declared));
+            let package = package(name, version.trim_start_matches('=').trim(), Evidence::Declared);
+            entries.add(package.map(|package| registry::fetched(package, sources.index(entry))));
         }
     }
     Ok(())
+}
+
+/// The indexes of a project that Pipenv locked, by name.
+struct Sources<'a>(BTreeMap<&'a str, &'a str>);
+
+impl<'a> Sources<'a> {
+    fn of(meta: &'a Value) -> Self {
+        let stated = meta.get("sources").and_then(Value::as_array).into_iter().flatten();
+        let text = |source: &'a Value, key: &str| source.get(key).and_then(Value::as_str);
+        Self(stated.filter_map(|source| Some((text(source, "name")?, text(source, "url")?))).collect())
+    }
+
+    /// The URL of the index that a package is from: the one that its entry names, or the only one.
+    fn index(&self, entry: &Value) -> Option<&'a str> {
+        match entry.get("index").and_then(Value::as_str) {
+            Some(name) => self.0.get(name).copied(),
+            None => self.0.values().next().copied().filter(|_| self.0.len() == 1),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -103,6 +126,7 @@ struct Table {
     category: Option<String>,
     groups: Option<Vec<String>>,
     source: Option<BTreeMap<String, toml::Value>>,
+    index: Option<toml::Value>,
     git: Option<toml::Value>,
     vcs: Option<toml::Value>,
     directory: Option<toml::Value>,
@@ -124,6 +148,13 @@ impl Table {
     /// The names of what it needs when it runs, as uv lists them.
     fn needs(&self) -> Vec<&str> {
         [named(self.dependencies.as_ref()), named(self.optional.as_ref())].concat()
+    }
+
+    /// The URL of the index that has it: Poetry's `url`, uv's `registry`, the `index` of PEP 751.
+    fn index(&self) -> Option<&str> {
+        let source = self.source.as_ref();
+        let named = source.and_then(|source| source.get("url").or_else(|| source.get("registry")));
+        named.or(self.index.as_ref())?.as_str()
     }
 
     /// Whether it is something else than what the index calls so.
@@ -186,12 +217,15 @@ fn tables(text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
         table.is_for_development() || table.name.as_deref().is_some_and(|name| excluded.contains(name))
     };
     for table in lock.package.iter().filter(|table| !is_excluded(table)) {
-        let evidence = match table.is_from_elsewhere() {
-            true => Evidence::Unmatched,
-            false => Evidence::Declared,
+        let (evidence, index) = match table.is_from_elsewhere() {
+            true => (Evidence::Unmatched, None),
+            false => (Evidence::Declared, table.index()),
         };
         match (&table.name, &table.version) {
-            (Some(name), Some(version)) => entries.add(package(name, version, evidence)),
+            (Some(name), Some(version)) => {
+                let package = package(name, version, evidence);
+                entries.add(package.map(|package| registry::fetched(package, index)));
+            }
             // Directories have no version.
             (Some(_), None) if evidence == Evidence::Unmatched => {}
             (None | Some(_), _) => entries.add(None),
@@ -207,7 +241,7 @@ mod tests {
     use super::super::lock::sample::{analyze, check};
     use super::*;
 
-    const UV: &str = "version = 1\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\nsource = { editable = \".\" }\n[[package]]\nname = \"Jinja2\"\nversion = \"2.11.2\"\nsource = { registry = \"https://example.org/simple\" }\n[[package]]\nname = \"x\"\nversion = \"1.0\"\nsource = { git = \"https://example.org/x\" }\n";
+    const UV: &str = "version = 1\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\nsource = { editable = \".\" }\n[[package]]\nname = \"Jinja2\"\nversion = \"2.11.2\"\nsource = { registry = \"https://ci:secret@pypi.acme.example/simple\" }\n[[package]]\nname = \"x\"\nversion = \"1.0\"\nsource = { git = \"https://example.org/x\" }\n";
 
     #[test]
     fn only_pins_of_requirements_are_evidence() {
@@ -236,7 +270,11 @@ mod tests {
     fn every_lock_file_leaves_out_what_is_for_development_or_from_elsewhere() {
         let poetry = "[[package]]\nname = \"a\"\nversion = \"1.0\"\ncategory = \"dev\"\n[[package]]\nname = \"b\"\nversion = \"2.0\"\ngroups = [\"main\", \"dev\"]\n[[package]]\nname = \"c\"\nversion = \"3.0\"\ngroups = [\"dev\"]\n";
         check(&PythonLock, "poetry.lock", poetry, &["pypi/b@2.0 Declared"]);
-        let uv = ["pypi/app@0.1.0 Unmatched", "pypi/jinja2@2.11.2 Declared", "pypi/x@1.0 Unmatched"];
+        let uv = [
+            "pypi/app@0.1.0 Unmatched",
+            "pypi/jinja2@2.11.2?repository_url=pypi.acme.example Declared",
+            "pypi/x@1.0 Unmatched",
+        ];
         check(&PythonLock, "uv.lock", UV, &uv);
         let pdm = "[[package]]\nname = \"a\"\nversion = \"1.0\"\ngroups = [\"default\"]\n";
         check(&PythonLock, "pdm.lock", pdm, &["pypi/a@1.0 Declared"]);
@@ -247,6 +285,52 @@ mod tests {
         check(&PythonLock, "Pipfile.lock", pipfile, &["pypi/a-b@1.0 Declared"]);
         for path in ["uv.lock", "Pipfile.lock"] {
             check(&PythonLock, path, "[", &["analyzer-failed"]);
+        }
+    }
+
+    #[test]
+    fn an_index_that_is_not_the_public_one_is_named() {
+        let poetry = |url: &str| {
+            format!(
+                "[[package]]\nname = \"a\"\nversion = \"1.0\"\n[package.source]\ntype = \"legacy\"\nurl = \"{url}\"\n"
+            )
+        };
+        let uv = |url: &str| {
+            format!("[[package]]\nname = \"a\"\nversion = \"1.0\"\nsource = {{ registry = \"{url}\" }}\n")
+        };
+        let pylock =
+            |url: &str| format!("[[packages]]\nname = \"a\"\nversion = \"1.0\"\nindex = \"{url}\"\n");
+        let pipfile = |url: &str| {
+            format!(
+                r#"{{"_meta":{{"sources":[{{"name":"own","url":"{url}"}},{{"name":"pypi","url":"https://pypi.org/simple"}}]}},
+                "default":{{"a":{{"version":"==1.0","index":"own"}}}}}}"#
+            )
+        };
+        let private = ["pypi/a@1.0?repository_url=pypi.acme.example Declared"];
+        let secret = "https://${USER}:secret@pypi.acme.example/simple";
+        for (path, lock) in [
+            ("poetry.lock", &poetry as &dyn Fn(&str) -> String),
+            ("uv.lock", &uv),
+            ("pylock.toml", &pylock),
+            ("Pipfile.lock", &pipfile),
+        ] {
+            check(&PythonLock, path, &lock(secret), &private);
+            check(&PythonLock, path, &lock("https://pypi.org/simple"), &["pypi/a@1.0 Declared"]);
+        }
+    }
+
+    #[test]
+    fn an_entry_of_pipenv_without_index_is_from_the_only_source_there_is() {
+        let own = r#"{"name":"own","url":"https://pypi.acme.example/simple"}"#;
+        let both = format!(r#"{own},{{"name":"pypi","url":"https://pypi.org/simple"}}"#);
+        for (sources, expected) in [
+            (own, "pypi/a@1.0?repository_url=pypi.acme.example Declared"),
+            (&both, "pypi/a@1.0 Declared"),
+            ("7", "pypi/a@1.0 Declared"),
+        ] {
+            let lock =
+                format!(r#"{{"_meta":{{"sources":[{sources}]}},"default":{{"a":{{"version":"==1.0"}}}}}}"#);
+            check(&PythonLock, "Pipfile.lock", &lock, &[expected]);
         }
     }
 

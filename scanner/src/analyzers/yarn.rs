@@ -7,13 +7,14 @@
 use shared::model::package::Evidence;
 
 use super::lock::{Entries, PackageList, Unreadable};
-use super::{Trigger, node};
+use super::{Trigger, node, registry};
 
 /// Reads `yarn.lock`.
 pub struct Yarn;
 
 impl PackageList for Yarn {
     const NAME: &'static str = "yarn";
+    const VERSION: u32 = 2;
     const TRIGGERS: &'static [Trigger] = &[Trigger::Name("yarn.lock")];
 
     fn read(_path: &str, text: &str, entries: &mut Entries<'_>) -> Result<(), Unreadable> {
@@ -36,6 +37,8 @@ struct Block<'a> {
     head: &'a str,
     version: Option<&'a str>,
     resolution: Option<&'a str>,
+    /// Where version 1 of the format says that it was fetched.
+    resolved: Option<&'a str>,
 }
 
 impl<'a> Block<'a> {
@@ -47,6 +50,7 @@ impl<'a> Block<'a> {
         match (indent, key) {
             (2, "version") => self.version = Some(value),
             (2, "resolution") => self.resolution = Some(value),
+            (2, "resolved") => self.resolved = Some(value),
             _ => {}
         }
     }
@@ -77,7 +81,8 @@ impl<'a> Block<'a> {
         if !is_elsewhere {
             let name = real.map_or(name, |(real, _)| real);
             let version = self.version.unwrap_or_default();
-            entries.add(node::package(name, version, Evidence::Declared));
+            let package = node::package(name, version, Evidence::Declared);
+            entries.add(package.map(|package| registry::fetched(package, self.resolved)));
         }
     }
 }
@@ -129,12 +134,13 @@ mod tests {
     use super::super::lock::sample::{analyze, check};
     use super::*;
 
-    const CLASSIC: &str = "# yarn lockfile v1\n\n\n\"@s/a@^1.0.0\", \"@s/a@^1.1.0\":\n  version \"1.2.3\"\n  resolved \"https://registry.example/a\"\n  dependencies:\n    version \"^9.0.0\"\n\nx@npm:real@^1:\n  version \"1.0.1\"\n\nlocal@file:./local:\n  version \"0.0.0\"\n";
+    const CLASSIC: &str = "# yarn lockfile v1\n\n\n\"@s/a@^1.0.0\", \"@s/a@^1.1.0\":\n  version \"1.2.3\"\n  resolved \"https://ci:secret@npm.acme.example/a.tgz#00\"\n  dependencies:\n    version \"^9.0.0\"\n\nx@npm:real@^1:\n  version \"1.0.1\"\n  resolved \"https://registry.yarnpkg.com/real.tgz#00\"\n\nlocal@file:./local:\n  version \"0.0.0\"\n";
     const BERRY: &str = "__metadata:\n  version: 6\n\n\"a@npm:^1.0.0, a@npm:^1.1\":\n  version: 1.2.3\n  resolution: \"a@npm:1.2.3\"\n  languageName: node\n\n\"b@patch:b@^2#~builtin<x>\":\n  version: 2.0.0\n  resolution: \"b@patch:b@npm%3A2.0.0#~builtin<x>::version=2.0.0&hash=1\"\n\n\"app@workspace:.\":\n  version: 0.0.0-use.local\n  resolution: \"app@workspace:.\"\n";
 
     #[test]
     fn both_formats_name_packages_of_the_registry() {
-        let classic = ["npm/real@1.0.1 Declared", "npm/%40s/a@1.2.3 Declared"];
+        let classic =
+            ["npm/real@1.0.1 Declared", "npm/%40s/a@1.2.3?repository_url=npm.acme.example Declared"];
         check(&Yarn, "app/yarn.lock", CLASSIC, &classic);
         check(&Yarn, "app/yarn.lock", &CLASSIC.replace('\n', "\r\n"), &classic);
         check(&Yarn, "yarn.lock", BERRY, &["npm/a@1.2.3 Declared", "npm/b@2.0.0 Declared"]);

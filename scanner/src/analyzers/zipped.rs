@@ -17,7 +17,7 @@ impl Analyzer for Zipped {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn triggers(&self) -> &'static [Trigger] {

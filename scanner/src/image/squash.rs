@@ -122,6 +122,7 @@ pub(super) fn squash(
     }
     let identity = Identity { own: distribution.as_ref(), nested: &nested_roots };
     let mut located = locate(&sightings, &versions, &evidence, &identity, kit, &mut problems);
+    origin::settle_listed(&mut located);
     declared::settle(&mut located);
     origin::settle(&mut located);
     let owners = ownership::Owners::of(&located);
@@ -173,6 +174,11 @@ struct Located<'s, 'a> {
 }
 
 impl Located<'_, '_> {
+    /// Which package of which version it is, whatever qualifiers tell besides.
+    fn identity(&self) -> &str {
+        self.package.purl.without_qualifiers()
+    }
+
     /// Whether it is what a program says in a note that it belongs to.
     fn is_noted(&self) -> bool {
         self.package.package.evidence == package::Evidence::Claimed && self.is_read_by(elf_note::NAME)

@@ -141,6 +141,7 @@ impl PurlPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::package::{Evidence, Package, PackageKind};
 
     #[test]
     fn a_star_stands_for_any_characters() {
@@ -159,6 +160,25 @@ mod tests {
             assert_eq!(Glob::new(pattern).unwrap().matches(text), expected, "{pattern} {text}");
         }
         assert_eq!(Glob::new(""), Err(PatternError::Length));
+    }
+
+    #[test]
+    fn a_package_is_meant_whatever_registry_it_is_from() {
+        let mut package = Package::new(PackageKind::Npm, "a", "1.0.0", Evidence::Installed);
+        package.namespace = Some("@s".to_owned());
+        package.qualifiers.insert("repository_url".to_owned(), "npm.acme.example:8081".to_owned());
+        let purl = Purl::new(&package, None);
+        for (pattern, expected) in [
+            ("pkg:npm/%40s/a", true),
+            ("pkg:npm/%40s/a@1.0.0", true),
+            ("pkg:npm/%40s/a@1.0.0?repository_url=npm.acme.example:8081", true),
+            ("pkg:npm/%40s/*", true),
+            ("pkg:npm/%40s/a@1.0", false),
+            ("pkg:npm/%40s/a@1.0.0?repository_url=other.example", false),
+        ] {
+            let pattern = PurlPattern::new(pattern.to_owned()).unwrap();
+            assert_eq!(pattern.matches(&purl), expected, "{pattern:?} {purl}");
+        }
     }
 
     #[test]

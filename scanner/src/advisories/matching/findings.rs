@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared::model::package::PackageKind;
+use shared::model::package::{Package, PackageKind};
 use shared::model::report::{
     Confidence, CoverageState, Finding, FindingKind, InstalledPackage, PackageIndex,
 };
@@ -16,6 +16,7 @@ use super::ranges::Answer;
 use super::{fixes, is_os, ratings, suppression};
 use crate::advisories::DatabaseError;
 use crate::advisories::versions::Scheme;
+use crate::analyzers::registry;
 
 /// Everything that advisories say about one package.
 pub(super) fn of_package(
@@ -58,7 +59,7 @@ pub(super) fn of_package(
             vector: rated.vector,
             fix: suppression::with_pro(fix, pro),
             status,
-            confidence: confidence(&group.matches),
+            confidence: confidence(kind, &installed.package, &group.matches),
             known_exploited,
             epss,
             summary,
@@ -135,8 +136,18 @@ fn kind(matches: &[&Match]) -> FindingKind {
     }
 }
 
+/// How sure a finding is. Whoever publishes malware takes the names of internal packages on purpose: of a package from
+/// another registry its advisory may not speak at all. Other advisories speak of what such a registry has copies of.
+fn confidence(kind: FindingKind, package: &Package, matches: &[&Match]) -> Confidence {
+    let stated = surest(matches);
+    match kind {
+        FindingKind::Malware if registry::is_other(package) => stated.max(Confidence::NameCollision),
+        FindingKind::Malware | FindingKind::Vulnerability | FindingKind::Informational => stated,
+    }
+}
+
 /// The surest of the matches that say "affected".
-fn confidence(matches: &[&Match]) -> Confidence {
+fn surest(matches: &[&Match]) -> Confidence {
     let sure = matches.iter().filter(|found| found.answer == Answer::Affected);
     sure.map(|found| found.confidence).min().unwrap_or(Confidence::UnparsableVersion)
 }

@@ -52,6 +52,13 @@ fn lines(names: &[&str], evidence: &str) -> Vec<String> {
     names.iter().map(|name| format!("{name} {evidence}")).collect()
 }
 
+/// The registry that the tools fetched from, where their files name it.
+const REGISTRY: &str = "?repository_url=example.org";
+
+fn with_registry(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("{name}{REGISTRY} Declared")).collect()
+}
+
 fn check_all(analyzer: &dyn Analyzer, path: &str, content: &str, expected: &[String]) {
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     check(analyzer, path, content, &expected);
@@ -79,24 +86,25 @@ fn every_lock_file_of_javascript_says_the_same_of_one_project() {
 fn lists_that_do_not_tell_development_apart_name_its_packages_too() {
     let mut all = JAVASCRIPT.to_vec();
     all.splice(6..6, DEVELOPMENT);
-    for (analyzer, path, content, evidence) in [
+    let declared = lines(&all, "Declared");
+    for (analyzer, path, content, expected) in [
         (
             &Yarn as &dyn Analyzer,
             "app/yarn.lock",
             include_str!("../../../fixtures/locks/yarn-1.lock"),
-            "Declared",
+            &with_registry(&all),
         ),
-        (&Yarn, "app/yarn.lock", include_str!("../../../fixtures/locks/yarn-4.lock"), "Declared"),
-        (&Deno, "app/deno.lock", include_str!("../../../fixtures/locks/deno.lock"), "Declared"),
+        (&Yarn, "app/yarn.lock", include_str!("../../../fixtures/locks/yarn-4.lock"), &declared),
+        (&Deno, "app/deno.lock", include_str!("../../../fixtures/locks/deno.lock"), &declared),
         // What is on disk is on disk, whatever it is for.
         (
             &NpmLock,
             "app/node_modules/.package-lock.json",
             include_str!("../../../fixtures/locks/npm-installed.json"),
-            "Installed",
+            &lines(&all, "Installed"),
         ),
     ] {
-        check_all(analyzer, path, content, &lines(&all, evidence));
+        check_all(analyzer, path, content, expected);
     }
 }
 
@@ -105,15 +113,19 @@ fn every_lock_file_of_python_says_the_same_of_one_project() {
     let expected = ["pypi/python-dateutil@2.8.2", "pypi/six@1.17.0"];
     for (analyzer, path, content) in locks! {
         PythonLock, "app/requirements.txt" = "requirements.txt";
-        PythonLock, "app/Pipfile.lock" = "Pipfile.lock";
-        PythonLock, "app/poetry.lock" = "poetry.lock";
         PythonLock, "app/pdm.lock" = "pdm.lock";
-        PythonLock, "app/pylock.toml" = "pylock.toml";
     } {
         check_all(analyzer, path, content, &lines(&expected, "Declared"));
     }
+    for (analyzer, path, content) in locks! {
+        PythonLock, "app/Pipfile.lock" = "Pipfile.lock";
+        PythonLock, "app/poetry.lock" = "poetry.lock";
+        PythonLock, "app/pylock.toml" = "pylock.toml";
+    } {
+        check_all(analyzer, path, content, &with_registry(&expected));
+    }
     let mut with_itself = lines(&["pypi/app@0.1.0"], "Unmatched");
-    with_itself.extend(lines(&expected, "Declared"));
+    with_itself.extend(with_registry(&expected));
     let uv = include_str!("../../../fixtures/locks/uv.lock");
     check_all(&PythonLock, "app/uv.lock", uv, &with_itself);
 }
@@ -131,7 +143,11 @@ fn cargo_bundler_and_composer_say_what_comes_from_a_registry() {
             &GemfileLock,
             "app/Gemfile.lock",
             include_str!("../../../fixtures/locks/Gemfile.lock"),
-            &["gem/acme@1.0 Declared", "gem/mine@0.1.0 Unmatched", "gem/widget@2.1 Declared"],
+            &[
+                "gem/acme@1.0?repository_url=example.org Declared",
+                "gem/mine@0.1.0 Unmatched",
+                "gem/widget@2.1?repository_url=example.org Declared",
+            ],
         ),
         (
             &Composer,

@@ -90,6 +90,22 @@ fn installed_packages_are_known_by_their_own_name() {
 }
 
 #[test]
+fn a_package_that_npm_took_from_another_registry_says_so() {
+    for (resolved, expected) in [
+        (r#""https://registry.npmjs.org/x/-/x-1.2.3.tgz""#, "pkg:npm/x@1.2.3 Installed"),
+        (
+            r#""https://ci:secret@npm.acme.example/x/-/x-1.2.3.tgz""#,
+            "pkg:npm/x@1.2.3?repository_url=npm.acme.example Installed",
+        ),
+        (r#""file:x""#, "pkg:npm/x@1.2.3 Installed"),
+        ("7", "pkg:npm/x@1.2.3 Installed"),
+    ] {
+        let content = format!(r#"{{"name":"x","version":"1.2.3","_resolved":{resolved}}}"#);
+        check(MODULE, &content, &[expected]);
+    }
+}
+
+#[test]
 fn the_application_and_private_packages_are_inventory_only() {
     let package = r#"{"name":"x","version":"1.2.3","private":true}"#;
     check(MODULE, package, &["pkg:npm/x@1.2.3 Unmatched"]);

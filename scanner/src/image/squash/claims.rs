@@ -14,9 +14,9 @@ use crate::advisories::upstream;
 pub(super) fn settle(located: &mut Vec<Located<'_, '_>>) {
     let is_claim = |it: &Located<'_, '_>| it.package.package.evidence == Evidence::Claimed;
     if located.iter().any(is_claim) {
-        let seen = located.iter().filter(|it| !is_claim(it)).map(identity);
-        let mut known: HashSet<String> = seen.collect();
-        located.retain(|it| !is_claim(it) || known.insert(identity(it)));
+        let seen = located.iter().filter(|it| !is_claim(it));
+        let mut known: HashSet<String> = seen.map(|it| it.identity().to_owned()).collect();
+        located.retain(|it| !is_claim(it) || known.insert(it.identity().to_owned()));
     }
     let components = located.iter().map(|it| &it.package.package);
     let components = components.filter(|package| package.kind == PackageKind::Bitnami);
@@ -63,10 +63,6 @@ pub(super) fn settle_assemblies(located: &mut Vec<Located<'_, '_>>) {
 
 fn parent(path: &[u8]) -> &[u8] {
     crate::image::matcher::split(path).0
-}
-
-fn identity(located: &Located<'_, '_>) -> String {
-    located.package.purl.without_qualifiers().to_owned()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) fn settle(located: &mut Vec<Located<'_, '_>>) {
         match package.package.evidence {
             Evidence::Declared => !installed.is_below(package.package.kind, directory),
             Evidence::Installed if is_listed(located) => {
-                !installed.seen.contains(&(package.purl.as_str().to_owned(), directory.to_vec()))
+                !installed.seen.contains(&(located.identity().to_owned(), directory.to_vec()))
             }
             Evidence::Installed
             | Evidence::Inferred
@@ -40,7 +40,7 @@ pub(super) fn settle(located: &mut Vec<Located<'_, '_>>) {
 struct Installed {
     /// Every directory above an installed package, by kind.
     above: HashMap<PackageKind, HashSet<Vec<u8>>>,
-    /// npm packages with a file of their own, with each `node_modules` above it.
+    /// npm packages with a file of their own, by identity, with each `node_modules` above it.
     seen: HashSet<(String, Vec<u8>)>,
 }
 
@@ -64,7 +64,7 @@ impl Installed {
             let above = installed.above.entry(package.package.kind).or_default();
             for directory in ancestors(&located.sighting.path) {
                 if lists.contains(directory) && !is_listed(located) {
-                    installed.seen.insert((package.purl.as_str().to_owned(), directory.to_vec()));
+                    installed.seen.insert((located.identity().to_owned(), directory.to_vec()));
                 }
                 above.insert(directory.to_vec());
             }
@@ -78,7 +78,8 @@ impl Installed {
     }
 }
 
-fn is_listed(located: &Located<'_, '_>) -> bool {
+/// Whether a package is an entry of npm's own list.
+pub(super) fn is_listed(located: &Located<'_, '_>) -> bool {
     located.package.package.kind == PackageKind::Npm && located.sighting.path.ends_with(NPM_LIST)
 }
 
@@ -90,7 +91,7 @@ fn parent(path: &[u8]) -> &[u8] {
 const SYSTEM: [&[u8]; 4] = [b"usr/", b"opt/", b"lib/", b"lib64/"];
 
 /// Every directory above a file whose project it can belong to, the root last.
-fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let is_of_system = SYSTEM.iter().any(|system| path.starts_with(system));
     let all = std::iter::successors(Some(parent(path)), |directory| {
         (!directory.is_empty()).then(|| parent(directory))

@@ -273,4 +273,6 @@ pub enum Confidence {
     ArchiveNotInstalled,
     /// A version could not be parsed, so the range could not be decided: reported, not passed over.
     UnparsableVersion,
+    /// Malware that has the name of this package in the public registry; the package came from another one.
+    NameCollision,
 }

@@ -222,6 +222,33 @@ fn malware_is_critical_and_counts_whatever_else_is_said() {
 }
 
 #[test]
+fn malware_that_has_the_name_of_another_registry_s_package_counts_and_may_be_a_collision() {
+    let malware = || {
+        json!({"id": "MAL-2024-1", "modified": "2024-01-01T00:00:00Z",
+               "affected": [{"package": {"ecosystem": "npm", "name": "a"}, "versions": ["1.0.0"]}]})
+    };
+    let vulnerability = || advisory("GHSA-1", "npm", "a", "0..2.0.0");
+    for (registry, evidence, record, confidence) in [
+        (None, Evidence::Installed, malware(), Confidence::Exact),
+        (Some("npm.acme.example"), Evidence::Installed, malware(), Confidence::NameCollision),
+        (Some("npm.acme.example"), Evidence::Declared, malware(), Confidence::NameCollision),
+        (None, Evidence::Declared, malware(), Confidence::Declared),
+        (Some("npm.acme.example"), Evidence::Installed, vulnerability(), Confidence::Exact),
+    ] {
+        let kind = match record["id"] == "MAL-2024-1" {
+            true => (FindingKind::Malware, Severity::Critical),
+            false => (FindingKind::Vulnerability, Severity::Unknown),
+        };
+        let mut package = package(PackageKind::Npm, "a", "1.0.0");
+        package.evidence = evidence;
+        package.qualifiers.extend(registry.map(|host| ("repository_url".to_owned(), host.to_owned())));
+        let finding = only(judged(&[record], None, vec![package]));
+        assert_eq!((finding.kind, finding.severity), kind);
+        assert_eq!((finding.status, finding.confidence), (FindingStatus::Affected, confidence));
+    }
+}
+
+#[test]
 fn flaws_of_other_systems_are_kept_and_do_not_count() {
     let imports = |goos: &[&str]| json!({"ecosystem_specific": {"imports": [{"path": "os", "goos": goos}]}});
     let record = |goos: &[&str]| with_entry(advisory("GO-1", "Go", "stdlib", "0..1.20.1"), imports(goos));
