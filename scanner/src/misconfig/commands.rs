@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 use shared::model::report::Severity;
 
 use super::history::Step;
@@ -75,8 +75,9 @@ static UNCHECKED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .collect()
 });
 
+/// Of bytes: commands are ASCII where it matters, and counting characters of Unicode takes an automaton of some megabytes.
 fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a built-in expression")
+    RegexBuilder::new(pattern).unicode(false).build().expect("a built-in expression")
 }
 
 fn runs<'i, 'a>(image: &'i Image<'a>) -> impl Iterator<Item = &'i Step<'a>> {
@@ -85,8 +86,8 @@ fn runs<'i, 'a>(image: &'i Image<'a>) -> impl Iterator<Item = &'i Step<'a>> {
 
 fn unverified(image: &Image<'_>) -> Vec<Finding> {
     let of_step = |step: &Step<'_>| {
-        let piped = PIPE.is_match(step.rest).then_some("something that was downloaded is run unseen");
-        let unchecked = UNCHECKED.iter().filter(|(pattern, _)| pattern.is_match(step.rest));
+        let piped = PIPE.is_match(step.rest.as_bytes()).then_some("something that was downloaded is run unseen");
+        let unchecked = UNCHECKED.iter().filter(|(pattern, _)| pattern.is_match(step.rest.as_bytes()));
         let what: Vec<&str> = piped.into_iter().chain(unchecked.map(|(_, what)| *what)).collect();
         (!what.is_empty())
             .then(|| Finding::new(format!("While building, {}", what.join("; "))).in_step(step, image))
@@ -131,8 +132,8 @@ static UPGRADE: LazyLock<Regex> =
 fn updated_alone(image: &Image<'_>) -> Vec<Finding> {
     let of_step = |step: &Step<'_>| {
         // `yum update` alone upgrades everything, which is no list that goes stale.
-        let upgrades = UPGRADE.is_match(step.rest) && !step.rest.contains("install ");
-        let title = if UPDATE.is_match(step.rest) {
+        let upgrades = UPGRADE.is_match(step.rest.as_bytes()) && !step.rest.contains("install ");
+        let title = if UPDATE.is_match(step.rest.as_bytes()) {
             "Package lists are updated by a command of their own"
         } else if upgrades {
             "The whole distribution is upgraded"

@@ -22,6 +22,8 @@ pub(super) struct Prefilter {
 
 struct Group {
     searcher: Searcher,
+    /// How many bytes its longest literal has.
+    longest: usize,
     /// By pattern: positions of rules.
     rules: Vec<Vec<usize>>,
 }
@@ -64,11 +66,11 @@ impl Prefilter {
         candidate: &mut dyn FnMut(usize, &[usize]),
     ) {
         for group in &self.groups {
+            // Not to the end of the text: what comes next may be far behind a short part.
+            let end = text.len().min(to.saturating_add(group.longest));
             let mut start = from;
-            while let Some(found) = group
-                .searcher
-                .find_in(text, Span { start, end: text.len() })
-                .filter(|found| found.start() < to)
+            while let Some(found) =
+                group.searcher.find_in(text, Span { start, end }).filter(|found| found.start() < to)
             {
                 candidate(found.start(), &group.rules[found.pattern()]);
                 // Another literal may begin inside this one.
@@ -87,7 +89,8 @@ impl Group {
         let mut builder = config.builder();
         builder.extend(literals.iter().map(|(literal, _)| literal.as_bytes()));
         let searcher = builder.build().expect("there are few literals, and none is empty");
-        Self { searcher, rules: literals.iter().map(|(_, rules)| rules.clone()).collect() }
+        let longest = literals.iter().map(|(literal, _)| literal.len()).max().unwrap_or_default();
+        Self { searcher, longest, rules: literals.iter().map(|(_, rules)| rules.clone()).collect() }
     }
 }
 
