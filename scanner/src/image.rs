@@ -40,7 +40,7 @@ pub use layer::LayerError;
 pub(crate) use squash::{in_purls, purl};
 
 /// Raised whenever reading, squashing or attribution could give another result for the same bytes.
-pub const ENGINE_VERSION: u32 = 9;
+pub const ENGINE_VERSION: u32 = 10;
 
 /// Analyses one layer outside of any image: verify → inflate → tar → analyzers, on the calling thread.
 ///
