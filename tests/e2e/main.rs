@@ -15,6 +15,7 @@ mod gate_moments;
 mod gates;
 mod harbor;
 mod hostile;
+mod installed;
 mod kills;
 mod kubernetes_goat;
 mod kubernetes_goat_images;

@@ -1,5 +1,6 @@
 //! Images built from file lists, as OCI layouts that skopeo can push.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,9 +21,13 @@ pub struct Image {
 }
 
 #[derive(Clone)]
-struct Layer {
-    files: BTreeMap<String, Vec<u8>>,
-    encoding: Encoding,
+enum Layer {
+    Files {
+        files: BTreeMap<String, Vec<u8>>,
+        encoding: Encoding,
+    },
+    /// A tar in zstd that lies ready.
+    Archive(Vec<u8>),
 }
 
 /// How a layer is compressed.
@@ -40,6 +45,8 @@ pub enum Encoding {
 pub const VULNERABLE: (&str, &str) = ("urllib3", "1.23");
 /// A package that no advisory knows.
 pub const HARMLESS: (&str, &str) = ("tidewaiter-harmless", "1.0.0");
+
+const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 impl Image {
     /// No layers yet.
@@ -86,7 +93,14 @@ impl Image {
         files: impl IntoIterator<Item = (&'a str, Vec<u8>)>,
     ) -> Self {
         let files = files.into_iter().map(|(path, content)| (path.to_owned(), content)).collect();
-        self.layers.push(Layer { files, encoding });
+        self.layers.push(Layer::Files { files, encoding });
+        self
+    }
+
+    /// Adds a layer that is this tar in zstd, as it is.
+    #[must_use]
+    pub fn archive(mut self, archive: Vec<u8>) -> Self {
+        self.layers.push(Layer::Archive(archive));
         self
     }
 
@@ -147,15 +161,8 @@ impl Layout {
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
         for layer in &image.layers {
-            let raw = tar(&layer.files)?;
-            diff_ids.push(Digest::of(&raw));
-            let (packed, media_type) = match layer.encoding {
-                Encoding::Gzip => (gzip(&raw)?, "application/vnd.oci.image.layer.v1.tar+gzip"),
-                Encoding::Zstd => {
-                    (zstd::encode_all(raw.as_slice(), 3)?, "application/vnd.oci.image.layer.v1.tar+zstd")
-                }
-                Encoding::Plain => (raw, "application/vnd.oci.image.layer.v1.tar"),
-            };
+            let (diff_id, packed, media_type) = layer.packed()?;
+            diff_ids.push(diff_id);
             layers.push(self.put(&packed, media_type)?);
         }
         let (os, architecture) = image.platform.clone().unwrap_or(("linux".to_owned(), "amd64".to_owned()));
@@ -190,6 +197,27 @@ impl Layout {
         let index = json!({"schemaVersion": 2, "manifests": [descriptor]});
         std::fs::write(self.folder.join("index.json"), serde_json::to_vec(&index)?)?;
         Ok(serde_json::from_value(descriptor["digest"].clone())?)
+    }
+}
+
+impl Layer {
+    /// Its diff ID, its blob and the blob's media type.
+    fn packed(&self) -> Result<(Digest, Cow<'_, [u8]>, &'static str)> {
+        let (files, encoding) = match self {
+            Self::Files { files, encoding } => (files, encoding),
+            Self::Archive(archive) => {
+                let diff_id = Digest::of(&zstd::decode_all(archive.as_slice())?);
+                return Ok((diff_id, Cow::Borrowed(archive), ZSTD));
+            }
+        };
+        let raw = tar(files)?;
+        let diff_id = Digest::of(&raw);
+        let (packed, media_type) = match encoding {
+            Encoding::Gzip => (gzip(&raw)?, "application/vnd.oci.image.layer.v1.tar+gzip"),
+            Encoding::Zstd => (zstd::encode_all(raw.as_slice(), 3)?, ZSTD),
+            Encoding::Plain => (raw, "application/vnd.oci.image.layer.v1.tar"),
+        };
+        Ok((diff_id, Cow::Owned(packed), media_type))
     }
 }
 

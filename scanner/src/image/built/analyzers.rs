@@ -4,12 +4,14 @@ use shared::model::package::{Evidence, Package, PackageKind};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::Distribution;
 
-use crate::analyzers::{Analyzer, CapturedFile, Checksum, FileClass, Found, OwnedFile, OwnedFiles, Trigger};
+use crate::analyzers::{
+    Analyzer, CapturedFile, Checksum, FileClass, Found, OwnedFile, OwnedFiles, Trigger, elf_note,
+};
 use crate::image::matcher::Analyzers;
 use crate::limits::Limits;
 
 pub(super) const ANALYZERS: Analyzers =
-    &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking, &Lock, &Npm, &Program];
+    &[&Database, &Release, &Wheel, &Jar, &Binary, &Panicking, &Lock, &Npm, &Program, &Note];
 
 /// `name version` a line; `owns PACKAGE PATH [CHECKSUM OF CONTENT]`; anything else cannot be read.
 struct Database;
@@ -29,6 +31,8 @@ struct Lock;
 struct Npm;
 /// `name version` a line, of programs that say so themselves.
 struct Program;
+/// `name version` a line, of packages that the file says it belongs to.
+struct Note;
 
 fn package(kind: PackageKind, line: &str) -> Option<Package> {
     let (name, version) = line.split_once(' ')?;
@@ -70,7 +74,7 @@ fn owned(rest: &str) -> OwnedFiles {
 }
 
 macro_rules! analyzer {
-    ($type:ident, $name:literal, $class:ident, $triggers:expr, $read:expr) => {
+    ($type:ident, $name:expr, $class:ident, $triggers:expr, $read:expr) => {
         impl Analyzer for $type {
             fn name(&self) -> &'static str {
                 $name
@@ -164,4 +168,11 @@ analyzer!(Program, "program", Binary, [Trigger::Name("program")], |file| {
 });
 analyzer!(Npm, "npm", Text, [Trigger::Name("package.json"), Trigger::Name(".package-lock.json")], |file| {
     lines(PackageKind::Npm, file.content)
+});
+analyzer!(Note, elf_note::NAME, Binary, [Trigger::Name("noted")], |file| {
+    let mut found = lines(PackageKind::Deb, file.content);
+    for found in &mut found.packages {
+        found.package.evidence = Evidence::Claimed;
+    }
+    found
 });

@@ -116,19 +116,21 @@ struct Owner {
     root: Option<RootId>,
 }
 
-/// The owner whose claim holds. A stated checksum decides alone, whatever other lists of the owner say.
+/// The owner whose claim holds. A stated checksum decides alone, whatever other lists of the owner say. No checksums are
+/// taken of what only says in a note to which package it belongs: distributions write one into all that they build.
 fn owner_of<'a>(package: &Located<'_, '_>, claims: &[Claim<'a>]) -> Option<&'a Purl> {
     let sighting = package.sighting;
     let holds = |claim: &&Claim<'a>| {
         let of_owner = claims.iter().filter(|other| other.owner.purl == claim.owner.purl);
         let mut stated = of_owner.filter_map(|claim| claim.checksum).peekable();
+        let is_as_old = || sighting.file.made_by.layer <= claim.owner.introduced_in;
         if stated.peek().is_none() {
-            return sighting.file.made_by.layer <= claim.owner.introduced_in;
+            return is_as_old();
         }
-        stated.any(|stated| {
-            let actual = sighting.checksums;
-            actual.is_some_and(|actual| actual.match_stated(stated))
-        })
+        match sighting.checksums {
+            Some(actual) => stated.any(|stated| actual.match_stated(stated)),
+            None => package.is_noted() && is_as_old(),
+        }
     };
     claims.iter().find(holds).map(|claim| &claim.owner.purl)
 }

@@ -345,6 +345,22 @@ fn a_recognised_program_that_an_os_package_owns_is_that_package_alone() {
     check(&[&[debian(), program, foreign]], &[os, recognised]);
 }
 
+#[test]
+fn what_a_program_says_it_belongs_to_is_the_package_that_installed_it() {
+    let library = file("usr/lib/noted", "systemd 252");
+    let claimed = "pkg:deb/debian/systemd@252?distro=debian-12 at usr/lib/noted from 0";
+    let os = "pkg:deb/debian/libsystemd0@252?distro=debian-12 at var/lib/dpkg/status from 0";
+    check(&[&[debian(), library.clone()]], &[claimed]);
+    check(&[&[debian(), library.clone(), file(DPKG, "libsystemd0 252")]], &[os, claimed]);
+    for stated in ["", " systemd_252"] {
+        let listed = file(DPKG, format!("libsystemd0 252\nowns libsystemd0 usr/lib/noted{stated}"));
+        check(&[&[debian(), library.clone(), listed.clone()]], &[os]);
+        // Somebody else's over the distribution's.
+        let later = "pkg:deb/debian/systemd@253?distro=debian-12 at usr/lib/noted from 1";
+        check(&[&[debian(), library.clone(), listed], &[file("usr/lib/noted", "systemd 253")]], &[os, later]);
+    }
+}
+
 const METADATA: &str = "usr/lib/python3/urllib3-1.dist-info/METADATA";
 
 fn owner(layers: &[&[Put]]) -> Option<String> {
