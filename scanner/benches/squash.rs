@@ -32,9 +32,9 @@ struct Known(Mutex<HashMap<Digest, Vec<u8>>>);
 
 #[async_trait]
 impl LayerCache for Known {
-    async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<LayerAnalysis> {
+    async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<Arc<LayerAnalysis>> {
         let known = self.0.lock().expect("nobody panics with it");
-        LayerAnalysis::decode(known.get(layer)?)
+        LayerAnalysis::decode(known.get(layer)?).map(Arc::new)
     }
 
     async fn save(&self, analysis: Arc<LayerAnalysis>) {

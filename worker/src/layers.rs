@@ -1,7 +1,8 @@
 //! What layers contain, kept in the store: a layer is read once, whatever images have it and whoever scans them.
 //!
 //! The store is a cache (I13): without it every layer is read, and a worker that waits for another one to
-//! read a layer waits no longer than it might take to read it itself.
+//! read a layer waits no longer than it might take to read it itself. What a worker used last it has at hand, unpacked: most
+//! images are further ones on a base that it has just seen.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use metrics::counter;
+use moka::sync::Cache;
 use scanner::image::{LayerAnalysis, LayerCache, Turn};
 use shared::model::digest::Digest;
 use shared::model::document::Descriptor;
@@ -29,12 +31,28 @@ const BYTES_A_SECOND: u64 = 16 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The memory that unpacked analyses may take, in bytes, by estimate.
+const AT_HAND: u64 = 8 << 20;
+/// How long they are at hand without the store being asked, which forgets what nobody asks for.
+const AT_HAND_FOR: Duration = Duration::from_secs(10 * 60);
+/// Unpacked, an analysis takes about so many times the bytes that it is stored in.
+const UNPACKED: usize = 4;
+
 /// Analyses of layers in the store.
 pub struct LayerShelf {
     layers: SharedLayers,
     leases: SharedLeases,
+    at_hand: Cache<(Digest, Revision), AtHand>,
     /// Layers that somebody of this process reads or waits for.
     here: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// An analysis, unpacked.
+#[derive(Clone)]
+struct AtHand {
+    analysis: Arc<LayerAnalysis>,
+    /// As it is stored.
+    bytes: usize,
 }
 
 /// The turn to read a layer, given back when it is dropped.
@@ -61,11 +79,24 @@ impl Drop for Held {
 impl LayerShelf {
     /// A shelf on a store.
     pub fn new(layers: SharedLayers, leases: SharedLeases) -> Self {
-        Self { layers, leases, here: Mutex::default() }
+        let at_hand = Cache::builder()
+            .max_capacity(AT_HAND)
+            .weigher(|_, one: &AtHand| u32::try_from(one.bytes.saturating_mul(UNPACKED)).unwrap_or(u32::MAX))
+            .time_to_live(AT_HAND_FOR)
+            .build();
+        Self { layers, leases, at_hand, here: Mutex::default() }
+    }
+
+    fn put_at_hand(&self, analysis: &Arc<LayerAnalysis>, bytes: usize) {
+        let name = (analysis.layer.clone(), analysis.analyzer.clone());
+        self.at_hand.insert(name, AtHand { analysis: Arc::clone(analysis), bytes });
     }
 
     /// What is kept about a layer and can be read.
-    async fn find(&self, layer: &Digest, revision: &Revision) -> Option<LayerAnalysis> {
+    async fn find(&self, layer: &Digest, revision: &Revision) -> Option<Arc<LayerAnalysis>> {
+        if let Some(AtHand { analysis, .. }) = self.at_hand.get(&(layer.clone(), revision.clone())) {
+            return Some(analysis);
+        }
         let bytes = match self.layers.load_layer(layer, revision).await {
             Ok(bytes) => bytes?,
             Err(error) => {
@@ -73,11 +104,15 @@ impl LayerShelf {
                 return None;
             }
         };
+        let length = bytes.len();
         let analysis = spawn_blocking(move || LayerAnalysis::decode(&bytes)).await.ok().flatten();
-        if analysis.is_none() {
+        let analysis = analysis.filter(|analysis| analysis.layer == *layer && analysis.analyzer == *revision);
+        let Some(analysis) = analysis.map(Arc::new) else {
             tracing::warn!(layer.digest = %layer, "stored layer passed over");
-        }
-        analysis
+            return None;
+        };
+        self.put_at_hand(&analysis, length);
+        Some(analysis)
     }
 
     fn lock_of(&self, name: &Digest) -> Arc<tokio::sync::Mutex<()>> {
@@ -102,7 +137,7 @@ fn not_shared(layer: &Digest, error: &StoreError, what: &'static str) {
 
 #[async_trait]
 impl LayerCache for LayerShelf {
-    async fn load(&self, layer: &Digest, revision: &Revision) -> Option<LayerAnalysis> {
+    async fn load(&self, layer: &Digest, revision: &Revision) -> Option<Arc<LayerAnalysis>> {
         let analysis = self.find(layer, revision).await;
         let outcome = if analysis.is_some() { "known" } else { "unknown" };
         counter!("tidewaiter_layer_lookups_total", "outcome" => outcome).increment(1);
@@ -122,6 +157,7 @@ impl LayerCache for LayerShelf {
                 return;
             }
         };
+        self.put_at_hand(&analysis, bytes.len());
         if let Err(error) = self.layers.save_layer(&analysis.layer, &analysis.analyzer, &bytes).await {
             not_shared(&analysis.layer, &error, "not stored");
         }
@@ -157,7 +193,7 @@ impl LayerCache for LayerShelf {
             };
             // Also once it is ours: whoever had it before may have finished in between.
             if let Some(analysis) = self.find(&layer.digest, revision).await {
-                return Turn::Known(Box::new(analysis));
+                return Turn::Known(analysis);
             }
             if is_ours || Instant::now() >= until {
                 return Turn::Yours(Box::new(held));

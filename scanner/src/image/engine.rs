@@ -86,7 +86,7 @@ impl Standing {
 #[async_trait]
 pub trait LayerCache: Send + Sync {
     /// What was remembered about a layer under a revision of the analyzers.
-    async fn load(&self, layer: &Digest, revision: &Revision) -> Option<LayerAnalysis>;
+    async fn load(&self, layer: &Digest, revision: &Revision) -> Option<Arc<LayerAnalysis>>;
 
     /// Remembers an analysis; its bytes were verified (I5).
     async fn save(&self, analysis: Arc<LayerAnalysis>);
@@ -99,7 +99,7 @@ pub trait LayerCache: Send + Sync {
 /// Whose turn it is to read a layer.
 pub enum Turn {
     /// Nobody's: somebody has just read it.
-    Known(Box<LayerAnalysis>),
+    Known(Arc<LayerAnalysis>),
     /// Yours; others wait for as long as this is held.
     Yours(Box<dyn Any + Send>),
 }

@@ -86,7 +86,8 @@ fn runs<'i, 'a>(image: &'i Image<'a>) -> impl Iterator<Item = &'i Step<'a>> {
 
 fn unverified(image: &Image<'_>) -> Vec<Finding> {
     let of_step = |step: &Step<'_>| {
-        let piped = PIPE.is_match(step.rest.as_bytes()).then_some("something that was downloaded is run unseen");
+        let piped =
+            PIPE.is_match(step.rest.as_bytes()).then_some("something that was downloaded is run unseen");
         let unchecked = UNCHECKED.iter().filter(|(pattern, _)| pattern.is_match(step.rest.as_bytes()));
         let what: Vec<&str> = piped.into_iter().chain(unchecked.map(|(_, what)| *what)).collect();
         (!what.is_empty())

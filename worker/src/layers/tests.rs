@@ -82,7 +82,7 @@ async fn what_one_worker_has_read_every_worker_knows() {
     assert_eq!(one.load(&workers.layer.digest, &revision).await, None);
     one.save(Arc::clone(&workers.analysis)).await;
     let known = other.load(&workers.layer.digest, &revision).await;
-    assert_eq!(known.as_ref(), Some(&*workers.analysis));
+    assert_eq!(known.as_ref(), Some(&workers.analysis));
     assert_eq!(other.load(&workers.layer.digest, &Revision::new("another")).await, None);
 }
 
@@ -127,6 +127,20 @@ async fn i6_damaged_bytes_are_read_again_and_replaced() {
     drop(workers.must_read(&worker).await);
     worker.save(Arc::clone(&workers.analysis)).await;
     assert!(worker.load(&workers.layer.digest, &revision).await.is_some());
+}
+
+#[tokio::test]
+async fn what_a_worker_used_last_it_knows_without_the_store() {
+    let workers = Workers::new();
+    let (worker, other, revision) = (workers.worker(), workers.worker(), workers.engine.revision());
+    worker.save(Arc::clone(&workers.analysis)).await;
+    assert!(other.load(&workers.layer.digest, &revision).await.is_some());
+    workers.store.save_layer(&workers.layer.digest, &revision, b"\x01nonsense").await.unwrap();
+    for worker in [worker, other] {
+        assert_eq!(worker.load(&workers.layer.digest, &revision).await.as_ref(), Some(&workers.analysis));
+        assert_eq!(worker.load(&workers.layer.digest, &Revision::of(b"another")).await, None);
+    }
+    assert_eq!(workers.worker().load(&workers.layer.digest, &revision).await, None);
 }
 
 /// A store that is away.

@@ -145,10 +145,10 @@ impl Case<'_> {
         if let Some(cache) = cache {
             let known = timeout_at(self.deadline, cache.load(&layer.digest, revision)).await;
             if let Some(analysis) = known.ok().flatten().filter(|analysis| self.is_of(layer, analysis)) {
-                return Ok(Ok(Arc::new(analysis)));
+                return Ok(Ok(analysis));
             }
             match timeout_at(self.deadline, cache.turn(layer, revision)).await {
-                Ok(Turn::Known(analysis)) if self.is_of(layer, &analysis) => return Ok(Ok(analysis.into())),
+                Ok(Turn::Known(analysis)) if self.is_of(layer, &analysis) => return Ok(Ok(analysis)),
                 Ok(Turn::Yours(held)) => turn = Some(held),
                 // That time is up is for reading to notice.
                 Ok(Turn::Known(_)) | Err(_) => {}

@@ -350,8 +350,8 @@ pub(super) struct Shelf(Mutex<HashMap<Digest, Vec<u8>>>);
 
 #[async_trait]
 impl LayerCache for Shelf {
-    async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<LayerAnalysis> {
-        LayerAnalysis::decode(self.0.lock().unwrap().get(layer)?)
+    async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<Arc<LayerAnalysis>> {
+        LayerAnalysis::decode(self.0.lock().unwrap().get(layer)?).map(Arc::new)
     }
 
     async fn save(&self, analysis: Arc<LayerAnalysis>) {

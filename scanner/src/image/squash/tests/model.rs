@@ -229,9 +229,9 @@ struct Kept(Mutex<HashMap<Digest, Vec<u8>>>);
 
 #[async_trait]
 impl LayerCache for Kept {
-    async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<LayerAnalysis> {
+    async fn load(&self, layer: &Digest, _revision: &Revision) -> Option<Arc<LayerAnalysis>> {
         let kept = self.0.lock().unwrap();
-        Some(LayerAnalysis::decode(kept.get(layer)?).expect("what was kept can be read"))
+        Some(Arc::new(LayerAnalysis::decode(kept.get(layer)?).expect("what was kept can be read")))
     }
 
     async fn save(&self, analysis: Arc<LayerAnalysis>) {
