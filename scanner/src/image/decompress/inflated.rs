@@ -32,7 +32,7 @@ pub(in crate::image) struct Inflated {
 
 enum Decoding {
     /// On the thread that reads: right for small layers.
-    Here(Decoder),
+    Here(Box<Decoder>),
     Beside(Beside),
 }
 
@@ -52,7 +52,7 @@ impl Inflated {
     /// Begins to decode.
     pub(in crate::image) fn start(decoder: Decoder) -> Result<Self, Halt> {
         let decoding = match decoder.place() {
-            Place::Here => Decoding::Here(decoder),
+            Place::Here => Decoding::Here(Box::new(decoder)),
             Place::Beside => Decoding::Beside(Beside::start(decoder)?),
         };
         Ok(Self {
