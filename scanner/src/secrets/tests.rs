@@ -10,6 +10,7 @@ use shared::model::report::Severity;
 use super::*;
 use samples::{WORD, jwt, jwt_with, noise, pem, samples, summed};
 
+mod forms;
 mod nested;
 mod samples;
 

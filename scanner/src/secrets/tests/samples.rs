@@ -267,7 +267,7 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
         (
             "TW-SEC-PUTTY-KEY",
             format!(
-                "PuTTY-User-{}: ssh-ed25519\nComment: x\nPrivate-Lines: 1\n{}\n",
+                "PuTTY-User-{}: ssh-ed25519\nEncryption: none\nComment: x\nPrivate-Lines: 1\n{}\n",
                 "Key-File-3",
                 n(60, WORD)
             ),
