@@ -48,6 +48,7 @@ pub mod java;
 pub mod java_release;
 pub mod julia;
 pub mod kernel;
+pub mod key_store;
 mod ledger;
 mod lock;
 pub mod luarocks;
@@ -163,6 +164,7 @@ pub const ALL: &[&dyn Analyzer] = &[
     &elf_note::ELF_NOTE,
     &native_image::NATIVE_IMAGE,
     &models::Models,
+    &key_store::KeyStore,
     &pe_version::PeVersion,
 ];
 

@@ -42,7 +42,7 @@ pub use search::{Cut, Extent, Memory, Search, Searched};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).
-const VERSION: u32 = 8;
+const VERSION: u32 = 9;
 
 /// What fingerprints are made with.
 #[derive(Clone, Copy)]

@@ -23,7 +23,7 @@ impl Analyzer for Programs {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn triggers(&self) -> &'static [Trigger] {

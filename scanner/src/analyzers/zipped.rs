@@ -1,5 +1,6 @@
 //! Packages that are used without being unpacked: Python's `.whl` and `.egg`, and the archives in which Yarn's
-//! Plug'n'Play keeps npm packages (`.yarn/cache/*.zip`).
+//! Plug'n'Play keeps npm packages, in the project (`.yarn/cache/*.zip`) or, as Yarn 4 does, for all projects of a user
+//! (`.yarn/berry/cache/*.zip`).
 //!
 //! The metadata file inside is read as if it lay on disk.
 
@@ -21,7 +22,12 @@ impl Analyzer for Zipped {
     }
 
     fn triggers(&self) -> &'static [Trigger] {
-        &[Trigger::Extension(".whl"), Trigger::Extension(".egg"), Trigger::Parent(".yarn/cache")]
+        &[
+            Trigger::Extension(".whl"),
+            Trigger::Extension(".egg"),
+            Trigger::Parent(".yarn/cache"),
+            Trigger::Parent(".yarn/berry/cache"),
+        ]
     }
 
     fn wants(&self, file: &Candidate<'_>) -> bool {
@@ -120,6 +126,11 @@ mod tests {
                 ("node_modules/@s/n/test/package.json", r#"{"name":"x","version":"1.0.0"}"#),
             ],
             &["n 1.0.0 in node_modules/@s/n/package.json"],
+        );
+        check(
+            "root/.yarn/berry/cache/n-npm-1.0.0-0a1b2c3d4e-10c0.zip",
+            &[("node_modules/n/package.json", r#"{"name":"n","version":"1.0.0"}"#)],
+            &["n 1.0.0 in node_modules/n/package.json"],
         );
     }
 

@@ -72,8 +72,10 @@ pub(super) fn style(path: &[u8], size: u64) -> Option<Style> {
     }
     let name = path.rsplit('/').next().unwrap_or(&path);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    // Copies have an ending of their own behind it: `.env.bak`, `terraform.tfstate.backup`.
     let is_settings = name.starts_with('.') && !name.ends_with(".md")
         || name.contains(".env")
+        || name.contains(".tfstate")
         || EXTENSIONS.contains(&extension);
     if is_settings {
         return Some(Style::Settings);
@@ -133,8 +135,20 @@ pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
     }
 }
 
+/// What a file says in which only somebody with a key of his own can read what is secret: Bitnami's sealed secrets,
+/// Ansible's vault.
+const SEALED: &[&[u8]] = &[b"kind: SealedSecret", b"\"kind\": \"SealedSecret\"", b"$ANSIBLE_VAULT;"];
+
+/// Whether what is secret in a file cannot be read by whoever has the file.
+pub(super) fn is_sealed(text: &[u8]) -> bool {
+    SEALED.iter().any(|mark| memchr::memmem::find(text, mark).is_some())
+}
+
 /// Searches a whole file.
 pub(super) fn search(secrets: &Secrets, style: Style, text: &[u8], found: &mut dyn FnMut(FoundObservation)) {
+    if is_sealed(text) {
+        return;
+    }
     places(text, &mut |begin, end| {
         let secret = &text[begin..end];
         let is_random = entropy(secret) >= 3.5 && secret.len() >= 12;

@@ -14,19 +14,52 @@ pub(super) enum Check {
     Entropy(f64),
     /// As the last, and nothing that could be the name of something in code.
     NoIdentifier(f64),
+    /// As [`Check::Entropy`], with capitals, small letters and digits, which checksums in hex and paths are not made of.
+    Mixed(f64),
     /// As [`Check::Entropy`], of Django's keys: one that it made for a project to begin with says so.
     DjangoKey(f64),
+    /// As [`Check::Entropy`], and none of those that everybody tries first.
+    Password(f64),
+    /// One of those.
+    CommonPassword,
     /// A JSON web token whose header names an algorithm, and that may be valid still.
     Jwt,
     /// One that says that it is not.
     ExpiredJwt,
+    /// As [`Check::Jwt`], made by Kubernetes for a service account.
+    ServiceAccountJwt,
     /// A private key in PEM whose body decodes, and that no passphrase protects.
     OpenKey,
     /// A private key in PEM that a passphrase protects.
     ProtectedKey,
     /// `user:password` in base64.
     BasicAuth,
+    /// Settings of Docker in base64, with a login in them.
+    DockerConfig,
 }
+
+/// Passwords that software comes with and people begin with; compared in lower case.
+const COMMON_PASSWORDS: &[&str] = &[
+    "1234",
+    "12345",
+    "123456",
+    "12345678",
+    "admin",
+    "changeit",
+    "demo",
+    "guest",
+    "mariadb",
+    "mongo",
+    "mongodb",
+    "mysql",
+    "postgres",
+    "postgresql",
+    "rabbitmq",
+    "redis",
+    "root",
+    "test",
+    "toor",
+];
 
 impl Check {
     /// Whether the match is what it looks like.
@@ -39,12 +72,22 @@ impl Check {
                 let is_of_no_name = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'/' | b'=');
                 secret.iter().any(is_of_no_name) && entropy(secret) >= least
             }
+            Self::Mixed(least) => {
+                let kinds = [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit];
+                kinds.iter().all(|kind| secret.iter().any(kind)) && entropy(secret) >= least
+            }
             Self::DjangoKey(least) => !secret.starts_with(b"django-insecure-") && entropy(secret) >= least,
+            Self::Password(least) => !is_common(secret) && entropy(secret) >= least,
+            Self::CommonPassword => is_common(secret),
             Self::Jwt => Jwt::of(secret) == Some(Jwt::Open),
             Self::ExpiredJwt => Jwt::of(secret) == Some(Jwt::Expired),
+            Self::ServiceAccountJwt => Jwt::of(secret) == Some(Jwt::ServiceAccount),
             Self::OpenKey => Key::of(secret) == Some(Key::Open),
             Self::ProtectedKey => Key::of(secret) == Some(Key::Protected),
             Self::BasicAuth => is_basic_auth(secret),
+            Self::DockerConfig => {
+                decoded(secret).is_ok_and(|text| memchr::memmem::find(&text, b"\"auth\"").is_some())
+            }
         }
     }
 }
@@ -60,6 +103,10 @@ pub(super) fn entropy(text: &[u8]) -> f64 {
         .map(|count| f64::from(*count) / length)
         .map(|share| -share * share.log2())
         .sum()
+}
+
+fn is_common(password: &[u8]) -> bool {
+    COMMON_PASSWORDS.iter().any(|common| password.eq_ignore_ascii_case(common.as_bytes()))
 }
 
 fn crc32_base62(token: &[u8]) -> bool {
@@ -86,6 +133,7 @@ pub(super) fn base62(mut number: u32) -> [u8; 6] {
 enum Jwt {
     Open,
     Expired,
+    ServiceAccount,
 }
 
 impl Jwt {
@@ -105,13 +153,22 @@ impl Jwt {
             return None;
         }
         let ends = claims.get("exp").and_then(serde_json::Value::as_f64);
-        Some(if ends.is_some_and(|ends| ends < Self::LONG_AGO) { Self::Expired } else { Self::Open })
+        if ends.is_some_and(|ends| ends < Self::LONG_AGO) {
+            return Some(Self::Expired);
+        }
+        // `kubernetes.io` in those of a pod, `kubernetes.io/serviceaccount/…` in those that never end.
+        let is_of_kubernetes = claims.keys().any(|name| name.split('/').next() == Some("kubernetes.io"));
+        Some(if is_of_kubernetes { Self::ServiceAccount } else { Self::Open })
     }
 }
 
+/// What a text in base64 says, with or without padding.
+fn decoded(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+    STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text))
+}
+
 fn is_basic_auth(text: &[u8]) -> bool {
-    let decoded = STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text));
-    decoded.is_ok_and(|pair| match pair.iter().position(|byte| *byte == b':') {
+    decoded(text).is_ok_and(|pair| match pair.iter().position(|byte| *byte == b':') {
         Some(colon) => colon > 0 && colon + 1 < pair.len() && pair.is_ascii(),
         None => false,
     })
@@ -139,7 +196,7 @@ impl Key {
             }
             body.push_str(line.trim_matches(['"', '\'', ',', '\\', ' ']));
         }
-        let decoded = STANDARD.decode(&body).or_else(|_| STANDARD_NO_PAD.decode(&body)).ok()?;
+        let decoded = decoded(body.as_bytes()).ok()?;
         // DER begins with SEQUENCE; what a passphrase protects is any bytes; OpenSSH has a magic of its own.
         if let Some(rest) = decoded.strip_prefix(b"openssh-key-v1\0") {
             protected |= !rest.starts_with(b"\0\0\0\x04none");

@@ -2,7 +2,8 @@
 //!
 //! Each row is a file name and the expression whose groups are the secrets, one at most for each match. Formats: PostgreSQL, "The
 //! Password File"; MySQL, "Using Option Files"; Bundler, "bundle config"; Cargo, "Credentials"; Composer,
-//! "Authentication"; Rails, "Custom Credentials"; the histories are what somebody typed.
+//! "Authentication"; Rails, "Custom Credentials"; curl, "The .netrc file format"; Kubernetes, "Organizing Cluster Access Using kubeconfig
+//! Files"; Maven, "Password Encryption"; shadow(5) and gshadow(5); the histories are what somebody typed.
 
 use std::sync::LazyLock;
 
@@ -43,7 +44,48 @@ const fn kind(id: &'static str, title: &'static str, severity: Severity) -> Kind
     Kind { id, title, severity }
 }
 
-static FORMS: [Form; 8] = [
+static FORMS: [Form; 12] = [
+    Form {
+        names: &[".netrc", "_netrc"],
+        kind: kind("TW-SEC-NETRC", "A password in a .netrc", High),
+        places: Places::Groups(expression!(r#"(?m-u)\bpassword\s+["']?([^\s"'#]{3,200})"#)),
+    },
+    Form {
+        names: &[
+            ".kube/config",
+            "kubeconfig",
+            "kubeconfig.json",
+            "kubeconfig.yaml",
+            "kubeconfig.yml",
+            "kubernetes/admin.conf",
+            "kubernetes/bootstrap-kubelet.conf",
+            "kubernetes/controller-manager.conf",
+            "kubernetes/kubelet.conf",
+            "kubernetes/scheduler.conf",
+            "kubernetes/super-admin.conf",
+        ],
+        kind: kind("TW-SEC-KUBECONFIG-TOKEN", "A user's token of a Kubernetes cluster", Critical),
+        places: Places::Groups(expression!(
+            r#"(?m-u)(?:^|[\s{,])["']?(?:token|password|id-token|refresh-token)["']?\s*:\s*["']?([^\s"',}]{4,4000})"#
+        )),
+    },
+    Form {
+        names: &["settings-security.xml"],
+        kind: kind(
+            "TW-SEC-MAVEN-MASTER",
+            "The password by which those in Maven's settings are decrypted",
+            High,
+        ),
+        places: Places::Groups(expression!(r"(?-u)<master>\s*(\{?[A-Za-z0-9+/=]{16,200}\}?)\s*</master>")),
+    },
+    // Of their other hashes rules know the beginning, wherever they stand.
+    Form {
+        names: &["etc/shadow", "etc/shadow-", "etc/gshadow", "etc/gshadow-"],
+        kind: kind("TW-SEC-SHADOW-WEAK", "A password hash that is broken in minutes", High),
+        places: Places::Groups(expression!(
+            r"(?m-u)^[^:\s]{1,64}:(\$1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}|[A-Za-z0-9./]{13}):"
+        )),
+    },
     Form {
         names: &[".pgpass", "pgpass.conf"],
         kind: kind("TW-SEC-PGPASS", "A password of PostgreSQL's client", High),
@@ -64,7 +106,12 @@ static FORMS: [Form; 8] = [
         )),
     },
     Form {
-        names: &[".cargo/credentials", ".cargo/credentials.toml", "cargo/credentials.toml"],
+        names: &[
+            ".cargo/credentials",
+            ".cargo/credentials.toml",
+            "cargo/credentials",
+            "cargo/credentials.toml",
+        ],
         kind: kind("TW-SEC-CARGO", "A token of Cargo", High),
         places: Places::Groups(expression!(
             r#"(?m-u)^\s*(?:token|secret-key)\s*=\s*["']([^"'\s]{16,400})["']"#
@@ -185,6 +232,33 @@ mod tests {
             ("root/.psql_history", "ALTER ROLE app PASSWORD 'hunter2';\n", &["TW-SEC-HISTORY 1"]),
             ("root/.bash_history", "mysql -p\nmysql -u root -p app\ncd /srv\n", &[]),
             ("root/x.pgpass", "db:5432:*:app:hunter2\n", &[]),
+            ("root/.netrc", "machine a.internal\n  login me\n  password hunter2\n", &["TW-SEC-NETRC 3"]),
+            ("root/.netrc", "default password hunter2\n", &["TW-SEC-NETRC 1"]),
+            ("root/_netrc", "machine a.internal login me password ${PASSWORD}\n", &[]),
+            (
+                "root/.kube/config",
+                "users:\n- name: a\n  user:\n    token: t0k3n-of-a\n- name: b\n  user:\n    username: b\n    password: hunter2\n    tokenFile: /run/token\n",
+                &["TW-SEC-KUBECONFIG-TOKEN 4", "TW-SEC-KUBECONFIG-TOKEN 8"],
+            ),
+            (
+                "etc/kubernetes/admin.conf",
+                r#"{"users":[{"name":"a","user":{"token":"t0k3n-of-a"}}]}"#,
+                &["TW-SEC-KUBECONFIG-TOKEN 1"],
+            ),
+            ("app/admin.conf", "token: t0k3n-of-a\n", &["TW-SEC-ASSIGNMENT 1"]),
+            (
+                "root/.m2/settings-security.xml",
+                "<settingsSecurity>\n  <master>{q8Zr0vB2nLwXq8Zr0vB2nLwX=}</master>\n</settingsSecurity>",
+                &["TW-SEC-MAVEN-MASTER 2"],
+            ),
+            (
+                "root/.m2/settings-security.xml",
+                "<relocation>/media/usb/settings-security.xml</relocation>",
+                &[],
+            ),
+            ("etc/shadow", "root:aaKNIEDOaueR6:::::::\n", &["TW-SEC-SHADOW-WEAK 1"]),
+            ("etc/gshadow-", "staff:aaKNIEDOaueR6:root:me\nbin:*::\nsys:!::\n", &["TW-SEC-SHADOW-WEAK 1"]),
+            ("srv/shadow", "root:aaKNIEDOaueR6:::::::\n", &[]),
         ] {
             assert_eq!(rules(path, text.as_bytes()), expected, "{path}: {text}");
         }

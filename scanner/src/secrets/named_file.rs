@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 use shared::model::report::Severity;
 
 use super::Secrets;
-use super::assignment::is_of_others;
+use super::assignment::{is_of_others, is_sealed};
 use super::check::entropy;
 use super::placeholder::is_placeholder;
 use super::rule::Kind;
@@ -55,6 +55,9 @@ pub(super) fn promises(path: &[u8], size: u64) -> bool {
 
 /// Searches a whole file.
 pub(super) fn search(secrets: &Secrets, text: &[u8], found: &mut dyn FnMut(FoundObservation)) {
+    if is_sealed(text) {
+        return;
+    }
     for word in WORD.find_iter(text) {
         let value = word.as_bytes();
         if entropy(value) >= 3.5 && value.iter().any(u8::is_ascii_digit) && !is_placeholder(value) {
@@ -81,6 +84,11 @@ mod tests {
             ("root/secret.txt", "there is nothing secret in here at all", 0),
             ("root/notes.txt", VALUE, 0),
             ("root/token", "your_token_goes_here_123", 0),
+            (
+                "srv/secrets/vault",
+                "$ANSIBLE_VAULT;1.1;AES256\n66386439653236336462626566653063336164663966303231363934653561\n",
+                0,
+            ),
         ] {
             let secrets = Secrets::built_in();
             let mut search = secrets.search(path.as_bytes(), text.len() as u64);

@@ -59,7 +59,16 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         return false;
     }
     let lower = text.to_ascii_lowercase();
-    WHOLE.contains(&lower.as_str()) || WORDS.iter().any(|word| lower.contains(word)) || is_monotonous(value)
+    WHOLE.contains(&lower.as_str())
+        || WORDS.iter().any(|word| lower.contains(word))
+        || is_variable(value)
+        || is_monotonous(value)
+}
+
+/// `%PASSWORD%`, as Windows and many templates write it.
+fn is_variable(value: &[u8]) -> bool {
+    let name = value.strip_prefix(b"%").and_then(|rest| rest.strip_suffix(b"%"));
+    name.is_some_and(|name| name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte)))
 }
 
 /// One character again and again, or the alphabet.
@@ -88,6 +97,8 @@ mod tests {
             ("AKIAIOSFODNN7EXAMPLE", true),
             ("my-changeme-1", true),
             ("${DB_PASSWORD}", true),
+            ("%DB_PASSWORD%", true),
+            ("%41%42%zX9q%", false),
             ("0000000000000000", true),
             ("abcdefghijklmnop", true),
             ("password", true),

@@ -6,7 +6,7 @@ use shared::model::report::Severity;
 
 use super::check::Check;
 use super::guard::Guard;
-use super::rule::{Kind, Reach, Rule, Span};
+use super::rule::{BEFORE, BEHIND, Kind, Reach, Rule, Span};
 
 mod cloud;
 mod clusters;
@@ -15,6 +15,9 @@ mod keys;
 mod logins;
 mod packages;
 mod services;
+
+/// A JSON web token in its compact form (RFC 7515): header and claims are objects.
+const JWT: &str = r"(ey[A-Za-z0-9_-]{10,}\.ey[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})";
 
 /// Every family. Adding one: a file, and a line here.
 const FAMILIES: &[&[Rule<'static>]] = &[
@@ -78,13 +81,15 @@ impl Rule<'_> {
         Self { reach: Reach::Texts, ..self }
     }
 
-    /// The same rule, whose match lies so far around the literal.
+    /// The same rule, whose match lies so far around the literal: no farther than is kept of what went by.
     const fn around(self, before: usize, behind: usize) -> Self {
+        assert!(before <= BEFORE && behind <= BEHIND);
         Self { span: Span::Covers(before, behind), ..self }
     }
 
     /// The same rule with a longer match.
     const fn up_to(self, behind: usize) -> Self {
+        assert!(behind <= BEHIND);
         Self { span: Span::Begins(behind), ..self }
     }
 

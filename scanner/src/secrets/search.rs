@@ -45,8 +45,43 @@ struct Named {
     promising: bool,
     /// A program keeps its passwords in it.
     client: Option<&'static client_file::Form>,
-    /// It is a key that nobody trusts: made by the package `ssl-cert` for whoever has none of his own.
-    snakeoil: bool,
+    /// A private key in it is one of those.
+    key: Option<NamedKey>,
+}
+
+/// What a private key is by where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NamedKey {
+    /// One that nobody trusts: made by the package `ssl-cert` for whoever has none of his own.
+    Snakeoil,
+    /// By which clients of SSH know a host, and all containers of the image are the same one.
+    Host,
+}
+
+impl NamedKey {
+    fn of(path: &[u8]) -> Option<Self> {
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        let is_host_key = name.starts_with(b"ssh_host_") && name.ends_with(b"_key");
+        match path {
+            _ if path.ends_with(b"etc/ssl/private/ssl-cert-snakeoil.key") => Some(Self::Snakeoil),
+            _ if is_host_key && path.ends_with(&[b"etc/ssh/", name].concat()) => Some(Self::Host),
+            _ => None,
+        }
+    }
+
+    /// The same finding, with what is known about the key.
+    fn tell(self, hit: &mut FoundObservation) {
+        match self {
+            Self::Snakeoil => hit.severity = hit.severity.min(Severity::Low),
+            Self::Host if hit.rule != "TW-SEC-PRIVATE-KEY" => {}
+            Self::Host => {
+                "TW-SEC-SSH-HOST-KEY".clone_into(&mut hit.rule);
+                "A host key of an SSH server, the same in every container".clone_into(&mut hit.title);
+                "Delete it in the command that installs the server, and make one when a container starts (ssh-keygen -A)."
+                    .clone_into(&mut hit.remediation);
+            }
+        }
+    }
 }
 
 impl Named {
@@ -55,7 +90,7 @@ impl Named {
             assignments: assignment::style(path, size),
             promising: named_file::promises(path, size),
             client: client_file::form(path, size),
-            snakeoil: path.ends_with(b"etc/ssl/private/ssl-cert-snakeoil.key"),
+            key: NamedKey::of(path),
         }
     }
 }
@@ -228,8 +263,8 @@ impl Search<'_> {
             extent = inside.extent;
         }
         memory.own = buffer;
-        if self.named.snakeoil {
-            self.hits.kept.iter_mut().for_each(|hit| hit.severity = hit.severity.min(Severity::Low));
+        if let Some(key) = self.named.key {
+            self.hits.kept.iter_mut().for_each(|hit| key.tell(hit));
         }
         Searched { found: self.hits.kept, cut: self.hits.cut, extent, memory }
     }

@@ -10,6 +10,7 @@ use shared::model::report::Severity;
 use super::*;
 use samples::{WORD, jwt, jwt_with, noise, pem, samples, summed};
 
+mod forms;
 mod nested;
 mod samples;
 
@@ -159,11 +160,20 @@ fn settings_that_come_in_pieces_are_looked_at_as_a_whole() {
 }
 
 #[test]
-fn a_key_that_nobody_trusts_is_of_little_weight() {
+fn a_key_is_what_its_place_says() {
     let key = pem("", &samples::der());
     let severity = |path: &str| found(path, key.as_bytes())[0].severity;
     assert_eq!(severity("etc/ssl/private/ssl-cert-snakeoil.key"), Severity::Low);
     assert_eq!(severity("etc/ssl/private/server.key"), Severity::High);
+    for (path, expected) in [
+        ("etc/ssh/ssh_host_rsa_key", "TW-SEC-SSH-HOST-KEY"),
+        ("srv/jail/etc/ssh/ssh_host_ed25519_key", "TW-SEC-SSH-HOST-KEY"),
+        ("etc/ssh/ssh_host_rsa_key.old", "TW-SEC-PRIVATE-KEY"),
+        ("root/.ssh/ssh_host_rsa_key", "TW-SEC-PRIVATE-KEY"),
+    ] {
+        let found = &found(path, key.as_bytes())[0];
+        assert_eq!((found.rule.as_str(), found.severity), (expected, Severity::High), "{path}");
+    }
     let django = format!("SECRET_KEY = '{}{}'", "django-insecure", "-".to_owned() + &noise(50, WORD));
     assert_eq!(rules("app/notes.txt", django.as_bytes()), ["TW-SEC-DJANGO-INSECURE"]);
 }

@@ -77,6 +77,8 @@ pub(super) const PROGRAMS: &[(&str, &[Place])] = &[
     ("curl", &[git("https://github.com/curl/curl", Plain)]),
     ("krb5", &[git("https://github.com/krb5/krb5", Tag { before: "krb5-", between: ".", after: "-final" })]),
     ("openldap", &[bitnami("openldap")]),
+    ("mongodb", &[bitnami("mongodb"), git("https://github.com/mongodb/mongo", tag("r"))]),
+    ("consul", &[bitnami("consul"), git("https://github.com/hashicorp/consul", tag("v"))]),
     ("fluent-bit", &[bitnami("fluent-bit"), git("https://github.com/fluent/fluent-bit", tag("v"))]),
     ("ffmpeg", &[git("https://github.com/FFmpeg/FFmpeg", tag("n"))]),
     ("wordpress", &[bitnami("wordpress"), git("https://github.com/WordPress/WordPress", Plain)]),

@@ -11,11 +11,13 @@ pub(super) enum Mark {
     Near(&'static [u8], &'static [u8]),
     /// Between these bytes and blanks and a number, such as a date.
     Dated(&'static [u8]),
-    /// Right before the name of the host and the time of the build, as Redis writes them: twelve characters of a
-    /// container's id, a hyphen, digits.
+    /// Right before the name of the host and the time of the build, as Redis writes them: twelve letters and digits, as
+    /// in a container's id, a hyphen, digits.
     BeforeBuild,
     /// A whole NUL-terminated string, in a file that has these bytes.
     Alone(&'static [u8]),
+    /// Between the first bytes and a NUL, if its first number is one of these.
+    OfMajor(&'static [u8], &'static [&'static str]),
     /// A whole NUL-terminated string, of which the next that is not empty begins so.
     BeforeString(&'static [u8]),
     /// Right before these bytes.
@@ -55,8 +57,12 @@ impl Mark {
             }),
             Self::BeforeBuild => memchr::memchr_iter(b'-', content).find_map(|at| {
                 let host = at.checked_sub(HOST).filter(|_| digits(&content[at + 1..]) >= TIME)?;
-                let is_id = content[host..at].iter().all(u8::is_ascii_hexdigit);
-                preceding(&content[..host]).filter(|_| is_id)
+                let is_name = content[host..at].iter().all(u8::is_ascii_alphanumeric);
+                preceding(&content[..host]).filter(|_| is_name)
+            }),
+            Self::OfMajor(before, majors) => memchr::memmem::find_iter(content, before).find_map(|at| {
+                let version = ended(&content[at + before.len()..], b"\0")?;
+                majors.contains(&version.split('.').next()?).then_some(version)
             }),
             Self::Alone(mark) => {
                 memchr::memmem::find(content, mark)?;

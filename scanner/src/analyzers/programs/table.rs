@@ -3,7 +3,7 @@
 use super::FileName::{Library, Program as Named};
 use super::mark::Mark;
 use super::mark::Mark::{
-    Alone, Before, BeforeBuild, BeforeString, Between, Dated, Near, NextString, PatchOfFileName,
+    Alone, Before, BeforeBuild, BeforeString, Between, Dated, Near, NextString, OfMajor, PatchOfFileName,
 };
 use super::{FileName, Program};
 
@@ -22,7 +22,12 @@ impl Program {
 pub(super) const PROGRAMS: &[Program] = &[
     row("python", &[Named("python"), Library("libpython")], &[PatchOfFileName, Between(b"/Python-", b"\0")]),
     row("pypy", &[Named("pypy"), Library("libpypy")], &[Between(b"[PyPy ", b"")]),
-    row("node", &[Named("node")], &[Between(b"node.js/v", b""), Between(b"\0node v", b"\0")]),
+    // Up to version 6 it said less of itself.
+    row(
+        "node",
+        &[Named("node")],
+        &[Between(b"node.js/v", b""), Between(b"\0node v", b"\0"), OfMajor(b"\0v", &["0", "4", "5", "6"])],
+    ),
     row("ruby", &[Named("ruby"), Library("libruby")], &[Between(b"ruby ", b"p"), Between(b"ruby ", b" (20")]),
     row(
         "perl",
@@ -36,6 +41,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     ),
     // Compilers lay the strings out in either order.
     row("openjdk", &[Named("java")], &[NextString(b"\0openjdk\0java\0"), BeforeString(b"openjdk\0java\0")]),
+    row("openjdk", &[Library("libjvm")], &[Between(b" JRE (", b"")]),
     row(
         "erlang",
         &[Named("erlexec"), Named("beam.smp")],
@@ -50,7 +56,11 @@ pub(super) const PROGRAMS: &[Program] = &[
     row("ghc", &[Named("ghc")], &[Between(b"libHSghc-", b"-ghc"), Between(b"\0GHC ", b"\0")]),
     row("cabal", &[Named("cabal")], &[Between(b"/cabal-install-", b"")]),
     row("stack", &[Named("stack")], &[Between(b"Version ", b", Git"), Between(b"/stack-", b"")]),
-    row("julia", &[Library("libjulia-internal")], &[Before(b"\0julia version")]),
+    row(
+        "julia",
+        &[Library("libjulia-internal")],
+        &[Before(b"\0julia version"), BeforeString(b"branch\0"), BeforeString(b"verify")],
+    ),
     row("nginx", &[Named("nginx")], &[Between(b"nginx version: nginx/", b"")]),
     row("openresty", &[Named("nginx"), Named("openresty")], &[Between(b"nginx version: openresty/", b"")]),
     row("httpd", &[Named("httpd"), Named("apache2")], &[Between(b"Apache/", b"")]),
@@ -58,27 +68,38 @@ pub(super) const PROGRAMS: &[Program] = &[
     row(
         "haproxy",
         &[Named("haproxy")],
-        &[Near(b" version ", b", released 20"), Near(b"HAProxy version ", b" 20")],
+        &[
+            Near(b" version ", b", released 20"),
+            Near(b"HAProxy version ", b" 20"),
+            Near(b"HA-Proxy version ", b" 20"),
+        ],
     ),
     row("envoy", &[Named("envoy")], &[Before(b"/Clean/RELEASE/")]),
     // Valkey is installed under Redis' name as well.
-    row("redis", &[Named("redis-server")], &[Before(b"buildkitsandbox-"), BeforeBuild]).unless(b"valkey"),
+    row(
+        "redis",
+        &[Named("redis-server")],
+        &[Before(b"buildkitsandbox-"), BeforeBuild, Between(b"Redis version ", b"")],
+    )
+    .unless(b"valkey"),
     row("valkey", &[Named("valkey-server")], &[Before(b"buildkitsandbox-"), BeforeBuild]),
     row("keydb", &[Named("keydb-server")], &[Before(b"buildkitsandbox-"), BeforeBuild]),
     row("memcached", &[Named("memcached")], &[Between(b"memcached ", b"")]),
     row("postgresql", &[Named("postgres")], &[Between(b"\0PostgreSQL ", b"")]),
-    row(
-        "mysql",
-        &[Named("mysql"), Named("mysqld")],
-        &[Between(b"/mysql-", b"/"), BeforeString(b"mysql_native_password\0")],
-    )
-    .unless(b"MariaDB"),
+    row("mysql", &[Named("mysql"), Named("mysqld")], &[Between(b"/mysql-", b"/"), BeforeString(b"mysql")])
+        .unless(b"MariaDB"),
     row("percona-server", &[Named("mysql"), Named("mysqld")], &[Between(b"/percona-server-", b"")]),
     row("percona-xtrabackup", &[Named("xtrabackup")], &[Between(b"/percona-xtrabackup-", b"")]),
     row(
         "mariadb",
         &[Named("mariadb"), Named("mariadbd"), Named("mysql"), Named("mysqld")],
         &[Before(b"-MariaDB"), Between(b"/mariadb-", b"/")],
+    ),
+    // Its list of build settings follows its version; which of them is the first changed twice.
+    row(
+        "mongodb",
+        &[Named("mongod"), Named("mongos")],
+        &[BeforeString(b"cppdefines\0"), BeforeString(b"heap_size"), BeforeString(b"tcmalloc\0")],
     ),
     row("arangodb", &[Named("arangod"), Named("arangosh")], &[Before(b"\0 [linux]")]),
     // Its forks call themselves OpenSSL too, without a date.
@@ -116,7 +137,13 @@ pub(super) const PROGRAMS: &[Program] = &[
     row("curl", &[Named("curl"), Library("libcurl")], &[Between(b"curl/", b"")]),
     row("krb5", &[Library("libkrb5")], &[Between(b"KRB5_BRAND: krb5-", b"-")]),
     row("openldap", &[Named("ldapsearch")], &[Between(b"$OpenLDAP: ldapsearch ", b"")]),
-    row("fluent-bit", &[Named("fluent-bit")], &[Before(b"\0Fluent Bit")]),
+    row(
+        "fluent-bit",
+        &[Named("fluent-bit")],
+        &[BeforeString(b"Fluent Bit"), BeforeString(b"%sFluent Bit"), BeforeString(b"\x1b[1m\0%sFluent Bit")],
+    ),
+    // Its main module is built without a version.
+    row("consul", &[Named("consul")], &[Between(b"CONSUL_VERSION: ", b"")]),
     row(
         "ffmpeg",
         &[Named("ffmpeg"), Library("libav")],

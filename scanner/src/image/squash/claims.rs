@@ -1,7 +1,7 @@
 //! What an SBOM in the image claims counts only where nothing says the same, and takes nothing away.
 //!
 //! The same holds for a program below `/opt/bitnami`: its component says what it is, with Bitnami's own patches; and for
-//! the launcher of a Java runtime, whose release file says it, with the vendor.
+//! the launcher and the machine of a Java runtime, whose release file says it, with the vendor.
 
 use std::collections::HashSet;
 
@@ -30,21 +30,38 @@ pub(super) fn settle(located: &mut Vec<Located<'_, '_>>) {
     });
 }
 
-/// Drops the launchers of Java runtimes that say themselves what they are.
+/// Drops the launchers of Java runtimes that say themselves what they are, and the machines of those with a launcher.
 pub(super) fn settle_runtimes(located: &mut Vec<Located<'_, '_>>) {
-    let is_runtime = |it: &Located<'_, '_>| {
-        it.package.package.evidence == Evidence::Recognised && it.package.package.name == "openjdk"
-    };
-    let releases = located.iter().filter(|it| is_runtime(it));
-    let homes = releases.filter_map(|it| it.sighting.path.strip_suffix(b"/release").map(<[u8]>::to_vec));
-    let homes: HashSet<Vec<u8>> = homes.collect();
+    let releases = runtimes(located, b"/release");
+    let launchers = runtimes(located, b"/bin/java");
     located.retain(|it| {
-        let launcher = it.sighting.path.strip_suffix(b"/bin/java").filter(|_| is_runtime(it));
-        let is_told = launcher.is_some_and(|home| {
-            homes.contains(home) || home.strip_suffix(b"/jre").is_some_and(|home| homes.contains(home))
-        });
+        let path = &it.sighting.path;
+        if !is_runtime(it) {
+            return true;
+        }
+        let is_told = match path.strip_suffix(b"/bin/java") {
+            Some(home) => {
+                releases.contains(home)
+                    || home.strip_suffix(b"/jre").is_some_and(|home| releases.contains(home))
+            }
+            // `lib/server/libjvm.so`, up to Java 8 `jre/lib/amd64/server/libjvm.so`.
+            None => {
+                let is_machine = crate::image::matcher::split(path).1.starts_with(b"libjvm");
+                is_machine && above(path).any(|home| releases.contains(home) || launchers.contains(home))
+            }
+        };
         !is_told
     });
+}
+
+fn is_runtime(it: &Located<'_, '_>) -> bool {
+    it.package.package.evidence == Evidence::Recognised && it.package.package.name == "openjdk"
+}
+
+/// The directories of the Java runtimes that a file of this name tells of.
+fn runtimes(located: &[Located<'_, '_>], file: &[u8]) -> HashSet<Vec<u8>> {
+    let paths = located.iter().filter(|it| is_runtime(it)).map(|it| &it.sighting.path);
+    paths.filter_map(|path| path.strip_suffix(file).map(<[u8]>::to_vec)).collect()
 }
 
 /// Drops assemblies of .NET that a list of packages beside or above them tells of.
@@ -54,11 +71,14 @@ pub(super) fn settle_assemblies(located: &mut Vec<Located<'_, '_>>) {
     let lists = located.iter().filter(nuget).filter(|it| !is_assembly(it));
     let homes: HashSet<Vec<u8>> = lists.map(|it| parent(&it.sighting.path).to_vec()).collect();
     located.retain(|it| {
-        let mut above = std::iter::successors(Some(parent(&it.sighting.path)), |directory| {
-            (!directory.is_empty()).then(|| parent(directory))
-        });
-        !(nuget(&it) && is_assembly(it) && above.any(|directory| homes.contains(directory)))
+        let is_told = || above(&it.sighting.path).any(|directory| homes.contains(directory));
+        !(nuget(&it) && is_assembly(it) && is_told())
     });
+}
+
+/// The directories that a file lies in, the nearest first.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(parent(path)), |directory| (!directory.is_empty()).then(|| parent(directory)))
 }
 
 fn parent(path: &[u8]) -> &[u8] {
@@ -97,17 +117,22 @@ mod tests {
     }
 
     #[test]
-    fn a_launcher_of_java_is_told_of_by_its_runtime() {
+    fn a_launcher_and_a_machine_of_java_are_told_of_by_their_runtime() {
         let head = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0".to_vec();
-        let java = [head, b"\0openjdk\0java\x0017\x0017.0.15+6\0".to_vec()].concat();
+        let java = [head.clone(), b"\0openjdk\0java\x0017\x0017.0.15+6\0".to_vec()].concat();
+        let machine = [head, b" JRE (17.0.15+6), built on".to_vec()].concat();
         let puts = [
             file("opt/jdk/release", "JAVA_RUNTIME_VERSION=\"17.0.15+6\"\nJAVA_VERSION=\"17.0.15\"\n"),
             file("opt/jdk/bin/java", &java),
             file("opt/jdk/jre/bin/java", &java),
+            file("opt/jdk/lib/server/libjvm.so", &machine),
             file("opt/other/bin/java", &java),
+            file("opt/other/lib/server/libjvm.so", &machine),
+            file("opt/bare/lib/server/libjvm.so", &machine),
         ];
         let purl = "pkg:generic/openjdk@17.0.15%2B6";
-        check(&puts, &[(purl, "opt/jdk/release"), (purl, "opt/other/bin/java")]);
+        let expected = ["opt/bare/lib/server/libjvm.so", "opt/jdk/release", "opt/other/bin/java"];
+        check(&puts, &expected.map(|path| (purl, path)));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule<'static>] = &[
         &["dckr_pat_", "dckr_oat_"],
         r"(dckr_[po]at_[A-Za-z0-9_-]{27,40})(?:[^A-Za-z0-9_-]|$)",
     ),
-    token("TW-SEC-JFROG", "A JFrog API key", Critical, &["AKCp"], r"(AKCp[A-Za-z0-9]{69,73})\b"),
+    token("TW-SEC-JFROG", "A JFrog API key", Critical, &["AKCp"], r"(AKCp[A-Za-z0-9]{69,})\b"),
     token(
         "TW-SEC-JFROG-REFERENCE",
         "A JFrog reference token",
@@ -90,7 +90,8 @@ pub(super) const RULES: &[Rule<'static>] = &[
         "A password in Maven's settings",
         High,
         &["<server>"],
-        r"(?s)<server>.*?<password>([^<{$\s]{6,})</password>",
+        // What begins with a brace is encrypted.
+        r"(?s)<server>.*?<password>([^<{\s][^<\s]{5,})</password>",
     )
     .around(4, 1000),
     text(

@@ -27,15 +27,16 @@ pub(super) const RULES: &[Rule<'static>] = &[
         "TW-SEC-STRIPE",
         "A Stripe secret key",
         Critical,
-        &["sk_live_", "rk_live_", "sk_prod_"],
-        r"([sr]k_(?:live|prod)_[A-Za-z0-9]{16,})",
-    ),
+        &["sk_live_", "rk_live_", "sk_prod_", "rk_prod_"],
+        r"([sr]k_(?:live|prod)_[A-Za-z0-9]{10,})",
+    )
+    .checked(Check::Entropy(3.0)),
     token(
         "TW-SEC-STRIPE-TEST",
         "A Stripe key for tests",
         Medium,
         &["sk_test_", "rk_test_"],
-        r"([sr]k_test_[A-Za-z0-9]{16,})",
+        r"([sr]k_test_[A-Za-z0-9]{10,})",
     )
     .checked(Check::Entropy(3.0)),
     token(
@@ -66,7 +67,7 @@ pub(super) const RULES: &[Rule<'static>] = &[
         "A Hugging Face token",
         High,
         &["hf_", "api_org_"],
-        r"((?:hf_|api_org_)[A-Za-z]{34})\b",
+        r"((?:hf_|api_org_)[A-Za-z0-9]{34})\b",
     )
     .guarded(Guard::Run(37))
     .in_texts()
@@ -87,6 +88,17 @@ pub(super) const RULES: &[Rule<'static>] = &[
         r"(?i:twilio)(?s:.*?)\b(SK[a-f0-9]{32})\b",
     )
     .around(10, 150),
+    // What a login to the account's name needs.
+    text(
+        "TW-SEC-TWILIO-AUTH",
+        "An authorization token of a Twilio account",
+        High,
+        &["wilio", "WILIO"],
+        r"(?i:twilio)(?s:.{0,150}?)(?:\bAC[a-f0-9]{32}\b(?s:.{1,80}?)|(?i:auth_?token)\W{1,5})\b([a-f0-9]{32})\b",
+    )
+    .around(1, 330)
+    .guarded(Guard::RunWithin(32, 330))
+    .checked(Check::Entropy(3.0)),
     token("TW-SEC-MAILGUN", "A Mailgun API key", High, &["key-"], r"(key-[a-f0-9]{32})\b")
         .guarded(Guard::Run(36))
         .in_texts()
@@ -230,7 +242,7 @@ pub(super) const RULES: &[Rule<'static>] = &[
     token("TW-SEC-AIRTABLE", "An Airtable token", High, &["pat"], r"(pat[A-Za-z0-9]{14}\.[a-f0-9]{64})\b")
         .guarded(Guard::Run(17))
         .in_texts(),
-    token("TW-SEC-NOTION", "A Notion token", High, &["ntn_"], r"(ntn_[0-9]{11}[A-Za-z0-9]{35})\b"),
+    token("TW-SEC-NOTION", "A Notion token", High, &["ntn_"], r"(ntn_(?:[A-Za-z0-9]{43}|[0-9]{11}[A-Za-z0-9]{35}))\b"),
     token(
         "TW-SEC-NOTION-OLD",
         "A Notion token of the older form",
@@ -241,7 +253,7 @@ pub(super) const RULES: &[Rule<'static>] = &[
     .guarded(Guard::Run(50))
     .in_texts()
     .checked(Check::Entropy(4.0)),
-    token("TW-SEC-FIGMA", "A Figma token", High, &["figd_"], r"(figd_[A-Za-z0-9_-]{40})(?:[^A-Za-z0-9_-]|$)"),
+    token("TW-SEC-FIGMA", "A Figma token", High, &["figd_"], r"(figd_[A-Za-z0-9_-]{40,})"),
     token("TW-SEC-TYPEFORM", "A Typeform token", High, &["tfp_"], r"(tfp_[A-Za-z0-9_.=-]{59})"),
     token("TW-SEC-SONAR", "A SonarQube token", High, &["sqp_", "squ_", "sqa_"], r"(sq[upa]_[a-f0-9]{40})\b"),
     token(
@@ -249,8 +261,16 @@ pub(super) const RULES: &[Rule<'static>] = &[
         "A Tailscale key",
         Critical,
         &["tskey-"],
-        r"(tskey-[a-z]{2,10}-[A-Za-z0-9]{8,32}-[A-Za-z0-9]{16,64})\b",
+        r"(tskey-(?:[a-z]{2,10}-)?[A-Za-z0-9]{6,32}-[A-Za-z0-9]{16,64})\b",
     ),
+    text(
+        "TW-SEC-NGROK",
+        "An ngrok token",
+        High,
+        &["ngrok", "NGROK", "authtoken"],
+        r"(?i:ngrok|authtoken)(?s:.{0,80}?)\b(2[A-Za-z0-9]{26}_[0-9][A-Za-z0-9]{20})\b",
+    )
+    .around(1, 150),
     token(
         "TW-SEC-DYNATRACE",
         "A Dynatrace token",

@@ -98,6 +98,7 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-HEROKU", format!("{}{}", "HRKU", "-".to_owned() + &n(40, WORD))),
         ("TW-SEC-CLOUDFLARE-ORIGIN", format!("{}{}-{}", "v1.0", "-".to_owned() + &n(24, HEX), n(146, HEX))),
         ("TW-SEC-FLY", format!("{}{}", "fm2", "_".to_owned() + &n(80, WORD))),
+        ("TW-SEC-IBM", format!("IBMCLOUD_API_KEY={}", n(44, WORD))),
         ("TW-SEC-TENCENT-KEY-ID", format!("{}{}", "AKI", "D".to_owned() + &n(32, WORD))),
         ("TW-SEC-GITHUB-TOKEN", format!("token {}", summed(&format!("gh{}", "p_")))),
         ("TW-SEC-GITHUB-REFRESH", format!("{}{}", "ghr", "_".to_owned() + &n(76, WORD))),
@@ -107,6 +108,7 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
             format!("{}{}_{}", "github_pat", "_".to_owned() + &n(22, WORD), n(59, WORD)),
         ),
         ("TW-SEC-GITLAB-TOKEN", format!("{}{}", "glpat", "-".to_owned() + &n(20, WORD))),
+        ("TW-SEC-GITEA", format!("GITEA_TOKEN={}", n(40, HEX))),
         ("TW-SEC-GITLAB-RUNNER", format!("{}{}", "GR134", "8941".to_owned() + &n(20, WORD))),
         ("TW-SEC-BITBUCKET", format!("{}{}", "ATB", "B".to_owned() + &n(32, WORD))),
         (
@@ -150,6 +152,10 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-DOCKER-IDENTITY-TOKEN", format!("{{\"identitytoken\": \"{}\"}}", n(60, WORD))),
         ("TW-SEC-KUBECONFIG-KEY", format!("    client-key-data: {}", n(400, WORD))),
         ("TW-SEC-KUBECONFIG-TOKEN", format!("users:\n- name: me\n  user:\n    token: {}", n(60, WORD))),
+        (
+            "TW-SEC-KUBERNETES-TOKEN",
+            jwt_with("RS256", "{\"kubernetes.io/serviceaccount/namespace\":\"default\",\"sub\":\"build\"}"),
+        ),
         ("TW-SEC-KUBEADM", format!("kubeadm join --token {}.{}", n(6, LOWER), n(16, LOWER))),
         ("TW-SEC-TERRAFORM-CLOUD", format!("{}{}{}", n(14, WORD), ".atlasv1.", n(64, WORD))),
         ("TW-SEC-VAULT", format!("{}{}", "hvs", ".".to_owned() + &n(95, WORD))),
@@ -192,6 +198,8 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
         ("TW-SEC-HUGGING-FACE", format!("{}{}", "hf", "_".to_owned() + &n(34, LETTERS))),
         ("TW-SEC-SENDGRID", format!("{}{}.{}", "SG", ".".to_owned() + &n(22, WORD), n(43, WORD))),
         ("TW-SEC-TWILIO", format!("twilio_key = {}{}", "S", "K".to_owned() + &n(32, HEX))),
+        ("TW-SEC-TWILIO-AUTH", format!("TWILIO_AUTH_TOKEN={}", n(32, HEX))),
+        ("TW-SEC-NGROK", format!("authtoken: 2{}_7{}", n(26, WORD), n(20, WORD))),
         ("TW-SEC-MAILGUN", format!("{}{}", "key", "-".to_owned() + &n(32, HEX))),
         ("TW-SEC-MAILCHIMP", format!("{}{}", n(32, HEX), "-us".to_owned() + "12")),
         ("TW-SEC-GRAFANA", format!("{}{}_{}", "glsa", "_".to_owned() + &n(32, WORD), n(8, HEX))),
@@ -267,13 +275,14 @@ pub(super) fn samples() -> Vec<(&'static str, String)> {
         (
             "TW-SEC-PUTTY-KEY",
             format!(
-                "PuTTY-User-{}: ssh-ed25519\nComment: x\nPrivate-Lines: 1\n{}\n",
+                "PuTTY-User-{}: ssh-ed25519\nEncryption: none\nComment: x\nPrivate-Lines: 1\n{}\n",
                 "Key-File-3",
                 n(60, WORD)
             ),
         ),
         ("TW-SEC-JWK", format!("{{\"kty\": \"EC\", \"crv\": \"P-256\", \"d\": \"{}\"}}", n(43, WORD))),
         ("TW-SEC-URL-PASSWORD", format!("postgres://app:{}@db.internal/app", n(14, WORD))),
+        ("TW-SEC-URL-COMMON-PASSWORD", "redis://:rabbitmq@db/0".to_owned()),
         ("TW-SEC-JWT", jwt("HS256")),
         ("TW-SEC-JWT-EXPIRED", jwt_with("RS256", "{\"sub\":\"build\",\"exp\":1516239022}")),
         ("TW-SEC-NETRC", format!("machine api.internal login me password {}", n(14, WORD))),
