@@ -3,7 +3,7 @@
 //! Every byte of every layer is searched once, whether a later layer hides it or not: bytes of lower layers can be
 //! downloaded. The way of a file: `prefilter` (a few selective literals, as fast as memory) → `guard` (what
 //! is quickly seen) → `rule` (a regular expression around each literal, in linear time) → `check` (checksums, structure, entropy) → `placeholder` (values that
-//! documentation made famous) → a [`FoundObservation`] with a mask and a keyed hash. The secret itself is
+//! documentation made famous; `published` are keys that libraries did) → a [`FoundObservation`] with a mask and a keyed hash. The secret itself is
 //! never kept, logged or printed.
 //!
 //! `search` is one file; `client_file`, `assignment` and `named_file` what its name makes of it; `nested` what is
@@ -30,6 +30,7 @@ mod nested;
 mod own;
 mod placeholder;
 mod prefilter;
+mod published;
 mod rule;
 mod rules;
 mod search;
