@@ -4,7 +4,7 @@
 //! downloaded. The way of a file: `readable` (where programs
 //! have text) → `prefilter` (a few selective literals, as fast as memory) → `guard` (what
 //! is quickly seen) → `rule` (a regular expression around each literal, in linear time) → `check` (checksums, structure, entropy) → `placeholder` (values that
-//! documentation made famous) → a [`FoundObservation`] with a mask and a keyed hash. The secret itself is
+//! documentation made famous; `published` are keys that libraries did) → a [`FoundObservation`] with a mask and a keyed hash. The secret itself is
 //! never kept, logged or printed.
 //!
 //! `search` is one file; `client_file`, `assignment` and `named_file` what its name makes of it; `nested` what is
@@ -31,6 +31,7 @@ mod nested;
 mod own;
 mod placeholder;
 mod prefilter;
+mod published;
 mod readable;
 mod rule;
 mod rules;

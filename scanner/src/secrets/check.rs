@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use super::published::is_published;
+
 /// The further test of a match.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Check {
@@ -182,7 +184,7 @@ enum Key {
 }
 
 impl Key {
-    /// `None` if it is only an example of what one looks like.
+    /// `None` if it is only an example of what one looks like, or one that everybody has.
     fn of(pem: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(pem).ok()?.replace("\\n", "\n").replace("\\r", "");
         let mut lines = text.lines().map(str::trim);
@@ -201,6 +203,9 @@ impl Key {
         if let Some(rest) = decoded.strip_prefix(b"openssh-key-v1\0") {
             protected |= !rest.starts_with(b"\0\0\0\x04none");
         } else if !protected && (decoded.first() != Some(&0x30) || decoded.len() < 40) {
+            return None;
+        }
+        if is_published(&decoded) {
             return None;
         }
         Some(if protected { Self::Protected } else { Self::Open })

@@ -23,7 +23,8 @@ pub(super) const RULES: &[Rule<'static>] = &[
     token("TW-SEC-AWS-BEDROCK", "An Amazon Bedrock API key", Critical, &["ABSK", "bedrock-api-key-"], r"(ABSK[A-Za-z0-9+/]{109,}={0,2}|bedrock-api-key-[A-Za-z0-9+/_-]{100,}={0,2})").up_to(2500)
         .checked(Check::Entropy(3.5)),
     text("TW-SEC-GCP-SERVICE-ACCOUNT", "A Google Cloud service account key", Critical, &["\"service_account\""],
-        r#"(?s)"type"\s*:\s*"service_account".*?"private_key"\s*:\s*"(-----BEGIN.{100,}?-----END[^"]{1,40})""#).around(40, 9000),
+        r#"(?s)"type"\s*:\s*"service_account".*?"private_key"\s*:\s*"(-----BEGIN.{100,}?-----END[^"]{1,40})""#).around(40, 9000)
+        .checked(Check::OpenKey),
     token("TW-SEC-GCP-SERVICE-ACCOUNT-BASE64", "A Google Cloud service account key in base64", Critical, &["ewogICJ0eXBlIjogInNlcnZpY2VfYWNjb3VudCI"],
         r"(ewogICJ0eXBlIjogInNlcnZpY2VfYWNjb3VudCI[A-Za-z0-9+/]{200,})").up_to(8200),
     token("TW-SEC-GCP-API-KEY", "A Google API key", Medium, &["AIza"], r"(AIza[A-Za-z0-9_-]{35})(?:[^A-Za-z0-9_-]|$)")

@@ -1,0 +1,172 @@
+//! Private keys that everybody has: libraries ship them for their tests, and so they lie in many images.
+//!
+//! By the SHA-256 of what is encoded in their PEM, without a key of ours: they are public.
+
+use sha2::{Digest, Sha256};
+
+const KEYS: &[&str] = &[
+    // Go, `crypto/tls` and `crypto/x509`.
+    "ec5fa9904554f5f463b880ff4aa3985e83574ef94fcc4651a05ca7181f6f03dc",
+    "ffdff0657e09322f4e6044cffe186e4838a71bf2071ef515a0fc01611c61469b",
+    // `golang.org/x/crypto`, tests of `acme`, `ssh` and others.
+    "10515de1d1dba7d138ea499d35dcd3702628f71e3703cc06ed920ac9a258bf68",
+    "233a89eaa6a10f88f9a0966725acf54561bee8c9a5903e86af7532f5588d1e97",
+    "2676185b5e6b616a36ef436b955bd6864aec5fc46d36763831a02633089248b3",
+    "2c456ab58e3d287d76a12a4b4b1f24c1e252fe174765fdf1a28a736c80dc03b4",
+    "2e335faf2a795de1829806e8209991f6705eb09cf478862b5e23f2d354960c01",
+    "3b82fa05ac66f898d5b61c9105b20546622ee56c4ee27fac7bbb1f741b3f2f06",
+    "67263ca605cf3b085b460b3006b60dfd57518db783fa52afe1ee254e466761d5",
+    "752ee47bdf36d975835639688763f0ac3f9846ec3841424d85bb66781c8c9de3",
+    "7576ce4471a946828ad0175ab711a48736385f3af8924f79fd6cdb4754d19d46",
+    "75b741014fb5fc4168a6a4af9d23878e2d7a450c9141f86bf33162b25a119418",
+    "7ac0e93e01f9535766c29d8671dedc17b728ad2b0d7e462a0051b04ba0e212b7",
+    "7cbc6ca62432b77c28fd1f5c39684656f7ecb9fbce95386f0d8e06b0a91e2caa",
+    "88380efaa18559cb01adf8aac33ad892e77db4dc995a7a183937333d89a68a7f",
+    "911a557a09dc315e15fdeef8ea198729b88d9a680ecab922b61db0d77c702f9d",
+    "92a9ec651a85b9791398447293d6e6ce6a86cfa2fe8bd14141d428bd5829d092",
+    "a616604bc438b61833a0e8d8fcce429cd81e63e767e7b22b700b9842edb7ce51",
+    "b0d4faa9e1112ecb23a4415895f1a806a41e9151a7de985d44403876f6678609",
+    "bc275c63b92cbe5831764d7b975632efb9edd10d889e6e74387d7930546045cd",
+    "c20dd90f808eb15457f9ce133eca11223eebed7f3a4b2d7af108676f079a7322",
+    "d1a6a197efd9030e5f7df3a42ecba1f8f0b5b2e3f959d4800333b9e9eba942f0",
+    "d490a6d4b0056606322e4509991a9b07cfa653eb0543e66b6337aed64ee14a23",
+    "f672d09685e0fa2cd39ba7ce4777c6bf7dbb523465649a6a822298ab7b5fc232",
+    "f74b6842b0c30ae698d61f8bde76b656e67d6f04684d587eaa0a5d2c6882b7d9",
+    "fa657a9664ffa17010843e19dc2f4c71ac5ad590740b546e00ee9950696a99e7",
+    "fceef0fac63a3f3a588002fc04c58586e672626b209f2168e0e9da862e65d236",
+    // CPython, `test/certdata`; gevent has copies.
+    "0184db1f82d1cba10b02c4e694626bc070def41a079e25d730007f390860bbc6",
+    "04fdc27881ec43f2aea470b2e35248c79a99581bd2fba18c5d5593eff0ea534d",
+    "082122d34a0c10fff1f576f2c89994f932d868a77cb3792663d41641d8f1ea3d",
+    "098136f59b60cc0d26fcb3d6d6135df096e0f992ce4d0e35c4ce1826a876c8df",
+    "0a5d37ad1b744b5a9ac0a34c5d38589fceef912fbd98f025afed4452e772a5a1",
+    "0e0697954830abae4b8494104d48e47d8b550076de7c6ad38fc90329e66505f0",
+    "1093f6ea15cfb2f9a29f133f3ce5d6215b783348f56ef3fd30d510cbf083635e",
+    "24639cdb7b362df29370ae50158468111bbf64b2270823aa0d089c1f6f51d72d",
+    "30325068603a16a0d32a8da3c8a9aa8a4d83a76b72835788e76d5f6b529dc327",
+    "34b57c7e4b9121ffa6ebf1bfa3b08fb9ed8272e48267050f8464eb13a60e3e70",
+    "47698284e7e71daff14ae45877645ca5d295ac8231e2d2ab11c41bd9e7d54c10",
+    "4cf2a44a9f940b127ceb8d6a6b26f527b192217e0c058d3b20959b3bf0928c37",
+    "4ff6fb05a3da6ae554cb221b2582dfd5c95923e4f23d710e9ef651b5dfedd3fa",
+    "6f120e9f72fd4537b105ece76404ac7c7680f5712b43b6527e2c449b409555cd",
+    "73f9064b8a4be3e0e90b8f9f8dde7d285f6e6bf158f9b24913cbb7e469416caa",
+    "783955de94876aadde261d238d0c583d90e7a638bf70a91733523e87c51f6d5f",
+    "810b2b7f978cd2df00525ce6363a5ba49f37931aa5ea81aecd1104302b871b45",
+    "83d4d09f6eb606261e76d552a3c978396ba256a70c458b15099a6a1d3da217b8",
+    "8547eb983f31a4007d9b636a2e8bee1d324d27d48eb3798dd1fa9efc5a013fc4",
+    "85f11ff5a5107ed9de2610a3856f7d3ef66bf04ce3956a6a69ddcb5c20f6958c",
+    "87cdfce81c567ef4f815c0faefc330a8766f71d359fe07a80c301b5712d2e17c",
+    "8ffef375b96e952822d034e7c96bb81968859fbeff2ec81ebf547adb9e35dba1",
+    "9fb1ee4f614279a73c49b0b1564de9fccd3010b4ad69aa8013194d9f52a4f95c",
+    "a70f24304eba8198371c7417f048777d4b55febff003e2beb078e85682adb452",
+    "a81ee152a2b8b5de31fd5e8fe5915097b360983f80154ed36c4c2ee98ac3489b",
+    "aa937c270bfefeacce13f7d21cb21f3fe7f54366416d962c38da8820abca2e9a",
+    "aaa20ba84e1bafab8dca4623e4005020fbcb78f24a7fb7ea969e74bf8731b108",
+    "bed0ab27bb11479e12c278f789d2843a9c518f914e1bcb5e37579cb9374d39c5",
+    "cf1db3df60313e91a53c55e364963c6721561401df8b5b7209bf83576ddca0ff",
+    "e10264e38e69d0aef15c33df4629e08fac511265f3e7a42b9ab541d6645143a0",
+    "e6dab686eed8a29ff39faabb548974a7804db99bb8fe2dae595a927237158257",
+    "f022ad7b79455ba6902112002260e34128c63152305b29b3cdb4fc81f63d3e80",
+    "f139e02d7543073fde805889d553a3847f057d1a8a915c46842bd227dfc39d1c",
+    "fb7f6509e3ab7681d618d8a5fee0b0c3e4783b50bdaa671101f805879ee868ee",
+    // Tornado, `tornado/test`.
+    "7029036295be093b969d7976868a4ac00e941046ad620097ebecd118d9d5e47e",
+    // Twisted, `twisted/test` and `twisted/conch/test`.
+    "051848dd074db519a352c8c24a94ee4ba5141c23b3dfa4fda550ddbb98900456",
+    "1de5ac5cb37d8d365ecb782bdd4e7998658a7e32672b5d25ab8bb066ddff3997",
+    "31761af00a5f284021996f5edcf1b9602d91f3b6a0b6569179f2c7feb2243449",
+    "47921b0a6df31713daab6ddd45f633f2bac2a283e44184933da930678032f13a",
+    "4cfba72f445e7d7d8e2c5e2e9e2ec9f181623f8877f79ce0dca563195a8f8e21",
+    "51f172e9fcd409dbaa2a5b02a1fdc95251c4d264755f5441ddab4a3cd4b3147a",
+    "5d9b829e08e7ccef2309b9650da5c69055a310e07ac4e7c19cf2d20a4e3a8914",
+    "61454321ddf8dc45d05987cc5ec1d883e1cdf2b0bab1365fe57ec3dd34448195",
+    "88f3145770d602b6e68ec7ac8bd547d6e0c86ff1a0115df8584cbb0176324f70",
+    "88fe695fe42d8ecb69f56a6f0708ce7ec3996c76c866b7bb0eb76e684e5ef363",
+    "929bd67eaab582572fbdd79478c23ef6c347982d1b2780032a9051af3a6f1bbb",
+    "a26741c999733d90c602dc4f52561a83efeef8d32fac824d6c639d9811ddcea0",
+    "ae3695311b4c04f6f92c9bada40af83047e1e752ecafbbcaf0b729587cbc7920",
+    "f4e80f54f0be59960a1f72abce695551d1b2e08915cb556885c2cd914e874ab9",
+    // urllib3 and Requests, their servers for tests.
+    "09041c605bafb8c43d7c8986ffc38a56543c72329d3ee8762db3d4dd9802643a",
+    "2913d00ead4111ebad8f8043e898f4aeafae70cbae9de679ed42e3b2527e7076",
+    "70b77a3e1c5856ebff5c6b887d834360399c9e9a7bcd6f8e6b9cfb1b99ddfb1c",
+    "cc89b24fa7b57e6d653bff217ba4149e207e01accb513589d03549b497ad9948",
+    "d55e9d9b688c58338b13cba25b303313cd5efaa7d8108701db46a0958782a15f",
+    "e3eef58cc34f0cdb37f4b57f8df885fde50633f8808a22af13ef20c94367e11c",
+    // Google's authentication library, gsutil and boto, tests.
+    "05d6e0b6534c945134e3cae202af8e87c69dac9a311232b3db9d9001c3d02dd9",
+    "1f140019a953a76d8749a193ddfc4f04a73e69a7efc6b272364dc89165299f0d",
+    "48d7b7bf0bc515806529d44004c55e798cd6b0b4fca241a147bb0d7182637a38",
+    "97e3597f7c01eaffbfbd24a1b570ff40871766deb5397bd988d6c0861b34a30d",
+    "b1954293f5ea3782de6fd83998e0e8c26a21a9221c62057133e20c8630f1b07f",
+    "b6b4c6a819ef0a1d83cbc12bbfa46e8b49aca1750d731e44d993e142b2c5b51c",
+    "d4cf18485c683cdaef1b70b53c6a80ca69fb4de37e8abb1e31e5651b4b3f8707",
+    "dbe3c5bda333d1607a12924705c877f8eccb52ad6c7fd286b2f1955ceaaf6a43",
+    // AWS CLI, `examples`.
+    "26b6378d63fe8af543a41375f6671145bc3bd5be9c55a4d5e3189b3820b5e623",
+    "dc9f5c31e7d041f58afaaf0b9afa6939c0fa5d95f327b1132d81b2e36964ee10",
+    // gRPC, `testdata`.
+    "17b7ea211f714457189d4ebc0c4649a31c5e09f066205842e3d34a8995850b26",
+    "1abd43cb907585ef3888ac567c39096fd5648e3d24db01463fb698a44266dd8a",
+    "232954f2cde4be1f716b8f09865828e10876a7388b966ffa90fea20d2cbd1cb0",
+    "47694660a1ead8d20fcab4af6cd5334474edae4c9db15ddb86fb4166d42b5769",
+    "48379d3e46155468155b7af255193d37f30dd8cd33990e0eb6a96dc1ad4aeab1",
+    "56aa956690faf48d0128772cc274ca30e8227a910912ba5c2246671343868fb8",
+    "7de1d1cbede97e1995ccd1d88126627937b7ea8ac2a7c7b508db26eb62723201",
+    "7f04bdac4dfe176423859374a0a792b93bc282ce9ea175805f69a87de967f064",
+    "96f21cdc59b3ad59d2edfc5b00799cd81fa3d6973aa692de2846adea889b1f52",
+    "9d4ca677e1d4b0be35b0ddad48c1139d13f1972a0cff6284545e9231b06c3740",
+    "a33f3473bd16549c8ad9433c9de06a1a65caa3a94f512138a2987ceddc247258",
+    "abe6287cb46b4d67035566c7d2007ac17dfde19a242cc026e523a1d8dc980e47",
+    "b62142a510ba41aae9b64e7675654f5cb3e37146b9832c4dd9673e8baafb18c5",
+    "ee71afddd8816cc69add3dba9ea1e6bec333ef3192d4a6d6f0edb5004cfe674e",
+    "f493b3434e683ecb1811f4daabf6148a2102f477f0f693715692ca1995c59b07",
+    // moto, the proxy by which it takes the place of AWS in tests.
+    "492e9dcc8cadbe000392b8c0b1cc45ed34576740d3aecdebcf9152508e48caf1",
+    "5d0b7e7bbb03d7bf290c7857ec9aa3ae9547e0d8b18199cd5dec8c40fd96602f",
+    // npm: agent-base, https-proxy-agent, http-proxy, public-encrypt.
+    "09ec38989a5fb269b4e640efde1351fe6dd491f0980ef6f52e720fb21990596d",
+    "1b2957613e7545dd526c719ca890db74654d9c169a3345c3fbb41c8e689e0327",
+    "1c645b09445bebb21135ea495852fca7ea343d887d57ccd48c1f89915271b3a3",
+    "512a3bec8c48bc541a1d7f46c9713402e64f2f546771a519e2938843fbfb3134",
+    "6a21b415d20c902ab683c129503ededf1864cc18ea4c489c4bf8c5ad7d550b93",
+    "b3eca3b885caeee541765cde624c83546d9e70d402af0afffc631c9636f38768",
+    "c62207ebe638e9f1e772f4d8a5b9be93f5d72dbf2a5eeae3bbc7d88c6b2f0916",
+    "e361a2024a7bc70e2f1636459c50eff40a9de2c9517c8f0d32ef5237e0fb4958",
+    "f0a775ad2fd1cc81ca9b67ad167f98eee78a16cf9f0b3444489b6fc799b57493",
+];
+
+/// Whether a private key, in DER or in OpenSSH's form, is one of those.
+pub(super) fn is_published(key: &[u8]) -> bool {
+    let digest = hex::encode(Sha256::digest(key));
+    KEYS.contains(&digest.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    /// From `crypto/tls/testdata/example-key.pem` of Go.
+    const EXAMPLE: &str = "MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY/PuoAoGCCqGSM49AwEHoUQDQgAEPR3tU2Fta9ktY+6P9G0cWO+0kETA6SFs38GecTyudlHz6xvCdz8qEKTcWGekdmdDPsHloRNtsiCa697B2O9IFA==";
+
+    #[test]
+    fn a_key_that_a_library_ships_is_known_and_no_other() {
+        let mut key = STANDARD.decode(EXAMPLE).unwrap();
+        assert!(is_published(&key));
+        key[10] ^= 1;
+        assert!(!is_published(&key));
+    }
+
+    #[test]
+    fn every_key_is_listed_once_and_as_hex() {
+        let distinct: BTreeSet<&str> = KEYS.iter().copied().collect();
+        assert_eq!(distinct.len(), KEYS.len());
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        assert!(KEYS.iter().all(|key| key.len() == 64 && key.bytes().all(is_hex)));
+    }
+}
