@@ -135,13 +135,29 @@ pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
     }
 }
 
-/// What a file says in which only somebody with a key of his own can read what is secret: Bitnami's sealed secrets,
-/// Ansible's vault.
-const SEALED: &[&[u8]] = &[b"kind: SealedSecret", b"\"kind\": \"SealedSecret\"", b"$ANSIBLE_VAULT;"];
+/// What a file begins with that is Ansible's vault as a whole.
+const VAULT: &[u8] = b"$ANSIBLE_VAULT;";
+/// What kind of document Bitnami's sealed secrets are.
+const SEALED: (&[u8], &[u8]) = (b"kind: SealedSecret", b"\"kind\": \"SealedSecret\"");
 
-/// Whether what is secret in a file cannot be read by whoever has the file.
+/// Whether all that is secret in a file can only be read with a key that is not in it. A file that is sealed in part is
+/// searched like any other: beside a sealed password may be one that is not.
 pub(super) fn is_sealed(text: &[u8]) -> bool {
-    SEALED.iter().any(|mark| memchr::memmem::find(text, mark).is_some())
+    let text = text.trim_ascii_start();
+    text.starts_with(VAULT) || has_only_sealed_documents(text)
+}
+
+fn has_only_sealed_documents(text: &[u8]) -> bool {
+    let (in_yaml, in_json) = SEALED;
+    if text.starts_with(b"{") {
+        let count = |mark| memchr::memmem::find_iter(text, mark).count();
+        return count(in_json) > 0 && count(in_json) == count(b"\"kind\"");
+    }
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
+    let says = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
+    let documents = lines.split(|line| line.starts_with(b"---"));
+    let mut documents = documents.filter(|lines| lines.iter().any(says)).peekable();
+    documents.peek().is_some() && documents.all(|lines| lines.contains(&in_yaml))
 }
 
 /// Searches a whole file.

@@ -225,7 +225,23 @@ fn password_hashes_of_every_account() {
 fn what_only_somebody_else_can_read_is_no_secret() {
     let sealed = format!("kind: SealedSecret\nspec:\n  encryptedData:\n    password: AgB{}\n", n(190, WORD));
     check("app/sealed.yaml", &sealed, &[]);
+    check("app/sealed.yaml", &format!("---\n# a\n{sealed}---\n{sealed}"), &[]);
+    let json = sealed.replace("kind: Sealed", "{\"kind\": \"Sealed").replace("Secret\n", "Secret\",");
+    check("app/sealed.json", &json, &[]);
     check("app/vault.yml", "$ANSIBLE_VAULT;1.1;AES256\npassword: 6638643965323633646262656665\n", &[]);
+    // One that is not sealed beside it is as open as anywhere.
+    let open = format!("password: {}\n", n(20, WORD));
+    for beside in [
+        format!("{sealed}---\nkind: Secret\n{open}"),
+        format!("{open}---\n{sealed}"),
+        format!("# not a kind: SealedSecret\n{open}"),
+        format!("a_token: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  66386439\n{open}"),
+    ] {
+        assert!(
+            rules("app/all.yaml", beside.as_bytes()).contains(&"TW-SEC-ASSIGNMENT".to_owned()),
+            "{beside}"
+        );
+    }
     let state = format!("{{\"resources\": [{{\"a_password\": \"{}\"}}]}}", n(20, WORD));
     check("infra/terraform.tfstate.backup", &state, &["TW-SEC-ASSIGNMENT"]);
     check("infra/terraform.txt", &state, &[]);
