@@ -43,7 +43,7 @@ pub use search::{Cut, Extent, Memory, Search, Searched};
 pub use settings::Described;
 
 /// Raised whenever the same bytes could give another result (I6).
-const VERSION: u32 = 9;
+const VERSION: u32 = 10;
 
 /// What fingerprints are made with.
 #[derive(Clone, Copy)]

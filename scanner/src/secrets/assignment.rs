@@ -59,6 +59,8 @@ const OTHERS: &[&str] = &[
     "usr/local/share/",
     "gems/",
     "go/pkg/mod/",
+    "usr/local/go/",
+    "registry/src/",
     "etc/ssl/",
     "var/lib/dpkg/",
     "lib/apk/",
@@ -198,5 +200,7 @@ fn is_value(value: &[u8]) -> bool {
         Some(b'$' | b'/' | b'.' | b'(' | b'[' | b'{' | b'%' | b'@' | b'&' | b'*' | b'!')
     );
     let calls = value.contains(&b'(') || value.contains(&b'[');
-    !starts_as_reference && !calls && !value.iter().all(is_word) && value.is_ascii()
+    // The next name, where one has no value of its own: `secrets:`, and what follows them.
+    let is_name = value.ends_with(b":");
+    !starts_as_reference && !calls && !is_name && !value.iter().all(is_word) && value.is_ascii()
 }

@@ -34,6 +34,8 @@ pub(super) enum Check {
     OpenKey,
     /// A private key in PEM that a passphrase protects.
     ProtectedKey,
+    /// A private PGP key in armour.
+    PgpKey,
     /// `user:password` in base64.
     BasicAuth,
     /// Settings of Docker in base64, with a login in them.
@@ -50,12 +52,21 @@ const COMMON_PASSWORDS: &[&str] = &[
     "changeit",
     "demo",
     "guest",
+    "letmein",
     "mariadb",
+    "masterkey",
     "mongo",
     "mongodb",
     "mysql",
+    "opensesame",
+    "p4ssw0rd",
+    "passw0rd",
+    "password1",
+    "password2",
+    "password3",
     "postgres",
     "postgresql",
+    "qwerty",
     "rabbitmq",
     "redis",
     "root",
@@ -86,6 +97,7 @@ impl Check {
             Self::ServiceAccountJwt => Jwt::of(secret) == Some(Jwt::ServiceAccount),
             Self::OpenKey => Key::of(secret) == Some(Key::Open),
             Self::ProtectedKey => Key::of(secret) == Some(Key::Protected),
+            Self::PgpKey => !Armoured::of(secret).is_some_and(|key| is_published(&key.content)),
             Self::BasicAuth => is_basic_auth(secret),
             Self::DockerConfig => {
                 decoded(secret).is_ok_and(|text| memchr::memmem::find(&text, b"\"auth\"").is_some())
@@ -186,19 +198,8 @@ enum Key {
 impl Key {
     /// `None` if it is only an example of what one looks like, or one that everybody has.
     fn of(pem: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(pem).ok()?.replace("\\n", "\n").replace("\\r", "");
-        let mut lines = text.lines().map(str::trim);
-        let first = lines.next()?;
-        let mut protected = first.contains("ENCRYPTED");
-        let mut body = String::new();
-        for line in lines.take_while(|line| !line.starts_with("-----END")) {
-            if let Some((name, value)) = line.split_once(':') {
-                protected |= name == "Proc-Type" && value.contains("ENCRYPTED");
-                continue;
-            }
-            body.push_str(line.trim_matches(['"', '\'', ',', '\\', ' ']));
-        }
-        let decoded = decoded(body.as_bytes()).ok()?;
+        let Armoured { says_encrypted, content: decoded } = Armoured::of(pem)?;
+        let mut protected = says_encrypted;
         // DER begins with SEQUENCE; what a passphrase protects is any bytes; OpenSSH has a magic of its own.
         if let Some(rest) = decoded.strip_prefix(b"openssh-key-v1\0") {
             protected |= !rest.starts_with(b"\0\0\0\x04none");
@@ -209,6 +210,31 @@ impl Key {
             return None;
         }
         Some(if protected { Self::Protected } else { Self::Open })
+    }
+}
+
+/// What stands between the lines of dashes, in PEM (RFC 7468) and in PGP's armour (RFC 4880, 6.2), also inside of strings.
+struct Armoured {
+    /// Its first line or its headers say so.
+    says_encrypted: bool,
+    content: Vec<u8>,
+}
+
+impl Armoured {
+    /// `None` if it does not decode.
+    fn of(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?.replace("\\n", "\n").replace("\\r", "");
+        let mut lines = text.lines().map(str::trim);
+        let mut says_encrypted = lines.next()?.contains("ENCRYPTED");
+        let mut body = String::new();
+        for line in lines.take_while(|line| !line.starts_with("-----END")) {
+            if let Some((name, value)) = line.split_once(':') {
+                says_encrypted |= name == "Proc-Type" && value.contains("ENCRYPTED");
+            } else if !line.starts_with('=') {
+                body.push_str(line.trim_matches(['"', '\'', ',', '\\', ' ']));
+            }
+        }
+        Some(Self { says_encrypted, content: decoded(body.as_bytes()).ok()? })
     }
 }
 

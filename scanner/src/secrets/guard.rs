@@ -15,6 +15,8 @@ pub(super) enum Guard {
     /// An `@` is among so many bytes, with no white space before it, and behind it a host that somebody may have: none of
     /// those that are kept for documentation (RFC 2606, RFC 6761).
     Address(usize),
+    /// White space stands behind so many bytes, its literal, and behind it such a host.
+    Host(usize),
     /// Among so many bytes (the second) are so many characters of base64 in a row (the first).
     RunWithin(usize, usize),
 }
@@ -34,6 +36,10 @@ impl Guard {
             Self::Address(within) => memchr::memchr(b'@', first(within)).is_some_and(|at| {
                 let has_space = text[..at].iter().any(u8::is_ascii_whitespace);
                 !has_space && !is_documentation(&text[at + 1..])
+            }),
+            Self::Host(literal) => text.get(literal..).is_some_and(|behind| {
+                let host = behind.trim_ascii_start();
+                host.len() < behind.len() && !is_documentation(host)
             }),
             Self::RunWithin(length, within) => has_run(first(within), length),
         }
@@ -92,6 +98,10 @@ mod tests {
             (Guard::Address(20), "://user:pass@db.test:5432", false),
             (Guard::Address(20), "://user:pass@myexample.com", true),
             (Guard::Address(20), "://user:pass@example.com.evil.io", true),
+            (Guard::Host(7), "machine a.internal", true),
+            (Guard::Host(7), "machine \t\n example.org login", false),
+            (Guard::Host(7), "machinery", false),
+            (Guard::Host(7), "machine", false),
             (Guard::RunWithin(4, 100), "a bc def+/ g", true),
             (Guard::RunWithin(6, 100), "a bc def+/ g", false),
             (Guard::RunWithin(4, 7), "a bc def+/ g", false),

@@ -7,8 +7,15 @@ const FAMOUS: &[&str] = &[
     "wJalrXUtnFEMI/K7MDENG",
     // From Stripe's documentation.
     "4eC39HqLyjWDarjtT1zdp7dc",
-    // The claims of the token on jwt.io.
+    // The claims of the token on jwt.io, and those in the documentation of PyJWT.
     "eyJzdWIiOiIxMjM0NTY3ODkwIi",
+    "eyJzb21lIjoicGF5bG9hZCJ9",
+    // Logins in headers: RFC 6749 and RFC 7617, and what became of the latter.
+    "czZCaGRSa3F0Mz",
+    "QWxhZGRpbjpvcGVu",
+    "YWxhZGRpbjpvcGVu",
+    // RFC 7517, appendix A.2.
+    "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE",
 ];
 
 /// Words that people write where a value belongs; compared in lower case.
@@ -46,7 +53,18 @@ const WORDS: &[&str] = &[
 ];
 
 /// Words that are the whole value, as in `http://user:password@host`.
-const WHOLE: &[&str] = &["password", "passwd", "pass", "secret", "token", "user", "username", "mypassword"];
+const WHOLE: &[&str] = &[
+    "password",
+    "passwd",
+    "pass",
+    "secret",
+    "token",
+    "user",
+    "username",
+    "mypassword",
+    // From the `settings.xml` that Maven comes with.
+    "repopwd",
+];
 
 /// Whether a value stands for a value instead of being one.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
@@ -59,15 +77,16 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         return false;
     }
     let lower = text.to_ascii_lowercase();
-    WHOLE.contains(&lower.as_str())
+    WHOLE.contains(&lower.trim_matches(['"', '\'']))
         || WORDS.iter().any(|word| lower.contains(word))
         || is_variable(value)
         || is_monotonous(value)
 }
 
-/// `%PASSWORD%`, as Windows and many templates write it.
+/// `%PASSWORD%`, as Windows and many templates write it, or `{password}`, as Python does.
 fn is_variable(value: &[u8]) -> bool {
-    let name = value.strip_prefix(b"%").and_then(|rest| rest.strip_suffix(b"%"));
+    let between = |open: &[u8], close: &[u8]| value.strip_prefix(open)?.strip_suffix(close);
+    let name = between(b"%", b"%").or_else(|| between(b"{", b"}"));
     name.is_some_and(|name| name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte)))
 }
 
@@ -98,6 +117,9 @@ mod tests {
             ("my-changeme-1", true),
             ("${DB_PASSWORD}", true),
             ("%DB_PASSWORD%", true),
+            ("{auth_token}", true),
+            ("{auth token}", false),
+            ("\"PASSWORD\"", true),
             ("%41%42%zX9q%", false),
             ("0000000000000000", true),
             ("abcdefghijklmnop", true),

@@ -143,7 +143,16 @@ impl CompiledRule {
             Span::Covers(before, behind) => self.covers(text, literal, before, behind),
         };
         // A group may take part in a match with nothing in it.
-        found.filter(|(begin, end)| begin < end)
+        found.filter(|(begin, end)| begin < end && !self.is_list(&text[*begin..*end]))
+    }
+
+    /// Whether a match is a list of what such tokens begin with: programs that know them have one, with nothing between.
+    fn is_list(&self, found: &[u8]) -> bool {
+        /// Shorter ones are in tokens by chance.
+        const TELLING: usize = 5;
+        let mut telling = self.literals.iter().filter(|literal| literal.len() >= TELLING);
+        matches!(self.span, Span::Begins(_))
+            && telling.any(|literal| memchr::memmem::find(&found[1..], literal.as_bytes()).is_some())
     }
 
     fn begins(&self, text: &[u8], literal: usize, behind: usize) -> Option<(usize, usize)> {

@@ -63,6 +63,17 @@ fn what_only_looks_like_a_secret_is_none() {
         "    url = \"https://jo%40email.com:a%20secret@www.example.com\"",
         "Package: libdatadog-dev\nMD5sum: cd8a5b1c9e7f42d3a6b8c0d1e2f30415",
         "glpat-xxxxxxxxxxxxxxxxxxxx",
+        // Of a program that knows GitLab's tokens.
+        "glcbt-glffct-glagent-gloas-glptt-glsoat-glimt-glpat-glft-glrt-gldt-\n",
+        // Of `settings.xml` and AWS's command line.
+        "<server>\n<id>deploymentRepo</id>\n<username>repouser</username>\n<password>repopwd</password>\n</server>",
+        "[pypi]\nusername: aws\npassword: {auth_token}",
+        "type line struct { machine string\n login string\n password string }",
+        "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+        "secrets:\n  CARGO_REGISTRY_TOKEN:\n    required: true",
+        // Of apt's manual page and of a README.
+        "machine example\\&.orga login apt password debian",
+        "machine example.org\nlogin apt\npassword debian",
     ] {
         assert_eq!(rules("app/file.txt", text.as_bytes()), Vec::<String>::new(), "{text}");
     }

@@ -16,7 +16,7 @@ const PGP: &str = r"(-----BEGIN PGP PRIVATE KEY BLOCK-----(?:(?:\s|\\[nr])+(?:Ve
 pub(super) const RULES: &[Rule<'static>] = &[
     token("TW-SEC-PRIVATE-KEY", "A private key", High, &["PRIVATE KEY-----"], PEM).around(30, 16_000).checked(Check::OpenKey),
     token("TW-SEC-PROTECTED-KEY", "A private key that a passphrase protects", Low, &["PRIVATE KEY-----"], PEM).around(30, 16_000).checked(Check::ProtectedKey),
-    token("TW-SEC-PGP-KEY", "A private PGP key", High, &["PGP PRIVATE KEY BLOCK-----"], PGP).around(30, 16_000),
+    token("TW-SEC-PGP-KEY", "A private PGP key", High, &["PGP PRIVATE KEY BLOCK-----"], PGP).around(30, 16_000).checked(Check::PgpKey),
     token("TW-SEC-PUTTY-KEY", "A private key of PuTTY", High, &["PuTTY-User-Key-File-"],
         r"(?s)(PuTTY-User-Key-File-[23]: [^\r\n]{1,60}[\r\n]+Encryption: none.+?Private-Lines: [0-9]+[\r\n]+[A-Za-z0-9+/=\r\n]{40,})").up_to(13000),
     token("TW-SEC-PROTECTED-KEY", "A private key that a passphrase protects", Low, &["PuTTY-User-Key-File-"],

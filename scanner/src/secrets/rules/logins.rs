@@ -19,7 +19,9 @@ pub(super) const RULES: &[Rule<'static>] = &[
         .checked(Check::CommonPassword),
     token("TW-SEC-JWT", "A JSON web token", Medium, &["eyJ", "eyAi"], JWT).up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::Jwt),
     token("TW-SEC-JWT-EXPIRED", "A JSON web token that has expired", Low, &["eyJ", "eyAi"], JWT).up_to(9000).in_texts().guarded(Guard::Run(13)).checked(Check::ExpiredJwt),
-    text("TW-SEC-NETRC", "A password in a .netrc", High, &["machine"], r"(?m)^\s*machine\s+\S+\s+login\s+\S+\s+password\s+(\S{4,})"),
+    // No host has a backslash, but those in the source of a manual page have: `example\&.org`.
+    text("TW-SEC-NETRC", "A password in a .netrc", High, &["machine"], r"(?m)^\s*machine\s+[^\s\\]+\s+login\s+\S+\s+password\s+(\S{6,})").guarded(Guard::Host(7))
+        .checked(Check::Password(2.5)),
     text("TW-SEC-AUTHORIZATION", "A login in a request's header", High, &["uthorization: B"], r"(?i)authorization: b(?:asic|earer) ([A-Za-z0-9+/=_.-]{16,})").checked(Check::Entropy(3.0)),
     // The days may be missing, as where Alpine let root in: `root:::0:::::` (CVE-2019-5021); if not, the first is of
     // 2013 or later.
