@@ -39,8 +39,9 @@ pub use examine::{Examination, ExamineError};
 pub use layer::LayerError;
 pub(crate) use squash::{in_purls, purl};
 
-/// Raised whenever reading, squashing or attribution could give another result for the same bytes.
-pub const ENGINE_VERSION: u32 = 10;
+/// Raised whenever reading, squashing or attribution could give another result for the same bytes, and whenever other
+/// entries than before have a `misconfig::Trait`: tables of entries say which have one.
+pub const ENGINE_VERSION: u32 = 11;
 
 /// Analyses one layer outside of any image: verify → inflate → tar → analyzers, on the calling thread.
 ///

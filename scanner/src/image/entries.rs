@@ -4,11 +4,26 @@
 //! only the squash knows what a path means above other layers. Each record names what it shares with the
 //! path before it (front coding); the whole is a zstd stream.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::misconfig::Trait;
+
 const LEVEL: i32 = 3;
+
+/// The part of a record's tag that says what it is; then what it may say.
+const KIND: u8 = 0x3f;
+const FILE: u8 = 0;
+const HARDLINK: u8 = 1;
+const SYMLINK: u8 = 2;
+const DIRECTORY: u8 = 3;
+const SPECIAL: u8 = 4;
+const WHITEOUT: u8 = 5;
+const OPAQUE: u8 = 6;
+/// The other parts: it has capabilities, and a check of misconfiguration may ask about it.
+const CAPABILITY: u8 = 0x80;
+const NOTABLE: u8 = 0x40;
 
 /// One entry: what a tar member does to the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +95,15 @@ impl EntryTable {
 
     /// Unpacks the entries one by one, in the order of the tar. An error means that the table was damaged.
     pub fn iter(&self) -> Entries<'_> {
-        Entries { left: self.count, reader: None, packed: &self.packed, entry: Entry::nowhere() }
+        Entries {
+            left: self.count,
+            reader: None,
+            packed: &self.packed,
+            unpacked: Vec::new(),
+            at: 0,
+            entry: Entry::nowhere(),
+            is_notable: false,
+        }
     }
 }
 
@@ -102,15 +125,17 @@ impl EntryWriter {
         put_number(record, shared as u64);
         put_bytes(record, &entry.path[shared..]);
         let (tag, target) = match &entry.kind {
-            EntryKind::File { .. } => (0, None),
-            EntryKind::Hardlink { target } => (1, Some(target)),
-            EntryKind::Symlink { target } => (2, Some(target)),
-            EntryKind::Directory => (3, None),
-            EntryKind::Special => (4, None),
-            EntryKind::Whiteout => (5, None),
-            EntryKind::Opaque => (6, None),
+            EntryKind::File { .. } => (FILE, None),
+            EntryKind::Hardlink { target } => (HARDLINK, Some(target)),
+            EntryKind::Symlink { target } => (SYMLINK, Some(target)),
+            EntryKind::Directory => (DIRECTORY, None),
+            EntryKind::Special => (SPECIAL, None),
+            EntryKind::Whiteout => (WHITEOUT, None),
+            EntryKind::Opaque => (OPAQUE, None),
         };
-        record.push(tag | u8::from(entry.capability) << 7);
+        let flag = |is_so: bool, flag: u8| if is_so { flag } else { 0 };
+        let is_notable = Trait::of(entry).next().is_some();
+        record.push(tag | flag(entry.capability, CAPABILITY) | flag(is_notable, NOTABLE));
         for number in [entry.mode, entry.uid, entry.gid] {
             put_number(record, u64::from(number));
         }
@@ -140,29 +165,36 @@ impl EntryWriter {
     }
 }
 
+/// So much is unpacked at a time.
+const UNPACKED: usize = 64 << 10;
+
 /// See [`EntryTable::iter`].
 pub struct Entries<'a> {
     left: u32,
-    reader: Option<io::BufReader<zstd::Decoder<'static, io::BufReader<&'a [u8]>>>>,
+    reader: Option<zstd::Decoder<'static, io::BufReader<&'a [u8]>>>,
     packed: &'a [u8],
-    /// The one that was unpacked last: the next one shares a part of its path.
+    /// What is unpacked and not read yet, behind what is.
+    unpacked: Vec<u8>,
+    at: usize,
+    /// The one that was read last: the next one shares a part of its path.
     entry: Entry,
+    is_notable: bool,
 }
 
 impl Iterator for Entries<'_> {
     type Item = io::Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.advance()?.cloned())
+        Some(self.advance()?.map(|listed| listed.entry.clone()))
     }
 }
 
 impl Entries<'_> {
     /// The next entry, where it is unpacked: for who looks at many and keeps few.
-    pub(super) fn advance(&mut self) -> Option<io::Result<&Entry>> {
+    pub(super) fn advance(&mut self) -> Option<io::Result<Listed<'_>>> {
         self.left = self.left.checked_sub(1)?;
         match self.read() {
-            Ok(()) => Some(Ok(&self.entry)),
+            Ok(()) => Some(Ok(Listed { entry: &self.entry, is_notable: self.is_notable })),
             Err(error) => {
                 self.left = 0;
                 Some(Err(error))
@@ -171,38 +203,128 @@ impl Entries<'_> {
     }
 
     fn read(&mut self) -> io::Result<()> {
+        loop {
+            let mut rest = Rest(&self.unpacked[self.at..]);
+            match rest.record() {
+                Ok(record) => {
+                    self.at = self.unpacked.len() - rest.0.len();
+                    self.is_notable = record.tag & NOTABLE != 0;
+                    return record.lay_over(&mut self.entry);
+                }
+                Err(Unreadable::Damaged) => return Err(damaged()),
+                Err(Unreadable::Short) => self.unpack()?,
+            }
+        }
+    }
+
+    /// Unpacks further records; as much again as the one has that is not whole yet, lest a long one is begun too often.
+    fn unpack(&mut self) -> io::Result<()> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            None => {
-                self.reader.insert(io::BufReader::with_capacity(64 << 10, zstd::Decoder::new(self.packed)?))
-            }
+            None => self.reader.insert(zstd::Decoder::new(self.packed)?),
         };
-        let shared = usize::try_from(number(reader)?).map_err(|_| damaged())?;
-        let entry = &mut self.entry;
-        if shared > entry.path.len() {
-            return Err(damaged());
+        self.unpacked.drain(..self.at);
+        self.at = 0;
+        let wanted = self.unpacked.len().max(UNPACKED);
+        match reader.take(wanted as u64).read_to_end(&mut self.unpacked)? {
+            0 => Err(damaged()),
+            _ => Ok(()),
         }
-        entry.path.truncate(shared);
-        append_bytes(reader, &mut entry.path)?;
-        let tag = byte(reader)?;
-        let mut small = || -> io::Result<u32> { u32::try_from(number(reader)?).map_err(|_| damaged()) };
-        (entry.mode, entry.uid, entry.gid) = (small()?, small()?, small()?);
-        let mut target = || -> io::Result<Vec<u8>> {
-            let mut target = Vec::new();
-            append_bytes(reader, &mut target)?;
-            Ok(target)
-        };
-        entry.kind = match tag & 0x7f {
-            0 => EntryKind::File { size: number(reader)? },
-            1 => EntryKind::Hardlink { target: target()? },
-            2 => EntryKind::Symlink { target: target()? },
-            3 => EntryKind::Directory,
-            4 => EntryKind::Special,
-            5 => EntryKind::Whiteout,
-            6 => EntryKind::Opaque,
+    }
+}
+
+/// An entry of a table, and what was known of it when it was packed.
+#[derive(Clone, Copy)]
+pub(super) struct Listed<'e> {
+    pub(super) entry: &'e Entry,
+    /// It has a [`Trait`]. There are as many entries as files, and few have one.
+    pub(super) is_notable: bool,
+}
+
+/// What is left of unpacked records.
+struct Rest<'u>(&'u [u8]);
+
+/// Why no record can be read of it.
+#[derive(Debug)]
+enum Unreadable {
+    /// It ends in the middle.
+    Short,
+    Damaged,
+}
+
+/// An entry as it is written.
+struct Record<'u> {
+    /// How many bytes its path shares with the one before.
+    shared: u64,
+    suffix: &'u [u8],
+    tag: u8,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    size: u64,
+    target: &'u [u8],
+}
+
+impl<'u> Rest<'u> {
+    fn record(&mut self) -> Result<Record<'u>, Unreadable> {
+        let shared = self.number()?;
+        let suffix = self.bytes()?;
+        let tag = self.byte()?;
+        let (mode, uid, gid) = (self.small()?, self.small()?, self.small()?);
+        let size = if tag & KIND == FILE { self.number()? } else { 0 };
+        let target = if matches!(tag & KIND, HARDLINK | SYMLINK) { self.bytes()? } else { &[] };
+        Ok(Record { shared, suffix, tag, mode, uid, gid, size, target })
+    }
+
+    fn byte(&mut self) -> Result<u8, Unreadable> {
+        let (first, rest) = self.0.split_first().ok_or(Unreadable::Short)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    /// LEB128.
+    fn number(&mut self) -> Result<u64, Unreadable> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(Unreadable::Damaged)
+    }
+
+    fn small(&mut self) -> Result<u32, Unreadable> {
+        u32::try_from(self.number()?).map_err(|_| Unreadable::Damaged)
+    }
+
+    fn bytes(&mut self) -> Result<&'u [u8], Unreadable> {
+        let length = usize::try_from(self.number()?).map_err(|_| Unreadable::Damaged)?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(Unreadable::Short)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+}
+
+impl Record<'_> {
+    /// Makes the entry before it the one that it says.
+    fn lay_over(self, entry: &mut Entry) -> io::Result<()> {
+        let shared = usize::try_from(self.shared).ok().filter(|shared| *shared <= entry.path.len());
+        entry.path.truncate(shared.ok_or_else(damaged)?);
+        entry.path.extend_from_slice(self.suffix);
+        (entry.mode, entry.uid, entry.gid) = (self.mode, self.uid, self.gid);
+        entry.capability = self.tag & CAPABILITY != 0;
+        entry.kind = match self.tag & KIND {
+            FILE => EntryKind::File { size: self.size },
+            HARDLINK => EntryKind::Hardlink { target: self.target.to_vec() },
+            SYMLINK => EntryKind::Symlink { target: self.target.to_vec() },
+            DIRECTORY => EntryKind::Directory,
+            SPECIAL => EntryKind::Special,
+            WHITEOUT => EntryKind::Whiteout,
+            OPAQUE => EntryKind::Opaque,
             _ => return Err(damaged()),
         };
-        entry.capability = tag & 0x80 != 0;
         Ok(())
     }
 }
@@ -229,39 +351,6 @@ fn put_number(record: &mut Vec<u8>, mut number: u64) {
 fn put_bytes(record: &mut Vec<u8>, bytes: &[u8]) {
     put_number(record, bytes.len() as u64);
     record.extend_from_slice(bytes);
-}
-
-fn byte(reader: &mut impl Read) -> io::Result<u8> {
-    let mut byte = [0];
-    reader.read_exact(&mut byte)?;
-    Ok(byte[0])
-}
-
-fn number(reader: &mut impl Read) -> io::Result<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let byte = byte(reader)?;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(damaged())
-}
-
-fn append_bytes(reader: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let mut missing = number(reader)?;
-    while missing > 0 {
-        let there = reader.fill_buf()?;
-        let length = usize::try_from(missing).map_or(there.len(), |missing| missing.min(there.len()));
-        if length == 0 {
-            return Err(damaged());
-        }
-        bytes.extend_from_slice(&there[..length]);
-        reader.consume(length);
-        missing -= length as u64;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -311,6 +400,22 @@ mod tests {
             let table = EntryTable { count: 10, packed };
             prop_assert!(table.iter().any(|entry| entry.is_err()));
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_is_unpacked_at_a_time_is_whole() {
+        let link = |length: usize| Entry {
+            path: vec![b'p'; length],
+            kind: EntryKind::Symlink { target: vec![b't'; 3 * length] },
+            ..Entry::nowhere()
+        };
+        let entries = [link(7), link(3 * UNPACKED), link(UNPACKED - 9), link(1)];
+        let mut writer = EntryWriter::default();
+        for entry in &entries {
+            writer.push(entry).unwrap();
+        }
+        let unpacked: Vec<Entry> = writer.finish().unwrap().iter().map(Result::unwrap).collect();
+        assert!(unpacked == entries);
     }
 
     #[test]

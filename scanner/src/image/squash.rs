@@ -295,7 +295,7 @@ fn apply(
     // Whiteouts mean lower layers only, so they come before anything that the layer adds.
     let mut removals = analysis.removals.iter();
     while let Some(removal) = removals.advance() {
-        tree.remove(removal.map_err(damaged)?);
+        tree.remove(removal.map_err(damaged)?.entry);
     }
     let mut entries = analysis.entries.iter();
     let mut places = (0_u32..).map(|entry| Place { layer, entry });
@@ -305,8 +305,8 @@ fn apply(
         }
         let added = added.map_err(damaged)?;
         notes.candidates.note(added, place);
-        notes.observed.note(added, place);
-        tree.add(added, place);
+        notes.observed.note(added.entry, place);
+        tree.add(added.entry, place);
     }
     Ok(())
 }

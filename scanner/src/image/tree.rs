@@ -6,13 +6,16 @@
 
 use std::cell::Cell;
 use std::hash::BuildHasher as _;
+use std::num::NonZeroU32;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::analysis::{Entry, EntryKind};
 use super::matcher::split;
+use trail::Trail;
 use walk::{Component, Walk};
 
+mod trail;
 mod walk;
 
 /// Components of symlink targets that are walked in all lookups of one image.
@@ -62,17 +65,19 @@ impl Places {
     }
 }
 
-/// A node of the tree. Ids stay valid when a node is removed.
+/// A node of the tree: one more than its position. Ids stay valid when a node is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct NodeId(u32);
+pub(super) struct NodeId(NonZeroU32);
 
-const ROOT: NodeId = NodeId(0);
+const ROOT: NodeId = NodeId(NonZeroU32::MIN);
 
 /// The tree.
 pub(super) struct Tree {
     nodes: Vec<Node>,
-    /// Of all nodes, one behind the other.
-    names: Vec<u8>,
+    /// All nodes by parent and name, those below a directory that was removed included: nothing leads to them.
+    children: HashTable<NodeId>,
+    /// Names and targets of links, one behind the other.
+    texts: Vec<u8>,
     /// Of names: an image must not be able to choose names that meet in one place of a table.
     hashes: DefaultHashBuilder,
     /// Files whose comings and goings are reported.
@@ -80,37 +85,38 @@ pub(super) struct Tree {
     sightings: Vec<NodeId>,
     touched: Vec<NodeId>,
     steps: Cell<u64>,
-    /// The directory of the last entry: tars list a directory's children together.
-    last_parent: Option<(Vec<u8>, NodeId)>,
+    /// How the directory of the last entry was reached.
+    trail: Trail,
 }
 
+/// There are as many nodes as an image has entries: they are small, and own no memory.
 struct Node {
     parent: NodeId,
-    name: Name,
+    /// The child of the same parent that was added before this one.
+    previous: Option<NodeId>,
+    name: Text,
     /// The entry that made it; `None` for directories that only other paths imply.
     made_by: Option<Place>,
     kind: NodeKind,
     is_there: bool,
 }
 
-/// Where a node's name lies.
+/// Where a text lies among all.
 #[derive(Clone, Copy)]
-struct Name {
+struct Text {
     at: usize,
     length: usize,
 }
 
-/// There are as many nodes as an image has entries: what only directories have is not in each of them.
+#[derive(Clone, Copy)]
 enum NodeKind {
-    Directory(Box<Children>),
-    Symlink(Box<[u8]>),
+    /// With the child that was added last. Some of those before it may not be there any more.
+    Directory(Option<NodeId>),
+    Symlink(Text),
     /// A file with the content of that entry, which is another than `made_by` for a hard link.
     File(Option<Place>),
     Special,
 }
-
-/// The nodes of a directory, found by their names, which only the nodes have.
-type Children = HashTable<NodeId>;
 
 /// A regular file in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,8 +129,12 @@ pub(super) struct FileNode {
 }
 
 impl NodeKind {
-    fn new_directory() -> Self {
-        Self::Directory(Box::default())
+    const EMPTY: Self = Self::Directory(None);
+}
+
+impl NodeId {
+    fn position(self) -> usize {
+        self.0.get() as usize - 1
     }
 }
 
@@ -133,9 +143,10 @@ impl Tree {
     pub(super) fn new(watched: Places) -> Self {
         let root = Node {
             parent: ROOT,
-            name: Name { at: 0, length: 0 },
+            previous: None,
+            name: Text { at: 0, length: 0 },
             made_by: None,
-            kind: NodeKind::new_directory(),
+            kind: NodeKind::EMPTY,
             is_there: true,
         };
         let nodes = watched.room().min(MOST_NODES_AT_ONCE);
@@ -143,13 +154,14 @@ impl Tree {
         all.push(root);
         Self {
             nodes: all,
-            names: Vec::with_capacity(nodes * NAME_BYTES),
+            children: HashTable::with_capacity(nodes),
+            texts: Vec::with_capacity(nodes * NAME_BYTES),
             hashes: DefaultHashBuilder::default(),
             watched,
             sightings: Vec::new(),
             touched: Vec::new(),
             steps: Cell::new(0),
-            last_parent: None,
+            trail: Trail::default(),
         }
     }
 
@@ -178,8 +190,8 @@ impl Tree {
     pub(super) fn add(&mut self, entry: &Entry, place: Place) {
         let kind = match &entry.kind {
             EntryKind::File { .. } => NodeKind::File(Some(place)),
-            EntryKind::Symlink { target } => NodeKind::Symlink(target.as_slice().into()),
-            EntryKind::Directory => NodeKind::new_directory(),
+            EntryKind::Symlink { target } => NodeKind::Symlink(self.keep(target)),
+            EntryKind::Directory => NodeKind::EMPTY,
             EntryKind::Special => NodeKind::Special,
             EntryKind::Hardlink { target } => match self.link_to(target, &entry.path) {
                 Some(kind) => kind,
@@ -191,16 +203,16 @@ impl Tree {
         let Some(parent) = self.parent(parent) else {
             return;
         };
-        match self.child(parent, name) {
+        let key = self.key(parent, name);
+        match self.child(key) {
             Some(there) if self.is_directory(there) && matches!(kind, NodeKind::Directory(_)) => {
                 self.node_mut(there).made_by = Some(place);
             }
-            Some(there) => {
-                self.detach(there);
-                self.attach(parent, name, kind, Some(place));
-            }
-            None => {
-                self.attach(parent, name, kind, Some(place));
+            there => {
+                if let Some(there) = there {
+                    self.detach(there);
+                }
+                self.attach(key, kind, Some(place));
             }
         }
     }
@@ -219,7 +231,7 @@ impl Tree {
     pub(super) fn exact_file(&self, path: &[u8]) -> Option<FileNode> {
         let mut node = ROOT;
         for component in path.split(|byte| *byte == b'/') {
-            node = self.child(node, component)?;
+            node = self.child(self.key(node, component))?;
         }
         self.file_node(node)
     }
@@ -227,27 +239,24 @@ impl Tree {
     /// What a directory holds, sorted by name, and the layer of each: for a directory that only other paths imply,
     /// the layer of the first that does.
     pub(super) fn children(&self, path: &[u8]) -> Vec<(Vec<u8>, u16)> {
-        let directory = self.find(path, Last::Follow).map(|node| &self.node(node).kind);
-        let Some(NodeKind::Directory(children)) = directory else {
+        let Some(directory) = self.find(path, Last::Follow) else {
             return Vec::new();
         };
+        let children = self.children_of(directory);
         let mut children: Vec<_> =
-            children.iter().map(|node| (self.name(*node).to_vec(), self.layer(*node))).collect();
+            children.map(|node| (self.name(node).to_vec(), self.layer(node))).collect();
         children.sort_unstable();
         children
     }
 
     fn layer(&self, mut node: NodeId) -> u16 {
         loop {
-            match (self.node(node).made_by, &self.node(node).kind) {
-                (Some(place), _) => return place.layer,
-                (None, NodeKind::Directory(children)) => {
-                    match children.iter().min_by_key(|child| self.name(**child)) {
-                        Some(child) => node = *child,
-                        None => return 0,
-                    }
-                }
-                (None, NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special) => return 0,
+            if let Some(place) = self.node(node).made_by {
+                return place.layer;
+            }
+            match self.children_of(node).min_by_key(|child| self.name(*child)) {
+                Some(child) => node = child,
+                None => return 0,
             }
         }
     }
@@ -294,14 +303,20 @@ impl Tree {
     }
 
     /// The path from the root; it has no symlink in it.
-    pub(super) fn path(&self, mut node: NodeId) -> Vec<u8> {
-        let mut names = Vec::new();
-        while node != ROOT {
-            names.push(self.name(node));
-            node = self.node(node).parent;
+    pub(super) fn path(&self, node: NodeId) -> Vec<u8> {
+        let up = |node: &NodeId| Some(self.node(*node).parent);
+        let below_root = |node: NodeId| {
+            std::iter::successors(Some(node), up).take_while(|node| *node != ROOT).map(|node| self.name(node))
+        };
+        let length: usize = below_root(node).map(|name| name.len() + 1).sum();
+        let mut path = vec![b'/'; length.saturating_sub(1)];
+        let mut end = path.len();
+        for name in below_root(node) {
+            let start = end - name.len();
+            path[start..end].copy_from_slice(name);
+            end = start.saturating_sub(1);
         }
-        names.reverse();
-        names.join(&b'/')
+        path
     }
 
     /// What a hard link at `path` becomes. `None` if it is a link to itself, which changes nothing.
@@ -312,48 +327,46 @@ impl Tree {
         if self.find(path, Last::Keep) == Some(node) {
             return None;
         }
-        Some(match &self.node(node).kind {
-            NodeKind::File(content) => NodeKind::File(*content),
-            NodeKind::Symlink(target) => NodeKind::Symlink(target.clone()),
-            NodeKind::Special => NodeKind::Special,
+        Some(match self.node(node).kind {
             NodeKind::Directory(_) => NodeKind::File(None),
+            same @ (NodeKind::File(_) | NodeKind::Symlink(_) | NodeKind::Special) => same,
         })
     }
 
     /// The directory at `path`, made where it is missing.
     fn parent(&mut self, path: &[u8]) -> Option<NodeId> {
-        if let Some((last, node)) = &self.last_parent
-            && last == path
-        {
-            return Some(*node);
-        }
-        let mut walk = Walk::new(path);
+        let (known, node) = self.trail.leads(path);
+        let mut walk = Walk::from(node, path, known);
+        let mut trail = std::mem::take(&mut self.trail).cut(path, known);
         while let Some(component) = walk.next_component() {
-            let component = match component {
+            let name = match component {
                 Component::Up => {
                     walk.node = self.node(walk.node).parent;
                     continue;
                 }
-                Component::Name(name) => walk.path[name].to_vec(),
+                Component::Name(name) => name,
             };
-            let Some(child) = self.child(walk.node, &component) else {
-                walk.node = self.attach(walk.node, &component, NodeKind::new_directory(), None);
-                continue;
+            let key = self.key(walk.node, &walk.path[name]);
+            let child = match self.child(key) {
+                None => self.attach(key, NodeKind::EMPTY, None),
+                Some(child) => match self.node(child).kind {
+                    NodeKind::Directory(_) => child,
+                    NodeKind::Symlink(target) => {
+                        let target = self.text(target).to_vec();
+                        self.follow(&mut walk, &target)?;
+                        continue;
+                    }
+                    NodeKind::File(_) | NodeKind::Special => {
+                        self.detach(child);
+                        self.attach(key, NodeKind::EMPTY, None)
+                    }
+                },
             };
-            match &self.node(child).kind {
-                NodeKind::Directory(_) => walk.node = child,
-                NodeKind::Symlink(target) => {
-                    let target = target.clone();
-                    self.follow(&mut walk, &target)?;
-                }
-                NodeKind::File(_) | NodeKind::Special => {
-                    let parent = walk.node;
-                    self.detach(child);
-                    walk.node = self.attach(parent, &component, NodeKind::new_directory(), None);
-                }
-            }
+            walk.node = child;
+            trail.extend(walk.walked(), child);
         }
-        self.last_parent = Some((path.to_vec(), walk.node));
+        trail.end(walk.node);
+        self.trail = trail;
         Some(walk.node)
     }
 
@@ -362,13 +375,13 @@ impl Tree {
         while let Some(component) = walk.next_component() {
             let child = match component {
                 Component::Up => self.node(walk.node).parent,
-                Component::Name(name) => self.child(walk.node, &walk.path[name])?,
+                Component::Name(name) => self.child(self.key(walk.node, &walk.path[name]))?,
             };
-            match &self.node(child).kind {
+            match self.node(child).kind {
                 NodeKind::Directory(_) => walk.node = child,
                 // A link on the way leaves something to walk behind it, so this is the end of `path` itself.
                 NodeKind::Symlink(_) if last == Last::Keep && walk.is_at_end() => return Some(child),
-                NodeKind::Symlink(target) => self.follow(&mut walk, target)?,
+                NodeKind::Symlink(target) => self.follow(&mut walk, self.text(target))?,
                 NodeKind::File(_) | NodeKind::Special if walk.is_at_end() => return Some(child),
                 NodeKind::File(_) | NodeKind::Special => return None,
             }
@@ -383,22 +396,35 @@ impl Tree {
         (!self.is_exhausted() && walk.follow(target)).then_some(())
     }
 
-    fn child(&self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
-        match &self.node(directory).kind {
-            NodeKind::Directory(children) => {
-                children.find(self.hashes.hash_one(name), |child| self.name(*child) == name).copied()
-            }
+    /// What finds a child.
+    fn key<'n>(&self, parent: NodeId, name: &'n [u8]) -> Key<'n> {
+        Key { parent, name, hash: self.hashes.hash_one((parent, name)) }
+    }
+
+    fn child(&self, key: Key<'_>) -> Option<NodeId> {
+        let is_it = |child: &NodeId| self.node(*child).parent == key.parent && self.name(*child) == key.name;
+        self.children.find(key.hash, is_it).copied()
+    }
+
+    /// What a directory holds, in no order that means anything; nothing if the node is none.
+    fn children_of(&self, directory: NodeId) -> impl Iterator<Item = NodeId> {
+        let last = match self.node(directory).kind {
+            NodeKind::Directory(last) => last,
             NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special => None,
-        }
+        };
+        let all = std::iter::successors(last, |child| self.node(*child).previous);
+        all.filter(|child| self.node(*child).is_there)
     }
 
     fn is_directory(&self, node: NodeId) -> bool {
         matches!(self.node(node).kind, NodeKind::Directory(_))
     }
 
-    fn attach(&mut self, parent: NodeId, name: &[u8], kind: NodeKind, made_by: Option<Place>) -> NodeId {
-        let id = NodeId(u32::try_from(self.nodes.len()).expect("entries of an image are capped far below"));
-        let is_watched = match (&kind, made_by) {
+    /// Adds a child where there is none of that name.
+    fn attach(&mut self, key: Key<'_>, kind: NodeKind, made_by: Option<Place>) -> NodeId {
+        let next = u32::try_from(self.nodes.len() + 1).ok().and_then(NonZeroU32::new);
+        let id = NodeId(next.expect("entries of an image are capped far below"));
+        let is_watched = match (kind, made_by) {
             (NodeKind::File(content), Some(made_by)) => {
                 self.watched.contains(made_by)
                     || content.is_some_and(|content| self.watched.contains(content))
@@ -410,80 +436,89 @@ impl Tree {
             self.sightings.push(id);
             self.touched.push(id);
         }
-        let hash = self.hashes.hash_one(name);
-        let name = {
-            let at = self.names.len();
-            self.names.extend_from_slice(name);
-            Name { at, length: name.len() }
+        let name = self.keep(key.name);
+        let previous = match &mut self.node_mut(key.parent).kind {
+            NodeKind::Directory(last) => last.replace(id),
+            NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special => None,
         };
-        self.nodes.push(Node { parent, name, made_by, kind, is_there: true });
-        // Taken out meanwhile: a table that grows asks for the names of its nodes.
-        let mut directory = std::mem::replace(&mut self.node_mut(parent).kind, NodeKind::Special);
-        if let NodeKind::Directory(children) = &mut directory {
-            let hash_of = |node: &NodeId| self.hashes.hash_one(self.name(*node));
-            children.insert_unique(hash, id, hash_of);
-        }
-        self.node_mut(parent).kind = directory;
+        self.nodes.push(Node { parent: key.parent, previous, name, made_by, kind, is_there: true });
+        let Self { nodes, children, texts, hashes, .. } = self;
+        let hash_of = |id: &NodeId| {
+            let Node { parent, name, .. } = nodes[id.position()];
+            hashes.hash_one((parent, &texts[name.at..name.at + name.length]))
+        };
+        children.insert_unique(key.hash, id, hash_of);
         id
     }
 
     /// Takes a node and everything below it out of the tree.
     fn detach(&mut self, node: NodeId) {
-        let (parent, hash) = (self.node(node).parent, self.hashes.hash_one(self.name(node)));
-        if let NodeKind::Directory(children) = &mut self.node_mut(parent).kind
-            && let Ok(entry) = children.find_entry(hash, |child| *child == node)
-        {
+        let hash = self.key(self.node(node).parent, self.name(node)).hash;
+        if let Ok(entry) = self.children.find_entry(hash, |child| *child == node) {
             entry.remove();
         }
         self.bury(node);
     }
 
     fn empty(&mut self, directory: NodeId) {
-        for child in self.take_children(directory).into_iter().flat_map(|children| *children) {
-            self.bury(child);
-        }
+        let children: Vec<NodeId> = self.children_of(directory).collect();
+        children.into_iter().for_each(|child| self.detach(child));
+        self.forget_children(directory);
     }
 
-    /// What a directory holds, which is none any more; nothing if the node is none.
-    fn take_children(&mut self, directory: NodeId) -> Option<Box<Children>> {
-        match &mut self.node_mut(directory).kind {
-            NodeKind::Directory(children) => Some(std::mem::take(children)),
-            NodeKind::Symlink(_) | NodeKind::File(_) | NodeKind::Special => None,
+    /// Those that are not there any more are not to be passed again and again.
+    fn forget_children(&mut self, directory: NodeId) {
+        if let NodeKind::Directory(last) = &mut self.node_mut(directory).kind {
+            *last = None;
         }
     }
 
     /// Marks a subtree as gone; a stack of its own, because a tree may be deep.
     fn bury(&mut self, node: NodeId) {
-        self.last_parent = None;
+        self.trail = Trail::default();
         let mut gone = vec![node];
         while let Some(id) = gone.pop() {
-            let node = &mut self.nodes[id.0 as usize];
+            gone.extend(self.children_of(id));
+            self.forget_children(id);
+            let node = &mut self.nodes[id.position()];
             node.is_there = false;
-            match &mut node.kind {
-                NodeKind::Directory(children) => gone.extend(*std::mem::take(children)),
-                NodeKind::File(content) => {
-                    let places = [node.made_by, *content];
-                    if places.into_iter().flatten().any(|place| self.watched.contains(place)) {
-                        self.touched.push(id);
-                    }
-                }
-                NodeKind::Symlink(_) | NodeKind::Special => {}
+            if let NodeKind::File(content) = node.kind
+                && [node.made_by, content].into_iter().flatten().any(|place| self.watched.contains(place))
+            {
+                self.touched.push(id);
             }
         }
     }
 
+    fn keep(&mut self, text: &[u8]) -> Text {
+        let at = self.texts.len();
+        self.texts.extend_from_slice(text);
+        Text { at, length: text.len() }
+    }
+
+    fn text(&self, Text { at, length }: Text) -> &[u8] {
+        &self.texts[at..at + length]
+    }
+
     fn name(&self, id: NodeId) -> &[u8] {
-        let Name { at, length } = self.node(id).name;
-        &self.names[at..at + length]
+        self.text(self.node(id).name)
     }
 
     fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.0 as usize]
+        &self.nodes[id.position()]
     }
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        &mut self.nodes[id.0 as usize]
+        &mut self.nodes[id.position()]
     }
+}
+
+/// A child by its parent and name, whether there is one or not.
+#[derive(Clone, Copy)]
+struct Key<'n> {
+    parent: NodeId,
+    name: &'n [u8],
+    hash: u64,
 }
 
 /// What to do with a symlink at the end of a path.

@@ -199,7 +199,7 @@ const TOOLS: &[&[u8]] = &[
 ];
 
 fn name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+    memchr::memrchr(b'/', path).map_or(path, |slash| &path[slash + 1..])
 }
 
 fn folder(path: &[u8]) -> &[u8] {
@@ -248,6 +248,10 @@ const OTHERS: &[&[u8]] =
 
 fn is_leftover(path: &[u8]) -> bool {
     let name = name(path);
+    // What no wanted name begins with is most of an image.
+    if !matches!(name.first(), Some(b'.' | b'C' | b'D' | b'H' | b'c' | b'd' | b'i' | b'w')) {
+        return false;
+    }
     let ends = |end: &[u8]| path.ends_with(end);
     let is_wanted = matches!(
         name,

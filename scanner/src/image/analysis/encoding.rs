@@ -17,7 +17,7 @@ use shared::model::report::Severity;
 use super::LayerAnalysis;
 
 /// Raised whenever a field of [`LayerAnalysis`], or of anything in it, comes, goes or moves.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 /// Written once and read often, and tables of entries are compressed already.
 const LEVEL: i32 = 6;
 /// The most bytes that are decompressed: far more than limits let an analysis have, far less than would hurt.

@@ -4,7 +4,8 @@ use hashbrown::HashSet;
 
 use super::sightings::Sightings;
 use super::{Applied, ownership};
-use crate::image::analysis::{Entry, EntryKind};
+use crate::image::analysis::EntryKind;
+use crate::image::entries::Listed;
 use crate::image::tree::{FileNode, NodeId, Place, Places, Tree};
 use crate::misconfig::Trait;
 use crate::misconfig::facts::{Facts, Group, Kept, KeptKind, Program};
@@ -31,9 +32,13 @@ impl Candidates {
         Self { by_trait: Default::default(), cut: Default::default(), executable: Places::new(entries) }
     }
 
-    pub(super) fn note(&mut self, entry: &Entry, place: Place) {
+    pub(super) fn note(&mut self, listed: Listed<'_>, place: Place) {
+        let entry = listed.entry;
         if entry.mode & 0o111 != 0 {
             self.executable.insert(place);
+        }
+        if !listed.is_notable {
+            return;
         }
         for one in Trait::of(entry) {
             let candidates = &mut self.by_trait[one as usize];

@@ -24,7 +24,17 @@ pub(super) enum Component {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(path: &'a [u8]) -> Self {
-        Self { node: ROOT, path: Cow::Borrowed(path), at: 0, hops: 0 }
+        Self::from(ROOT, path, 0)
+    }
+
+    /// Goes on at a node, behind so many bytes of the path.
+    pub(super) fn from(node: NodeId, path: &'a [u8], at: usize) -> Self {
+        Self { node, path: Cow::Borrowed(path), at, hops: 0 }
+    }
+
+    /// How many bytes of the path were walked; `None` since a symlink was followed.
+    pub(super) fn walked(&self) -> Option<usize> {
+        (self.hops == 0).then(|| self.at.min(self.path.len() + 1) - 1)
     }
 
     pub(super) fn next_component(&mut self) -> Option<Component> {
