@@ -5,6 +5,7 @@
 //! `matcher`, `capture`) → [`analysis`] and `entries` (what the pass leaves) → `squash` over the `tree`.
 
 pub mod analysis;
+mod buffered;
 mod capture;
 mod classify;
 pub(crate) mod decompress;

@@ -22,6 +22,7 @@ use prefilter::Prefilter;
 use rule::{CompiledRule, Kind, Reach, Surroundings};
 
 mod assignment;
+mod aws;
 mod check;
 mod client_file;
 mod command_line;
@@ -163,7 +164,7 @@ impl Secrets {
             rule: kind.id.to_owned(),
             kind: ObservationKind::Secret,
             severity: kind.severity,
-            title: kind.title.to_owned(),
+            title: title(kind, secret),
             remediation: REMEDIATION.to_owned(),
             inner_path: None,
             line,
@@ -171,6 +172,15 @@ impl Secrets {
             fingerprint: Some(self.fingerprint(secret)),
             controls: vec!["CIS-DI-4.10".to_owned()],
         }
+    }
+}
+
+/// What a kind of secret is called, and whose this one is where it says so.
+fn title(kind: Kind<'_>, secret: &[u8]) -> String {
+    let account = if kind.id == aws::KEY_ID { aws::account(secret) } else { None };
+    match account {
+        Some(account) => format!("{}, of account {account}", kind.title),
+        None => kind.title.to_owned(),
     }
 }
 

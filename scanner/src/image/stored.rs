@@ -8,6 +8,7 @@ use shared::model::digest::{Algorithm, Digest, Hasher};
 use shared::model::document::Descriptor;
 use tokio_util::sync::CancellationToken;
 
+use super::buffered;
 use super::engine::Progress;
 use super::halt::Halt;
 use super::hashing::Place;
@@ -180,11 +181,7 @@ impl Stored {
 
 impl Read for Stored {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let length = available.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&available[..length]);
-        self.consume(length);
-        Ok(length)
+        buffered::read(self, buffer)
     }
 }
 

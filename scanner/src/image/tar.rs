@@ -13,6 +13,7 @@ use std::io::{self, BufRead, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use super::buffered;
 use header::{BLOCK, Header, until_nul};
 pub(super) use path::{PathRefusal, canonical};
 use pax::Records;
@@ -465,11 +466,7 @@ impl<R: BufRead> BufRead for Archive<R> {
 
 impl<R: BufRead> Read for Archive<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let length = available.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&available[..length]);
-        self.consume(length);
-        Ok(length)
+        buffered::read(self, buffer)
     }
 }
 

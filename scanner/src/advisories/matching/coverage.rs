@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
-use shared::model::package::{Level, Package, PackageKind};
+use shared::model::package::{Level, Package, PackageKind, Purl};
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::{Coverage, CoverageState, Distribution, InstalledPackage};
 
@@ -14,15 +14,17 @@ use crate::advisories::ecosystems::{self, Fit};
 pub(super) struct Tally<'s> {
     scope: &'s Scope<'s>,
     /// OS packages under their root and kind, language packages under theirs, whatever their root.
-    kinds: BTreeMap<(Root, PackageKind), Counted>,
+    kinds: BTreeMap<(Root, PackageKind), Counted<'s>>,
+    /// The OS packages whose programs were judged as what their authors released.
+    judged_as_programs: BTreeSet<&'s Purl>,
 }
 
 #[derive(Default)]
-struct Counted {
+struct Counted<'s> {
     judged: u32,
     unpublished: u32,
     unversioned: Named,
-    foreign: Named,
+    foreign: Vec<&'s InstalledPackage>,
     ungrouped: Named,
     /// Repaired by somebody else, and judged with that one's advisories, by ecosystem.
     repaired: BTreeMap<String, u32>,
@@ -68,11 +70,11 @@ impl Display for Named {
 
 impl<'s> Tally<'s> {
     pub(super) fn new(scope: &'s Scope<'s>) -> Self {
-        Self { scope, kinds: BTreeMap::new() }
+        Self { scope, kinds: BTreeMap::new(), judged_as_programs: BTreeSet::new() }
     }
 
     /// Counts one package.
-    pub(super) fn count(&mut self, installed: &InstalledPackage, asked: &Asked<'_>) {
+    pub(super) fn count(&mut self, installed: &'s InstalledPackage, asked: &Asked<'_>) {
         let package = &installed.package;
         let root = match package.kind.level() {
             Level::Os => self.scope.root(installed),
@@ -89,12 +91,13 @@ impl<'s> Tally<'s> {
             Asked::Questions(_) => one_more(&mut counted.judged),
             Asked::NoAdvisories => one_more(&mut counted.unpublished),
             Asked::NoVersion => counted.unversioned.add(package),
-            Asked::Foreign => counted.foreign.add(package),
+            Asked::Foreign => counted.foreign.push(installed),
             Asked::Unheard(repairer) => counted.unheard.entry(repairer.name()).or_default().add(package),
             Asked::UnknownGroup => counted.ungrouped.add(package),
         }
         if let (PackageKind::Generic, Asked::Questions(questions)) = (package.kind, asked) {
             counted.consulted.extend(questions.iter().map(|question| question.ecosystem.to_owned()));
+            self.judged_as_programs.extend(&installed.owned_by);
         }
         // Some advisories say what is built from a source; then it is known all the same.
         let asks_by_name_alone = match asked {
@@ -125,7 +128,7 @@ impl<'s> Tally<'s> {
             let row = self.row(*root, *kind, counted);
             // That a root below the image's own says nothing of its distribution was said when it was found.
             if *root == Root::Own || self.distribution(*root).is_some() {
-                counted.explain(&row, &mut problems);
+                counted.explain(&row, &self.judged_as_programs, &mut problems);
             }
             rows.extend(counted.repaired.iter().map(|(ecosystem, packages)| Coverage {
                 subject: row.subject.clone(),
@@ -226,16 +229,19 @@ fn explain_distribution(os: &OsScope<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-impl Counted {
+impl Counted<'_> {
     /// Whether nothing of this kind is as its publisher built it.
     fn is_repaired_alone(&self) -> bool {
-        let named = [&self.unversioned, &self.foreign, &self.ungrouped].map(|named| named.count);
+        let named = [&self.unversioned, &self.ungrouped].map(|named| named.count);
         let mut others = [self.judged, self.unpublished].into_iter().chain(named);
-        !self.repaired.is_empty() && self.unheard.is_empty() && others.all(|count| count == 0)
+        !self.repaired.is_empty()
+            && self.unheard.is_empty()
+            && self.foreign.is_empty()
+            && others.all(|count| count == 0)
     }
 
-    /// What is missing for one kind of package.
-    fn explain(&self, row: &Coverage, problems: &mut Vec<Problem>) {
+    /// What is missing for one kind of package. What comes from elsewhere is not, where its program was judged.
+    fn explain(&self, row: &Coverage, judged_as_programs: &BTreeSet<&Purl>, problems: &mut Vec<Problem>) {
         let subject = &row.subject;
         let mut add = |kind, detail: String| problems.push(Problem::new(kind, detail));
         if self.unpublished > 0 {
@@ -255,10 +261,15 @@ impl Counted {
             };
             add(ProblemKind::NoAdvisoryCoverage, detail);
         }
-        if self.foreign.count > 0 {
+        let mut foreign = Named::default();
+        for installed in self.foreign.iter().filter(|installed| !judged_as_programs.contains(&installed.purl))
+        {
+            foreign.add(&installed.package);
+        }
+        if foreign.count > 0 {
             let detail = format!(
-                "{} packages come from elsewhere than {subject}, whose advisories do not cover them: {}",
-                self.foreign.count, self.foreign
+                "{} packages come from elsewhere than {subject}, whose advisories do not cover them: {foreign}",
+                foreign.count
             );
             add(ProblemKind::NoAdvisoryCoverage, detail);
         }

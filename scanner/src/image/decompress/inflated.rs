@@ -11,6 +11,7 @@ use std::vec;
 
 use super::decoder::{Decoder, Piece, Section};
 use super::{Digests, Member};
+use crate::image::buffered;
 use crate::image::halt::Halt;
 use crate::image::hashing::{Filled, Place};
 
@@ -20,7 +21,7 @@ const AHEAD: usize = 2;
 /// The uncompressed side of a layer.
 pub(in crate::image) struct Inflated {
     decoding: Decoding,
-    progress: Progress,
+    course: Course,
     /// What is being read.
     piece: Option<Filled>,
     /// Those of the piece that come after the one that is being read.
@@ -42,7 +43,7 @@ struct Beside {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+enum Course {
     Underway,
     Ended,
     Failed,
@@ -57,7 +58,7 @@ impl Inflated {
         };
         Ok(Self {
             decoding,
-            progress: Progress::Underway,
+            course: Course::Underway,
             piece: None,
             sections: Vec::new().into_iter(),
             member: Member::default(),
@@ -95,10 +96,10 @@ impl Inflated {
     }
 
     fn next_piece(&mut self) -> Result<Option<Piece>, Halt> {
-        match self.progress {
-            Progress::Underway => {}
-            Progress::Ended => return Ok(None),
-            Progress::Failed => {
+        match self.course {
+            Course::Underway => {}
+            Course::Ended => return Ok(None),
+            Course::Failed => {
                 return Err(Halt::Corrupt("nothing can be read after an error".to_owned()));
             }
         }
@@ -106,10 +107,10 @@ impl Inflated {
             Decoding::Here(decoder) => decoder.next_piece(),
             Decoding::Beside(beside) => beside.next_piece(),
         };
-        self.progress = match &piece {
-            Ok(Some(_)) => Progress::Underway,
-            Ok(None) => Progress::Ended,
-            Err(_) => Progress::Failed,
+        self.course = match &piece {
+            Ok(Some(_)) => Course::Underway,
+            Ok(None) => Course::Ended,
+            Err(_) => Course::Failed,
         };
         piece
     }
@@ -148,11 +149,7 @@ fn decode(mut decoder: Decoder, told: &SyncSender<Result<Option<Piece>, Halt>>) 
 
 impl Read for Inflated {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let length = available.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&available[..length]);
-        self.consume(length);
-        Ok(length)
+        buffered::read(self, buffer)
     }
 }
 

@@ -30,7 +30,8 @@ impl Trail {
 
     /// The way along a path, of which so much is known.
     pub(super) fn cut(mut self, path: &[u8], known: usize) -> Self {
-        self.directories.retain(|(length, _)| *length <= known);
+        let still = self.directories.partition_point(|(length, _)| *length <= known);
+        self.directories.truncate(still);
         self.path.clear();
         self.path.extend_from_slice(path);
         self.end = None;

@@ -2,6 +2,7 @@
 
 use shared::model::report::Severity::{Critical, High, Medium};
 
+use super::super::aws;
 use super::super::check::Check;
 use super::super::guard::Guard;
 use super::super::rule::{BEFORE, Rule};
@@ -9,7 +10,7 @@ use super::{text, token};
 
 pub(super) const RULES: &[Rule<'static>] = &[
     // The id alone gives nothing; the secret beside it is another rule's.
-    token("TW-SEC-AWS-KEY-ID", "An AWS access key id", Medium, &["AKIA", "ASIA", "ABIA", "ACCA"], r"((?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b")
+    token(aws::KEY_ID, "An AWS access key id", Medium, &["AKIA", "ASIA", "ABIA", "ACCA"], r"((?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b")
         .checked(Check::Entropy(2.5)),
     text("TW-SEC-AWS-SECRET", "An AWS secret access key", Critical, &["ecret", "ECRET", "AKIA", "ASIA"],
         r#"(?is)(?:aws.{0,20}secret.{0,20}|secret_?access_?key.{0,5}|(?-i:(?:AKIA|ASIA)[A-Z2-7]{16}).+?secret.{0,20}?)["'\s:=>]{1,8}([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#).around(60, 500)

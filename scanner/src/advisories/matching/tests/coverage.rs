@@ -1,10 +1,12 @@
 //! What an answer says that it covers, and what it admits that it does not.
 
-use shared::model::package::PackageKind;
+use shared::model::package::{Evidence, PackageKind};
 use shared::model::problem::ProblemKind;
 use shared::model::report::CoverageState;
 
-use super::{Distribution, advisory, built_from, distribution, judged, package};
+use super::{
+    Distribution, advisory, built_from, database, distribution, ids, inventory, judge, judged, package,
+};
 
 fn check(
     name: &str,
@@ -91,6 +93,33 @@ fn what_is_not_judged_is_named_as_far_as_anybody_reads() {
     ] {
         let judgement = judged(&records, distribution("debian", "12"), (0..count).map(foreign).collect());
         assert_eq!(judgement.problems[0].detail, expected);
+    }
+}
+
+/// nginx.org's package, whose program is judged with what nginx says of its releases.
+#[test]
+fn a_package_from_elsewhere_is_judged_if_its_program_is() {
+    let records = [
+        advisory("DSA-1-1", "Debian:12", "a", "0..4"),
+        advisory("BIT-nginx-1", "Bitnami", "nginx", "0..1.26"),
+    ];
+    let package_of = |name: &str| package(PackageKind::Deb, name, "1.25.3-1~bookworm");
+    let mut program = package(PackageKind::Generic, "nginx", "1.25.3");
+    program.evidence = Evidence::Recognised;
+    let packages = vec![package_of("nginx"), package_of("other"), program];
+    let mut inventory = inventory(distribution("debian", "12"), packages);
+    for (owner, expected) in [
+        (
+            None,
+            "2 packages come from elsewhere than debian 12, whose advisories do not cover them: nginx, other",
+        ),
+        (Some(0), "1 packages come from elsewhere than debian 12, whose advisories do not cover them: other"),
+    ] {
+        inventory.packages[2].owned_by = owner.map(|owner: usize| inventory.packages[owner].purl.clone());
+        let judgement = judge(&inventory, &database(&records)).unwrap();
+        assert_eq!(ids(&judgement), ["BIT-nginx-1"]);
+        let details = judgement.problems.iter().map(|problem| problem.detail.as_str());
+        assert_eq!(details.collect::<Vec<_>>(), [expected]);
     }
 }
 
