@@ -1,8 +1,8 @@
 //! Debian's package database: installed packages out of `status`, owned files out of the `info` lists.
 //!
 //! `var/lib/dpkg/status` has one stanza a package; images without dpkg have one file a package in
-//! `var/lib/dpkg/status.d/`. Owned files: `info/<package>[:<architecture>].list` and `.md5sums`, and
-//! `status.d/<package>.md5sums`. What an interrupted run left in `updates/` counts beside `status`. Formats: deb-control(5), deb822(5), dpkg-query(1), deb-md5sums(5).
+//! `var/lib/dpkg/status.d/`. Owned files: `info/<package>[:<architecture>].list` and `.md5sums`,
+//! `status.d/<package>.md5sums`, and `Conffiles` in `status`. What an interrupted run left in `updates/` counts beside `status`. Formats: deb-control(5), deb822(5), dpkg-query(1), deb-md5sums(5).
 
 mod archive;
 mod stanza;
@@ -137,7 +137,10 @@ pub(super) fn read_packages(content: &[u8], layout: Layout, kind: PackageKind, l
             ledger.damage(damage);
         }
         match installed(&stanza, layout, kind) {
-            Ok(Some(package)) => ledger.package(package),
+            Ok(Some(package)) => {
+                read_conffiles(&stanza, &package, ledger);
+                ledger.package(package);
+            }
             Ok(None) => {}
             Err(damage) => ledger.damage(damage),
         }
@@ -205,6 +208,25 @@ fn source(field: Option<&[u8]>, package: &str, version: &str) -> SourcePackage {
         stated => stated.to_owned(),
     };
     SourcePackage { name: or(name.trim(), package), version: Some(or(stated, version)) }
+}
+
+/// Enters what a package installed for people to change: `path digest`, and words about it; only here stands what it was
+/// before they did. deb-conffiles(5), dpkg-query(1).
+fn read_conffiles(stanza: &Stanza<'_>, package: &Package, ledger: &mut Ledger<'_>) {
+    let mut files = Vec::new();
+    for line in &stanza.conffiles {
+        let words = [&b" remove-on-upgrade"[..], b" obsolete"];
+        let line = words.iter().fold(*line, |line, word| line.strip_suffix(*word).unwrap_or(line));
+        let mut md5 = [0; 16];
+        // `newconffile` stands in the place of a digest while the package is being unpacked.
+        if let Some(space) = memchr::memrchr(b' ', line)
+            && hex::decode_to_slice(&line[space + 1..], &mut md5).is_ok()
+        {
+            files.extend(ledger.file(b"", line[..space].trim_ascii(), Some(Checksum::Md5(md5))));
+        }
+    }
+    let (name, architecture) = (package.name.clone(), package.architecture.clone());
+    ledger.owner(OwnedFiles { package: name, architecture, files });
 }
 
 /// Enters the files of a package out of its list.

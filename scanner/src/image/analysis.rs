@@ -44,6 +44,8 @@ pub struct LayerAnalysis {
     pub nested_databases: Vec<u32>,
     /// What was found in the bytes of files, whether a later layer hides them or not: secrets, malware.
     pub observations: Vec<LayerObservation>,
+    /// What files with secrets hash to that a package may have put where people change them, in the order of the tar.
+    pub sums: Vec<FileSums>,
     /// Tables of contents for lazy runtimes that show what the tar shows, where the layer has such by position.
     pub tables: Vec<TablePlace>,
     /// What went wrong with the layer itself.
@@ -57,6 +59,15 @@ pub struct LayerObservation {
     pub entry: u32,
     /// What was found in it.
     pub found: FoundObservation,
+}
+
+/// What a file hashes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSums {
+    /// Position of the file in [`LayerAnalysis::entries`].
+    pub entry: u32,
+    /// Its digests.
+    pub checksums: Checksums,
 }
 
 /// A file that analyzers wanted, and what came of it.
@@ -119,7 +130,7 @@ impl Checksums {
 }
 
 /// [`Checksums`] of content that comes in pieces.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Summing {
     md5: md5::Md5,
     sha1: sha1::Sha1,

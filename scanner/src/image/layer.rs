@@ -15,7 +15,9 @@ use shared::model::document::Descriptor;
 use shared::model::problem::{Problem, ProblemKind};
 use shared::model::report::Revision;
 
-use super::analysis::{Entry, EntryKind, Evidence, LayerAnalysis, LayerObservation, Problems, WantedLink};
+use super::analysis::{
+    Entry, EntryKind, Evidence, FileSums, LayerAnalysis, LayerObservation, Problems, WantedLink,
+};
 use super::decompress::{Compression, Decoder, Digests, Inflated};
 use super::engine::Kit;
 use super::entries::EntryWriter;
@@ -97,6 +99,7 @@ pub(super) struct LayerPass<'a> {
     nested_databases: Vec<u32>,
     package_count: usize,
     observations: Vec<LayerObservation>,
+    sums: Vec<FileSums>,
     /// What one file after the other is held in.
     memory: Memory,
     contents: Contents,
@@ -128,6 +131,7 @@ impl<'a> LayerPass<'a> {
             nested_databases: Vec::new(),
             package_count: 0,
             observations: Vec::new(),
+            sums: Vec::new(),
             memory: Memory::default(),
             contents: Contents::new(),
             compression: Compression::Plain,
@@ -387,6 +391,7 @@ impl<'a> LayerPass<'a> {
             links: self.links,
             nested_databases: self.nested_databases,
             observations: self.observations,
+            sums: self.sums,
             tables: self.tables,
             problems: self.problems.finish(),
             layer,

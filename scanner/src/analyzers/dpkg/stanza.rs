@@ -16,8 +16,19 @@ pub(super) struct Stanza<'a> {
     pub(super) architecture: Option<&'a [u8]>,
     pub(super) source: Option<&'a [u8]>,
     pub(super) maintainer: Option<&'a [u8]>,
+    /// The lines of `Conffiles`.
+    pub(super) conffiles: Vec<&'a [u8]>,
+    continued: Continued,
     /// The first thing that no writer of such files would write.
     pub(super) damage: Option<StanzaDamage>,
+}
+
+/// Which field the next line may continue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Continued {
+    Conffiles,
+    #[default]
+    Other,
 }
 
 /// What is wrong with a paragraph, and in which line.
@@ -55,14 +66,21 @@ impl<'a> Stanza<'a> {
     fn read_line(&mut self, number: usize, line: &'a [u8]) {
         let is_continuation = line.starts_with(b" ") || line.starts_with(b"\t");
         if is_continuation && number != self.line {
+            if self.continued == Continued::Conffiles {
+                self.conffiles.push(line.trim_ascii());
+            }
             return;
         }
+        self.continued = Continued::Other;
         let colon = memchr::memchr(b':', line).filter(|at| is_field_name(&line[..*at]));
         let Some(colon) = colon else {
             self.damage.get_or_insert(StanzaDamage::NoField(number));
             return;
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"Conffiles") {
+            self.continued = Continued::Conffiles;
+        }
         let Some(field) = self.field(name) else {
             return;
         };

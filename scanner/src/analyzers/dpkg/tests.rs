@@ -31,6 +31,27 @@ fn stanza(status: &str) -> String {
     format!("Package: a\nStatus: {status}\nVersion: 1-1\nArchitecture: all\n\n")
 }
 
+/// As dpkg writes them; a digest says nothing about what is not unpacked yet.
+#[test]
+fn what_a_package_installed_for_people_to_change_is_known_as_it_was() {
+    let (one, other) = ("d41d8cd98f00b204e9800998ecf8427e", "900150983cd24fb0d6963f7d28e17f72");
+    let status = format!(
+        "Package: a\nStatus: install ok installed\nVersion: 1-1\nArchitecture: all\nConffiles:\n \
+         /etc/a b.conf {one}\n /etc/old {other} obsolete\n /etc/gone {one} obsolete remove-on-upgrade\n \
+         /etc/new newconffile\nDescription: text\n /etc/not {one}\n\n"
+    );
+    let found = check("var/lib/dpkg/status", &status, &[["a", "1-1", "all", "a", "1-1"]]);
+    let [owner] = &found.owned[..] else { panic!("{:?}", found.owned) };
+    assert_eq!((owner.package.as_str(), owner.architecture.as_deref()), ("a", Some("all")));
+    let files = owner.files.iter().map(|file| {
+        let Some(Checksum::Md5(md5)) = file.checksum else { panic!("{file:?}") };
+        format!("{} {}", file.path, hex::encode(md5))
+    });
+    let expected = [format!("etc/a b.conf {one}"), format!("etc/old {other}"), format!("etc/gone {one}")];
+    assert_eq!(files.collect::<Vec<_>>(), expected);
+    assert_eq!(found.problems, []);
+}
+
 #[test]
 fn a_package_is_present_while_its_files_are() {
     let present = ["a", "1-1", "all", "a", "1-1"];

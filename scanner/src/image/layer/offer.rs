@@ -11,7 +11,9 @@ use shared::model::problem::{Problem, ProblemKind};
 use super::LayerPass;
 use super::head::{Code, Head};
 use crate::analyzers::{Analyzer, BEGINNING, Candidate, CapturedFile, FileClass, Found};
-use crate::image::analysis::{Checksums, Entry, Evidence, LayerObservation, Reading, Summing, WantedLink};
+use crate::image::analysis::{
+    Checksums, Entry, Evidence, FileSums, LayerObservation, Reading, Summing, WantedLink,
+};
 use crate::image::capture::{Content, read_whole, read_without};
 use crate::image::decompress::Inflated;
 use crate::image::halt::Halt;
@@ -275,6 +277,10 @@ impl LayerPass<'_> {
         for reader in readers {
             self.hand_to(reader, entry, &content, evidence);
         }
+        if is_configuration(path) && !searched.found.is_empty() {
+            let checksums = sums.clone().map_or_else(|| Checksums::of(&content), Summing::finish);
+            self.sums.push(FileSums { entry: evidence.entry, checksums });
+        }
         if evidence.has_language_packages() && !is_local(path) {
             evidence.checksums = Some(sums.map_or_else(|| Checksums::of(&content), Summing::finish));
         }
@@ -318,24 +324,32 @@ impl LayerPass<'_> {
         let mut search =
             kit.secrets.search(&entry.path, size).within(std::mem::take(&mut self.memory.search));
         let mut inspections = self.malware.begin(&File { path: &entry.path, size });
-        search.feed(head.taken());
-        inspections.feed(head.taken());
-        keep(head.taken());
+        let mut sums = is_configuration(&entry.path).then(Summing::default);
+        let mut take = |bytes: &[u8]| {
+            search.feed(bytes);
+            inspections.feed(bytes);
+            sums.iter_mut().for_each(|sums| sums.update(bytes));
+            keep(bytes);
+        };
+        take(head.taken());
         archive.shorten_holes();
         loop {
             let bytes = archive.fill_buf().map_err(Halt::of)?;
             if bytes.is_empty() {
                 break;
             }
-            search.feed(bytes);
-            inspections.feed(bytes);
-            keep(bytes);
+            take(bytes);
             let length = bytes.len();
             archive.consume(length);
         }
         let detected = inspections.finish();
         let mut searched = search.finish();
         self.memory.search = std::mem::take(&mut searched.memory);
+        if let Some(sums) = sums
+            && !searched.found.is_empty()
+        {
+            self.sums.push(FileSums { entry: position, checksums: sums.finish() });
+        }
         self.keep_secrets(position, entry, searched);
         self.keep_malware(position, entry, detected);
         Ok(())
@@ -412,6 +426,11 @@ impl Evidence {
         let found = self.readings.iter().flat_map(|reading| &reading.found.packages);
         found.map(|found| found.package.kind.level()).any(|level| level == Level::Language)
     }
+}
+
+/// Whether people are meant to change a file there, though a package may have put it there.
+fn is_configuration(path: &[u8]) -> bool {
+    path.starts_with(b"etc/") || memchr::memmem::find(path, b"/etc/").is_some()
 }
 
 /// Whether no OS package may put a file there, so that nothing will be compared with its checksums.

@@ -126,6 +126,6 @@ fn without_owned(
         return Vec::new();
     }
     let files: HashSet<FileNode> = visible.iter().filter_map(|(node, _)| tree.file_node(*node)).collect();
-    let owned = ownership::owned_files(tree, sightings, owners, &files);
+    let owned = ownership::owned_files(tree, sightings, owners, &files, &ownership::Sums::new());
     visible.into_iter().filter(|(node, _)| !owned.contains(node)).collect()
 }

@@ -27,7 +27,7 @@ pub(super) fn collect(
     let mut observations = of_visible_files(sightings);
     let visible = visible_places(tree, paths);
     let nodes: HashSet<FileNode> = visible.values().copied().collect();
-    let owned = ownership::owned_files(tree, sightings, owners, &nodes);
+    let owned = ownership::owned_files(tree, sightings, owners, &nodes, &sums(layers));
     let mut seen = HashSet::new();
     for (layer, applied) in numbered(layers) {
         for observed in &applied.analysis.observations {
@@ -46,6 +46,14 @@ pub(super) fn collect(
         }
     }
     observations
+}
+
+fn sums<'a>(layers: &[Option<Applied<'a>>]) -> ownership::Sums<'a> {
+    let all = numbered(layers).flat_map(|(layer, applied)| {
+        let sums = applied.analysis.sums.iter();
+        sums.map(move |file| (Place { layer, entry: file.entry }, &file.checksums))
+    });
+    all.collect()
 }
 
 fn of_visible_files(sightings: &Sightings<'_>) -> Vec<Observation> {

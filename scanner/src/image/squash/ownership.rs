@@ -13,8 +13,9 @@ use super::roots::{Identity, RootId};
 use super::sightings::{Sightings, Standing};
 use crate::advisories::ecosystems;
 use crate::analyzers::{Checksum, OwnedFiles};
+use crate::image::analysis::Checksums;
 use crate::image::matcher::split;
-use crate::image::tree::{FileNode, NodeId, Tree};
+use crate::image::tree::{FileNode, NodeId, Place, Tree};
 
 /// Sets `owned_by` of every language package, and of what a program claims to belong to, whose evidence file an OS
 /// package owns.
@@ -46,12 +47,17 @@ pub(super) fn foreign_owners(located: &[Located<'_, '_>], identity: &Identity<'_
     owning.filter(is_foreign).map(|located| located.package.purl.clone()).collect()
 }
 
-/// Those of `files` that an OS package lists and that come from no later layer than it.
+/// What files hash to, as far as that is known, by the entry that holds the bytes.
+pub(super) type Sums<'a> = HashMap<Place, &'a Checksums>;
+
+/// Those of `files` that an OS package lists and that are as it installed them: by the stated checksum where both are
+/// known, else where they come from no later layer than it.
 pub(super) fn owned_files(
     tree: &Tree,
     sightings: &Sightings<'_>,
     owners: &Owners,
     files: &HashSet<FileNode>,
+    sums: &Sums<'_>,
 ) -> HashSet<NodeId> {
     let candidates = Candidates {
         nodes: files.iter().map(|file| file.node).collect(),
@@ -59,8 +65,14 @@ pub(super) fn owned_files(
     };
     let claims = claims(tree, sightings, owners, &candidates);
     let is_owned = |file: &&FileNode| {
-        let claims = claims.get(&file.node).into_iter().flatten();
-        claims.map(|claim| claim.owner.introduced_in).any(|layer| file.made_by.layer <= layer)
+        let claims = claims.get(&file.node).map_or(&[][..], Vec::as_slice);
+        let actual = file.content.and_then(|content| sums.get(&content));
+        claims.iter().any(|claim| match (claim.stated_by_owner(claims).peekable(), actual) {
+            (mut stated, Some(actual)) if stated.peek().is_some() => {
+                stated.any(|stated| actual.match_stated(stated))
+            }
+            _ => file.made_by.layer <= claim.owner.introduced_in,
+        })
     };
     files.iter().filter(is_owned).map(|file| file.node).collect()
 }
@@ -108,6 +120,14 @@ struct Claim<'a> {
     checksum: Option<&'a Checksum>,
 }
 
+impl<'a> Claim<'a> {
+    /// What its owner says of the file's content, in whichever of its lists.
+    fn stated_by_owner(self, claims: &[Self]) -> impl Iterator<Item = &'a Checksum> {
+        let of_owner = claims.iter().filter(move |other| other.owner.purl == self.owner.purl);
+        of_owner.filter_map(|claim| claim.checksum)
+    }
+}
+
 struct Owner {
     purl: Purl,
     architecture: Option<String>,
@@ -121,8 +141,7 @@ struct Owner {
 fn owner_of<'a>(package: &Located<'_, '_>, claims: &[Claim<'a>]) -> Option<&'a Purl> {
     let sighting = package.sighting;
     let holds = |claim: &&Claim<'a>| {
-        let of_owner = claims.iter().filter(|other| other.owner.purl == claim.owner.purl);
-        let mut stated = of_owner.filter_map(|claim| claim.checksum).peekable();
+        let mut stated = claim.stated_by_owner(claims).peekable();
         let is_as_old = || sighting.file.made_by.layer <= claim.owner.introduced_in;
         if stated.peek().is_none() {
             return is_as_old();

@@ -475,6 +475,22 @@ fn i4_what_a_package_installed_weighs_less_unless_it_can_be_nothing_but_a_secret
     );
 }
 
+/// `apt-get install x && echo "password …" >> /etc/x.conf`: the layer is the package's, the password is not.
+#[test]
+fn i4_what_was_written_into_a_package_s_settings_in_its_own_layer_is_no_package_s() {
+    let theirs = login("tool");
+    for (stated, content, expected) in [
+        (format!(" {theirs}"), theirs.clone(), "low"),
+        (format!(" {theirs}"), format!("{theirs}\n{}", login("ours")), "high"),
+        (String::new(), format!("{theirs}\n{}", login("ours")), "low"),
+    ] {
+        let listed = file(DPKG, format!("tool 1\nowns tool etc/tool.conf{stated}"));
+        let found = secrets(&[&[debian(), file("etc/tool.conf", content), listed]]);
+        let all = found.iter().all(|one| one.starts_with(expected));
+        assert!(all && !found.is_empty(), "{stated}: {found:?}");
+    }
+}
+
 /// What is said about files left over: in which layer, and of which.
 fn leftovers(layers: &[&[Put]]) -> Vec<String> {
     let examined = Image::of(layers).examine();

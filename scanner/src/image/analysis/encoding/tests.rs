@@ -8,7 +8,9 @@ use shared::model::report::{Distribution, Revision};
 
 use super::*;
 use crate::analyzers::{Account, Checksum, Found, FoundObservation, FoundPackage, OwnedFile, OwnedFiles};
-use crate::image::analysis::{Checksums, Compression, LayerObservation, Reading, TablePlace, WantedLink};
+use crate::image::analysis::{
+    Checksums, Compression, FileSums, LayerObservation, Reading, TablePlace, WantedLink,
+};
 use crate::image::analysis::{Entry, EntryKind, EntryTable, Evidence as FileEvidence};
 use crate::image::entries::EntryWriter;
 
@@ -180,6 +182,7 @@ prop_compose! {
         links in vec((any::<u32>(), vec(text(), 0..3)), 0..3),
         nested_databases in vec(any::<u32>(), 0..3),
         observations in vec((any::<u32>(), observation()), 0..3),
+        sums in vec(any::<(u32, [u8; 2])>(), 0..3),
         tables in vec(any::<(u64, u64)>(), 0..3),
         problems in vec(problem(), 0..3),
     ) -> LayerAnalysis {
@@ -198,6 +201,10 @@ prop_compose! {
             observations: observations
                 .into_iter()
                 .map(|(entry, found)| LayerObservation { entry, found })
+                .collect(),
+            sums: sums
+                .into_iter()
+                .map(|(entry, content)| FileSums { entry, checksums: Checksums::of(&content) })
                 .collect(),
             tables: tables.into_iter().map(|(at, length)| TablePlace { at, length }).collect(),
             problems,
