@@ -67,11 +67,12 @@ pub(super) fn owned_files(
     let is_owned = |file: &&FileNode| {
         let claims = claims.get(&file.node).map_or(&[][..], Vec::as_slice);
         let actual = file.content.and_then(|content| sums.get(&content));
-        claims.iter().any(|claim| match (claim.stated_by_owner(claims).peekable(), actual) {
-            (mut stated, Some(actual)) if stated.peek().is_some() => {
-                stated.any(|stated| actual.match_stated(stated))
+        claims.iter().any(|claim| {
+            let mut stated = claim.stated_by_owner(claims).peekable();
+            match (stated.peek().is_some(), actual) {
+                (true, Some(actual)) => stated.any(|stated| actual.match_stated(stated)),
+                (true, None) | (false, _) => file.made_by.layer <= claim.owner.introduced_in,
             }
-            _ => file.made_by.layer <= claim.owner.introduced_in,
         })
     };
     files.iter().filter(is_owned).map(|file| file.node).collect()
