@@ -79,8 +79,16 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let lower = text.to_ascii_lowercase();
     WHOLE.contains(&lower.trim_matches(['"', '\'']))
         || WORDS.iter().any(|word| lower.contains(word))
-        || is_variable(value)
+        || is_variable(unquoted(value))
         || is_monotonous(value)
+}
+
+/// Without the quotes around it: three of them in Python.
+fn unquoted(value: &[u8]) -> &[u8] {
+    let is_quote = |byte: &&u8| matches!(byte, b'"' | b'\'');
+    let begin = value.iter().take_while(is_quote).count();
+    let end = value.iter().rev().take_while(is_quote).count();
+    value.get(begin..value.len() - end).unwrap_or_default()
 }
 
 /// `%PASSWORD%`, as Windows and many templates write it, or `{password}`, as Python does.
@@ -118,7 +126,10 @@ mod tests {
             ("${DB_PASSWORD}", true),
             ("%DB_PASSWORD%", true),
             ("{auth_token}", true),
+            ("{auth_token}'''", true),
             ("{auth token}", false),
+            ("'q8Zr0vB2nLwX'", false),
+            ("''", false),
             ("\"PASSWORD\"", true),
             ("%41%42%zX9q%", false),
             ("0000000000000000", true),
