@@ -2,8 +2,8 @@
 //!
 //! The linker writes where it was built and from what ("build information"), and stripping leaves it alone.
 //! [`build_info`] finds and decodes it; this file says what its lines mean. [`functions`] are what of it all was linked. Format: Go's `debug/buildinfo` and
-//! `runtime/debug` packages. Build settings (`GOOS`, `-tags`, `vcs.revision`) are not kept: no part of a
-//! package can hold them.
+//! `runtime/debug` packages. Of build settings (`GOOS`, `-tags`, `vcs.revision`) only a version that they
+//! state ([`stated`]) is kept: no part of a package can hold the others.
 
 use std::collections::HashSet;
 
@@ -16,10 +16,11 @@ use crate::limits::Limits;
 
 mod build_info;
 mod functions;
+mod stated;
 
 /// Reads the build information of Go programs.
 pub(super) const GO_BINARY: Executables =
-    Executables { name: "go-binary", version: 3, magics: executable::MAGICS, read };
+    Executables { name: "go-binary", version: 4, magics: executable::MAGICS, read };
 
 fn read(file: &CapturedFile<'_>, limits: &Limits) -> Found {
     let mut found = Found::default();
@@ -73,7 +74,13 @@ fn packages(info: &build_info::BuildInfo, problems: &mut Vec<Problem>) -> Vec<Pa
         let (path, version) = (path.unwrap_or_default(), version.unwrap_or_default());
         match word {
             Some("mod" | "dep" | "=>") if path.is_empty() => skipped += 1,
-            Some("mod") => packages.extend(last.replace(main_module(path, version))),
+            Some("mod") => {
+                let mut main = main_module(path, version);
+                if main.version == DEVELOPMENT {
+                    main.version = stated::version(&info.modules).unwrap_or(main.version);
+                }
+                packages.extend(last.replace(main));
+            }
             Some("dep") => packages.extend(last.replace(module(path, version))),
             Some("=>") => last = last.map(|original| replaced(original, path, version)),
             // `path` names the main package, `build` a setting; anything else is of a later Go.

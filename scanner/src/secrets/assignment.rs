@@ -131,6 +131,7 @@ pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
     for captures in ASSIGNED.captures_iter(text) {
         if let (Some(name), Some(value)) = (captures.get(1), captures.get(2))
             && is_secret(name.as_bytes(), value.as_bytes())
+            && !begins_sentence(text, value.start(), value.end())
         {
             found(value.start(), value.end());
         }
@@ -190,6 +191,12 @@ fn is_quoted(text: &[u8], begin: usize, end: usize) -> bool {
 fn is_secret(name: &[u8], value: &[u8]) -> bool {
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     !is_about_a_secret(&name) && is_value(value) && !is_placeholder(value)
+}
+
+/// A capital, small letters, a space: `getPassword.exception=Exception retrieving password for [{0}]`, as in translations.
+fn begins_sentence(text: &[u8], begin: usize, end: usize) -> bool {
+    let [first, rest @ ..] = &text[begin..end] else { return false };
+    first.is_ascii_uppercase() && rest.iter().all(u8::is_ascii_lowercase) && text.get(end) == Some(&b' ')
 }
 
 /// Code, paths, references and booleans are no values.

@@ -70,7 +70,6 @@ fn what_only_looks_like_a_secret_is_none() {
         "[pypi]\nusername: aws\npassword: {auth_token}",
         "type line struct { machine string\n login string\n password string }",
         "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
-        "secrets:\n  CARGO_REGISTRY_TOKEN:\n    required: true",
         // Of apt's manual page and of a README.
         "machine example\\&.orga login apt password debian",
         "machine example.org\nlogin apt\npassword debian",
@@ -146,6 +145,14 @@ fn settings_files_give_away_what_stands_under_a_telling_name() {
         ("app/config.json", format!("{{\"apiKey\": \"{strong}\"}}"), Some(Severity::Medium)),
         ("app/settings.xml", format!("<password>{strong}</password>"), Some(Severity::Medium)),
         ("app/.env", "DB_PASSWORD_FILE=/run/secrets/db-password1\n".to_owned(), None),
+        ("app/ci.yml", "secrets:\n  CARGO_REGISTRY_TOKEN:\n    required: true\n".to_owned(), None),
+        // Of Tomcat's messages.
+        (
+            "app/LocalStrings.properties",
+            "realm.credentialNotDelegated=Credential for user\n".to_owned(),
+            None,
+        ),
+        ("app/a.properties", "db.password=Credential\n".to_owned(), Some(Severity::Low)),
         ("app/.env", "DB_PASSWORD=${DB_PASSWORD}\n".to_owned(), None),
         ("app/.env", "PASSWORD_POLICY=strict-and-long-1\n".to_owned(), None),
         ("app/main.py", format!("DB_PASSWORD = '{strong}'"), Some(Severity::Low)),

@@ -177,6 +177,11 @@ fn a_main_module_without_a_release_is_inventory_only() {
         let line = format!("example.org/app {version} {evidence}");
         check_modules(&format!("mod\texample.org/app\t{version}\t\n"), &[&line]);
     }
+    // What the build says of it names it, and is no proof.
+    check_modules(
+        "mod\texample.org/app\t(devel)\t\nbuild\t-ldflags=\"-s -X main.version=v1.4.0\"\n",
+        &["example.org/app v1.4.0 Unmatched"],
+    );
     check_modules(
         "path\tcommand-line-arguments\ndep\ta.b/c\tv0.0.0-2019-abc\n",
         &["a.b/c v0.0.0-2019-abc Embedded"],
