@@ -131,7 +131,7 @@ pub(super) fn places(text: &[u8], found: &mut dyn FnMut(usize, usize)) {
     for captures in ASSIGNED.captures_iter(text) {
         if let (Some(name), Some(value)) = (captures.get(1), captures.get(2))
             && is_secret(name.as_bytes(), value.as_bytes())
-            && !begins_sentence(text, value.start(), value.end())
+            && !is_of_something_else(text, value.start(), value.end())
         {
             found(value.start(), value.end());
         }
@@ -193,10 +193,16 @@ fn is_secret(name: &[u8], value: &[u8]) -> bool {
     !is_about_a_secret(&name) && is_value(value) && !is_placeholder(value)
 }
 
-/// A capital, small letters, a space: `getPassword.exception=Exception retrieving password for [{0}]`, as in translations.
-fn begins_sentence(text: &[u8], begin: usize, end: usize) -> bool {
+/// Whether what looks like a value is, without quotes before it, the name behind one that has no value of its own, as in
+/// `secrets:` and a line below it `TOKEN:`, or the first word of a sentence, as in translations:
+/// `getPassword.exception=Exception retrieving password for [{0}]`.
+fn is_of_something_else(text: &[u8], begin: usize, end: usize) -> bool {
+    let is_quoted = begin > 0 && matches!(text[begin - 1], b'"' | b'\'');
     let [first, rest @ ..] = &text[begin..end] else { return false };
-    first.is_ascii_uppercase() && rest.iter().all(u8::is_ascii_lowercase) && text.get(end) == Some(&b' ')
+    let is_name = rest.ends_with(b":");
+    let is_capitalised = first.is_ascii_uppercase() && rest.iter().all(u8::is_ascii_lowercase);
+    let begins_sentence = is_capitalised && text.get(end) == Some(&b' ');
+    !is_quoted && (is_name || begins_sentence)
 }
 
 /// Code, paths, references and booleans are no values.
@@ -207,7 +213,5 @@ fn is_value(value: &[u8]) -> bool {
         Some(b'$' | b'/' | b'.' | b'(' | b'[' | b'{' | b'%' | b'@' | b'&' | b'*' | b'!')
     );
     let calls = value.contains(&b'(') || value.contains(&b'[');
-    // The next name, where one has no value of its own: `secrets:`, and what follows them.
-    let is_name = value.ends_with(b":");
-    !starts_as_reference && !calls && !is_name && !value.iter().all(is_word) && value.is_ascii()
+    !starts_as_reference && !calls && !value.iter().all(is_word) && value.is_ascii()
 }

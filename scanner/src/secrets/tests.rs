@@ -153,6 +153,8 @@ fn settings_files_give_away_what_stands_under_a_telling_name() {
             None,
         ),
         ("app/a.properties", "db.password=Credential\n".to_owned(), Some(Severity::Low)),
+        ("app/a.yml", "password: \"Sunshine garden\"\n".to_owned(), Some(Severity::Low)),
+        ("app/a.json", "{\"password\": \"hunter23:\"}\n".to_owned(), Some(Severity::Low)),
         ("app/.env", "DB_PASSWORD=${DB_PASSWORD}\n".to_owned(), None),
         ("app/.env", "PASSWORD_POLICY=strict-and-long-1\n".to_owned(), None),
         ("app/main.py", format!("DB_PASSWORD = '{strong}'"), Some(Severity::Low)),
